@@ -1,0 +1,297 @@
+"""A run as data: what is trained, in which phases, with which numbers.
+
+Everything here is frozen, checked when it is made and turned to JSON and back without loss. There is no
+code of a scenario anywhere: a scenario under a protocol *is* a :class:`Config`, and one loop runs it.
+"""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+from pljax.types import InputError
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise InputError(sentence)
+
+
+def _check_count(name: str, value: Any, least: int = 1) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    _require(whole and value >= least, f"{name} is {value!r}: give a whole number of at least {least}.")
+
+
+def _check_number(name: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> None:
+    """``above`` excludes the lower end; the upper end is always excluded."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    inside = number and (low < value if above else low <= value) and value < high
+    bound = f"{'above' if above else 'of at least'} {low:g}" + ("" if high == math.inf else f" and below {high:g}")
+    _require(inside, f"{name} is {value!r}: give a number {bound}.")
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    _require(value in choices, f"{name} is {value!r}: choose one of {', '.join(choices)}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class PaperMomentum:
+    """Gradient descent with the momentum rule of Lee (2013), eq. 10-13; time is counted in epochs."""
+
+    rate: float  # eps(0)
+    decay: float  # eps(t + 1) = decay * eps(t)
+    initial_momentum: float  # p_i
+    final_momentum: float  # p_f
+    momentum_epochs: int  # T, the epochs from p_i to p_f
+
+    def __post_init__(self) -> None:
+        _check_number("learning_rate", self.rate, 0, above=True)
+        _check_number("learning-rate decay", self.decay, 0, above=True)
+        _check_number("initial momentum", self.initial_momentum, 0, 1)
+        _check_number("final momentum", self.final_momentum, 0, 1)
+        _check_count("momentum epochs", self.momentum_epochs)
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientDescent:
+    """Plain gradient descent at ``rate * decay ** (update / decay_updates)``."""
+
+    rate: float
+    decay: float = 1.0
+    decay_updates: int = 1
+
+    def __post_init__(self) -> None:
+        _check_number("learning_rate", self.rate, 0, above=True)
+        _check_number("learning-rate decay", self.decay, 0, above=True)
+        _check_count("learning-rate decay_updates", self.decay_updates)
+
+
+@dataclasses.dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma and Ba 2015) at a constant rate."""
+
+    rate: float = 1e-3
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-7
+
+    def __post_init__(self) -> None:
+        _check_number("Adam's learning rate", self.rate, 0, above=True)
+        _check_number("Adam's b1", self.b1, 0, 1)
+        _check_number("Adam's b2", self.b2, 0, 1)
+        _check_number("Adam's eps", self.eps, 0, above=True)
+
+
+Optimizer = PaperMomentum | GradientDescent | Adam
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropout:
+    """The share of units dropped while training."""
+
+    visible: float
+    hidden: float
+
+    def __post_init__(self) -> None:
+        _check_number("visible_dropout", self.visible, 0, 1)
+        _check_number("hidden_dropout", self.hidden, 0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class PseudoLabels:
+    """The unlabelled loss term: its weight alpha(t), eq. 16, and where its images and labels come from.
+
+    ``assign`` says when an image gets its pseudo-label: anew at ``every_update`` it is drawn for (the
+    paper), or ``once``, by the network that the phase starts from. ``draw`` says which images are drawn:
+    ``uniform`` ones of the unlabelled set, or those that a ``shuffle_buffer`` of ``buffer_size`` lets
+    through when it is fed all training images in file order and restarted every epoch.
+    """
+
+    alpha_f: float
+    t1: int
+    t2: int
+    batch_size: int = 256
+    assign: Literal["every_update", "once"] = "every_update"
+    draw: Literal["uniform", "shuffle_buffer"] = "uniform"
+    buffer_size: int = 1024
+
+    def __post_init__(self) -> None:
+        _check_number("alpha_f", self.alpha_f, 0)
+        _check_count("t1", self.t1, least=0)
+        _check_count("t2", self.t2)
+        _require(
+            self.t1 < self.t2,
+            f"t1 is {self.t1} and t2 is {self.t2}: alpha(t) rises from epoch t1 to epoch t2, so give t1 < t2.",
+        )
+        _check_count("unlabelled_batch_size", self.batch_size)
+        _check_choice("assign", self.assign, ("every_update", "once"))
+        _check_choice("draw", self.draw, ("uniform", "shuffle_buffer"))
+        _check_count("buffer_size", self.buffer_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrain:
+    """Denoising auto-encoder; hands its first layer on. An epoch is ``updates_per_epoch`` updates, a
+    number of its own, so that the same budget means the same work on smaller data.
+    """
+
+    epochs: int
+    updates_per_epoch: int
+    batch_size: int
+    optimizer: Optimizer
+    noise: Literal["masking", "gaussian"]  # masking: drawn anew; gaussian: drawn once per image, then clipped
+    noise_level: float  # the share of inputs masked, or the standard deviation
+    hidden_dropout: float
+    bottleneck: tuple[int, ...] = ()  # widths between the outer layers; empty: one layer, weights tied
+    loss: Literal["sum", "mean"] = "sum"  # over the pixels
+
+    def __post_init__(self) -> None:
+        _check_count("pretrain_epochs", self.epochs)
+        _check_count("pretraining's updates_per_epoch", self.updates_per_epoch)
+        _check_count("pretrain_batch_size", self.batch_size)
+        _check_choice("noise", self.noise, ("masking", "gaussian"))
+        _check_number("noise_level", self.noise_level, 0, 1 if self.noise == "masking" else math.inf)
+        _check_number("pretraining's hidden_dropout", self.hidden_dropout, 0, 1)
+        for width in self.bottleneck:
+            _check_count("a width of the bottleneck", width)
+        _check_choice("pretraining's loss", self.loss, ("sum", "mean"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetune:
+    """The classifier on labels, and on pseudo-labels where ``pseudo_labels`` is given. An epoch is a pass
+    over the labelled images: ``ceil(labels / batch_size)`` updates, the last one with what is left.
+    """
+
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    dropout: Dropout | None = None
+    pseudo_labels: PseudoLabels | None = None
+
+    def __post_init__(self) -> None:
+        _check_count("epochs", self.epochs)
+        _check_count("batch_size", self.batch_size)
+
+
+Phase = Pretrain | Finetune
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One scenario under one protocol: the network, the split and the phases that train it, in order."""
+
+    protocol: str
+    scenario: str
+    phases: tuple[Phase, ...]
+    hidden: tuple[int, ...]  # widths; the first is the one that pre-training shapes
+    initial_weights: Literal["normal", "glorot"]  # N(0, 0.01^2), or Glorot's uniform; biases start at 0
+    inverted_dropout: bool  # scale kept units while training (Keras), not all units afterwards (the paper)
+    output: Literal["sigmoid", "softmax"]
+    labels: int = 100
+    validation: int = 1000
+    choose_labels: Literal["random", "first"] = "random"  # per class, by seed or by file order
+
+    def __post_init__(self) -> None:
+        _require(bool(self.phases), "A config needs at least one phase.")
+        _require(
+            isinstance(self.phases[-1], Finetune),
+            "The last phase of a config must be a Finetune: it gives the classifier.",
+        )
+        _require(bool(self.hidden), "hidden is empty: give at least one width.")
+        for width in self.hidden:
+            _check_count("hidden", width)
+        _check_choice("initial_weights", self.initial_weights, ("normal", "glorot"))
+        _check_choice("output", self.output, ("sigmoid", "softmax"))
+        _check_count("labels", self.labels)
+        _check_count("validation", self.validation, least=0)
+        _check_choice("choose_labels", self.choose_labels, ("random", "first"))
+
+
+# The dials of the command line: each a path from the config to one field; a phase type stands for every
+# phase of that type.
+DIALS: dict[str, tuple[Any, ...]] = {
+    "labels": ("labels",),
+    "validation": ("validation",),
+    "hidden": ("hidden",),
+    "epochs": (Finetune, "epochs"),
+    "batch_size": (Finetune, "batch_size"),
+    "learning_rate": (Finetune, "optimizer", "rate"),
+    "visible_dropout": (Finetune, "dropout", "visible"),
+    "hidden_dropout": (Finetune, "dropout", "hidden"),
+    "alpha_f": (Finetune, "pseudo_labels", "alpha_f"),
+    "t1": (Finetune, "pseudo_labels", "t1"),
+    "t2": (Finetune, "pseudo_labels", "t2"),
+    "unlabelled_batch_size": (Finetune, "pseudo_labels", "batch_size"),
+    "pretrain_epochs": (Pretrain, "epochs"),
+    "pretrain_batch_size": (Pretrain, "batch_size"),
+    "pretrain_learning_rate": (Pretrain, "optimizer", "rate"),
+    "noise_level": (Pretrain, "noise_level"),
+}
+
+
+def override(config: Config, dials: dict[str, Any]) -> tuple[Config, set[str]]:
+    """``config`` with some dials set, and the names of those that found something to act on.
+
+    Dials are set together, so that ``t1`` and ``t2`` may move past each other's old place.
+
+    >>> from pljax.protocols import quick
+    >>> config, acted = override(quick.SCENARIOS["nn"], {"hidden": (50,), "alpha_f": 1.0})
+    >>> config.hidden, acted
+    ((50,), {'hidden'})
+    """
+    paths = {DIALS[name]: value for name, value in dials.items()}
+    changed, acted = _replace(config, paths)
+    return changed, {name for name in dials if DIALS[name] in acted}
+
+
+def _replace(
+    node: Any, paths: dict[tuple[Any, ...], Any], done: tuple[Any, ...] = ()
+) -> tuple[Any, set[tuple[Any, ...]]]:
+    """Rebuild ``node`` (found at the path ``done``) with the fields that ``paths`` name; also the paths that acted."""
+    fields, acted = {}, set()
+    for field in dataclasses.fields(node):
+        here, value = (*done, field.name), getattr(node, field.name)
+        if here in paths:
+            fields[field.name] = paths[here]
+            acted.add(here)
+        elif field.name == "phases":
+            phases = [_replace(phase, paths, (type(phase),)) for phase in value]
+            fields[field.name] = tuple(phase for phase, _ in phases)
+            acted |= set().union(*(found for _, found in phases))
+        elif dataclasses.is_dataclass(value):
+            fields[field.name], found = _replace(value, paths, here)
+            acted |= found
+    return dataclasses.replace(node, **fields), acted
+
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (Config, Pretrain, Finetune, PseudoLabels, Dropout, PaperMomentum, GradientDescent, Adam)
+}
+
+
+def to_json(value: Any) -> Any:
+    """The config as plain JSON values; every dataclass names its ``kind``."""
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"kind": type(value).__name__, **fields}
+    return [to_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+def from_json(value: Any) -> Any:
+    """The inverse of :func:`to_json`. Raises ``InputError`` on what no config can hold.
+
+    >>> from pljax.protocols import quick
+    >>> config = quick.SCENARIOS["pl_dae"]
+    >>> from_json(to_json(config)) == config
+    True
+    """
+    if isinstance(value, list):
+        return tuple(from_json(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    fields = {name: from_json(item) for name, item in value.items() if name != "kind"}
+    try:
+        return _KINDS[value["kind"]](**fields)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"This is no config of pljax: {error}.") from error

@@ -1,0 +1,274 @@
+"""The classifier, trained with labels and pseudo-labels. Everything here is written for one seed.
+
+:func:`train_step` is section 2.4 of Lee (2013); :func:`trainer` puts an epoch around it.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from pljax import losses, optimizers, schedules
+from pljax.config import Config, Dropout, Finetune, PseudoLabels
+from pljax.models import Classifier, all_finite, forward, predict, to_unit_interval, transplant
+from pljax.types import Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
+
+# What the keys of the phase are for.
+INIT, LABELLED_ORDER, UNLABELLED_DRAW, DROPOUT = range(4)
+
+WATCHED = 1000  # unlabelled images whose pseudo-labels are followed through the epochs
+
+
+class Batch(NamedTuple):
+    """The images of one update. The unlabelled ones are absent where alpha(t) is 0."""
+
+    images: jax.Array  # float32 [B, D]
+    labels: jax.Array  # int32 [B]
+    weights: jax.Array  # float32 [B]: 0 for the rows that pad a short last mini-batch
+    unlabelled: jax.Array | None = None  # float32 [B', D]
+    pseudo_labels: jax.Array | None = None  # int32 [B'], or None: label them now
+
+
+class Step(NamedTuple):
+    """What every update of a phase has in common."""
+
+    model: nn.Module
+    optimizer: optax.GradientTransformation
+    output: losses.Output
+
+
+def train_step(
+    step: Step, state: TrainState, batch: Batch, alpha: jax.Array, key: jax.Array
+) -> tuple[TrainState, jax.Array]:
+    r"""One update of the network by eq. 15,
+
+    .. math::
+        L = \frac{1}{B} \sum_{m=1}^{B} \sum_{i=1}^{C} l(y_i^m, f_i^m)
+          + \alpha(t) \frac{1}{B'} \sum_{m=1}^{B'} \sum_{i=1}^{C} l(y_i'^m, f_i'^m)
+
+    where :math:`y'` are pseudo-labels: the classes (eq. 14) that the network itself, with dropout off,
+    gives the unlabelled images before this update. Labelled and unlabelled rows go through the network
+    together.
+
+    Args:
+      step: the model, the optimizer and the kind of output, all static.
+      state: the parameters and the optimizer's state.
+      batch: ``B`` labelled and ``B'`` (or no) unlabelled images.
+      alpha: float32 [], the weight alpha(t).
+      key: draws this update's dropout masks.
+
+    Returns:
+      The next state, and the two loss terms, float32 [2]; the second is NaN without unlabelled images.
+    """
+    images, pseudo_labels = batch.images, batch.pseudo_labels
+    if batch.unlabelled is not None:
+        images = jnp.concatenate([batch.images, batch.unlabelled])
+        if pseudo_labels is None:
+            pseudo_labels = losses.pseudo_label(forward(step.model, state.params, batch.unlabelled))
+
+    def objective(params: Params) -> tuple[jax.Array, jax.Array]:
+        logits = forward(step.model, params, images, dropout_key=key)
+        labelled, unlabelled = jnp.split(logits, [len(batch.labels)])
+        supervised = losses.supervised_loss(labelled, batch.labels, batch.weights, step.output)
+        if pseudo_labels is None:
+            return supervised, jnp.stack([supervised, jnp.nan])
+        unsupervised = losses.pseudo_label_loss(unlabelled, pseudo_labels, step.output)
+        return supervised + alpha * unsupervised, jnp.stack([supervised, unsupervised])
+
+    gradients, terms = jax.grad(objective, has_aux=True)(state.params)
+    updates, opt_state = step.optimizer.update(gradients, state.opt_state, state.params)
+    return TrainState(optax.apply_updates(state.params, updates), opt_state, state.pseudo_labels), terms
+
+
+def labelled_batches(key: jax.Array, labelled: int, batch_size: int) -> tuple[jax.Array, jax.Array]:
+    """One shuffled pass over the labelled images, cut into mini-batches.
+
+    Returns:
+      Positions in the labelled set, int32 ``[updates, batch_size]``, and their weights, float32: the last
+      mini-batch is filled up with rows of weight 0.
+    """
+    updates = -(-labelled // batch_size)
+    places = jnp.arange(updates * batch_size)
+    order = jax.random.permutation(key, labelled).astype(jnp.int32)
+    positions = jnp.where(places < labelled, order[places % labelled], 0)
+    weights = (places < labelled).astype(jnp.float32)
+    return positions.reshape(updates, batch_size), weights.reshape(updates, batch_size)
+
+
+def shuffle_buffer(key: jax.Array, draws: int, size: int) -> jax.Array:
+    """The positions that a shuffling buffer lets through: ``tf.data``'s ``shuffle(size)`` on a fresh stream.
+
+    The buffer starts with positions 0 to ``size - 1``; each draw takes a random place of it and refills
+    that place with the stream's next position. Only the first ``size + draws - 1`` positions can appear.
+
+    Returns:
+      int32 ``[draws]``.
+    """
+    places = jax.random.randint(key, (draws,), 0, size)
+
+    def draw(buffer: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        place, following = now
+        return buffer.at[place].set(following), buffer[place]
+
+    return jax.lax.scan(draw, jnp.arange(size, dtype=jnp.int32), (places, size + jnp.arange(draws, dtype=jnp.int32)))[1]
+
+
+def pool(pseudo: PseudoLabels, updates: int, split: Split, data: TrainingData) -> jax.Array:
+    """The training images that pseudo-labels are for, as indices, int32 ``[P]``."""
+    if pseudo.draw == "uniform":
+        return split.unlabelled
+    reach = min(pseudo.buffer_size + updates * pseudo.batch_size, data.images.shape[0])
+    return jnp.arange(reach, dtype=jnp.int32)
+
+
+def draw(key: jax.Array, pseudo: PseudoLabels, updates: int, size: int) -> jax.Array:
+    """The unlabelled mini-batches of an epoch, as positions in a pool of ``size``: int32 ``[updates, B']``.
+
+    Uniform draws are with replacement: an update needs no memory of the ones before, and an epoch of
+    the paper sees but a sixtieth of the pool.
+    """
+    draws = updates * pseudo.batch_size
+    if pseudo.draw == "uniform":
+        positions = jax.random.randint(key, (draws,), 0, size)
+    else:
+        positions = shuffle_buffer(key, draws, min(pseudo.buffer_size, size)) % size
+    return positions.reshape(updates, pseudo.batch_size)
+
+
+def classifier(config: Config, phase: Finetune, classes: int) -> Classifier:
+    """The network of a config with the dropout of one of its phases."""
+    dropout = phase.dropout or Dropout(0.0, 0.0)
+    return Classifier(
+        config.hidden, classes, dropout.visible, dropout.hidden, config.inverted_dropout, config.initial_weights
+    )
+
+
+class Plan(NamedTuple):
+    """What is fixed for all epochs of a phase."""
+
+    step: Step
+    optimizer: optimizers.ScheduledOptimizer
+    pseudo: PseudoLabels | None
+    alpha: optax.Schedule
+    labels: int
+    batch_size: int
+    updates: int  # an epoch
+
+    @property
+    def labels_once(self) -> bool:
+        return self.pseudo is not None and self.pseudo.assign == "once"
+
+
+def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: TrainingData) -> TrainState:
+    """Fresh weights, the layers that an earlier phase handed on in their place, and labels given once."""
+    blank = jnp.zeros((1, data.images.shape[1]), jnp.float32)
+    fresh = plan.step.model.init(jax.random.fold_in(key, INIT), blank)["params"]
+    params = transplant(handed_on, fresh)
+    labels = jnp.zeros((0,), jnp.int32)
+    if plan.pseudo is not None and plan.labels_once:
+        candidates = pool(plan.pseudo, plan.updates, split, data)
+        labels = losses.pseudo_label(predict(plan.step.model, params, data.images[candidates]))
+    return TrainState(params, plan.step.optimizer.init(params), labels)
+
+
+def advance(
+    plan: Plan, key: jax.Array, t: jax.Array, state: TrainState, split: Split, data: TrainingData
+) -> tuple[TrainState, Metrics]:
+    """Epoch ``t``. Where alpha(t) is 0 the unlabelled images are not even looked at.
+
+    Metrics: ``labelled_loss`` and ``unlabelled_loss`` (means over the updates; the latter is NaN where alpha(t)
+    is 0), ``alpha``, ``learning_rate`` and ``momentum`` (at the first update), and ``finite``.
+    """
+
+    def key_for(purpose: int) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(key, purpose), t)
+
+    alpha = jnp.asarray(plan.alpha(t), jnp.float32)
+
+    def update(state: TrainState, now: tuple[Any, ...]) -> tuple[TrainState, jax.Array]:
+        number, positions, weights, drawn = now
+        rows = split.labelled[positions]
+        batch = Batch(to_unit_interval(data.images[rows]), data.labels[rows], weights)
+        if drawn is not None:
+            unlabelled, labels = drawn
+            batch = batch._replace(unlabelled=to_unit_interval(data.images[unlabelled]), pseudo_labels=labels)
+        return train_step(plan.step, state, batch, alpha, jax.random.fold_in(key_for(DROPOUT), number))
+
+    labelled = labelled_batches(key_for(LABELLED_ORDER), plan.labels, plan.batch_size)
+
+    def epoch_with(drawn: tuple[jax.Array, jax.Array | None] | None) -> tuple[TrainState, jax.Array]:
+        return jax.lax.scan(update, state, (jnp.arange(plan.updates), *labelled, drawn))
+
+    if plan.pseudo is None:
+        state, terms = epoch_with(None)
+    else:
+        candidates = pool(plan.pseudo, plan.updates, split, data)
+        positions = draw(key_for(UNLABELLED_DRAW), plan.pseudo, plan.updates, len(candidates))
+        drawn = candidates[positions], state.pseudo_labels[positions] if plan.labels_once else None
+        state, terms = jax.lax.cond(alpha > 0, lambda: epoch_with(drawn), lambda: epoch_with(None))
+
+    labelled_loss, unlabelled_loss = terms.mean(axis=0)
+    first = t * plan.updates
+    return state, {
+        "labelled_loss": labelled_loss,
+        "unlabelled_loss": unlabelled_loss,
+        "alpha": alpha,
+        "learning_rate": jnp.asarray(plan.optimizer.learning_rate(first), jnp.float32),
+        "momentum": jnp.asarray(plan.optimizer.momentum(first), jnp.float32),
+        "finite": all_finite(state.params) & jnp.isfinite(labelled_loss),
+    }
+
+
+def evaluate(plan: Plan, state: TrainState, split: Split, data: TrainingData) -> Evaluation:
+    """The network with dropout off, against labels it never learns from.
+
+    Metrics: ``validation_accuracy`` on the validation images (NaN where there are none); ``unlabelled_accuracy``
+    on the first ``WATCHED`` unlabelled images, against their hidden labels; ``pseudo_label_accuracy`` of the
+    pseudo-labels in use, against the hidden labels (NaN where the phase uses none).
+    """
+    validation, watched = split.validation, split.unlabelled[:WATCHED]
+    rows = jnp.concatenate([validation, watched])
+    predicted = losses.pseudo_label(predict(plan.step.model, state.params, data.images[rows]))
+    correct = predicted == data.labels[rows]
+    metrics = {
+        "validation_accuracy": correct[: len(validation)].mean(),
+        "unlabelled_accuracy": correct[len(validation) :].mean(),
+        "pseudo_label_accuracy": jnp.asarray(jnp.nan, jnp.float32),
+    }
+    if plan.pseudo is None:
+        return Evaluation(metrics, jnp.zeros((0,), jnp.int32))
+    if plan.labels_once:
+        truth = data.labels[pool(plan.pseudo, plan.updates, split, data)]
+        metrics["pseudo_label_accuracy"] = (state.pseudo_labels == truth).mean()
+        return Evaluation(metrics, state.pseudo_labels)
+    metrics["pseudo_label_accuracy"] = metrics["unlabelled_accuracy"]
+    return Evaluation(metrics, predicted[len(validation) :])
+
+
+def trainer(config: Config, phase: Finetune, classes: int) -> Trainer:
+    """The phase as functions of one seed: :func:`init`, :func:`advance` and :func:`evaluate` under one plan."""
+    updates = -(-config.labels // phase.batch_size)
+    optimizer = optimizers.make(phase.optimizer, updates)
+    pseudo = phase.pseudo_labels
+    plan = Plan(
+        step=Step(classifier(config, phase, classes), optimizer.transform, config.output),
+        optimizer=optimizer,
+        pseudo=pseudo,
+        alpha=schedules.alpha(pseudo.alpha_f, pseudo.t1, pseudo.t2) if pseudo else optax.constant_schedule(0.0),
+        labels=config.labels,
+        batch_size=phase.batch_size,
+        updates=updates,
+    )
+    return Trainer(
+        epochs=phase.epochs,
+        rounds=1,
+        updates=updates,
+        init=functools.partial(init, plan),
+        advance=functools.partial(advance, plan),
+        evaluate=functools.partial(evaluate, plan),
+        hand_on=lambda state: state.params,
+        alpha=plan.alpha if pseudo else None,
+    )

@@ -1,0 +1,98 @@
+"""What the epochs of a run leave behind: lines of metrics, seeds that diverged, pseudo-labels that changed."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pljax.progress import Reporter
+from pljax.types import Evaluation, Trainer
+from pljax.workdir import RunFolder
+
+EVALUATIONS = 50  # a phase; beside these, the network is looked at where alpha(t) is about to rise
+
+
+class Journal:
+    """Listens to the rounds of one group of seeds; writes ``metrics.jsonl``; tells the reporter.
+
+    ``diverged`` says by seed where its loss or weights stopped being finite. ``before`` and ``after`` are
+    accuracies (validation, or hidden labels where there is no validation set), float ``[S]``: at the last
+    evaluation while alpha(t) was 0 and at the last of all; NaN where no phase uses pseudo-labels.
+    """
+
+    def __init__(self, seeds: Sequence[int], folder: RunFolder, reporter: Reporter):
+        self._seeds, self._folder, self._reporter = list(seeds), folder, reporter
+        self.diverged: dict[int, str] = {}
+        self.before = np.full(len(seeds), np.nan)
+        self.after = np.full(len(seeds), np.nan)
+
+    def begin(self, number: int, name: str, trainer: Trainer) -> None:
+        """A phase begins: its number among the run's, its name, and how long it is."""
+        self._number, self._name, self._trainer = number, name, trainer
+        self._evaluated: dict[str, np.ndarray] = {}
+        self._pseudo_labels: np.ndarray | None = None
+        self._reporter.phase(name, trainer.epochs, trainer.rounds)
+
+    def wants_evaluation(self, t: int) -> bool:
+        """Whether the network is to be looked at after round ``t``."""
+        rounds = self._trainer.epochs * self._trainer.rounds
+        alpha = self._trainer.alpha
+        about_to_rise = alpha is not None and float(alpha(t)) == 0 < float(alpha(t + 1))
+        return t % max(rounds // EVALUATIONS, 1) == 0 or t == rounds - 1 or about_to_rise
+
+    def record(self, t: int, metrics: Mapping[str, np.ndarray], evaluation: Evaluation | None) -> None:
+        """Round ``t`` is done. Every metric is an array ``[S]``."""
+        losses = {name: values for name, values in metrics.items() if name != "finite"}
+        self._name_the_diverged(t, metrics["finite"])
+        looked = self._look(t, evaluation) if evaluation is not None else _unknown(self._evaluated)
+        epoch, part = divmod(t + 1, self._trainer.rounds)
+        if part == 0:
+            where = {
+                "phase": self._number,
+                "name": self._name,
+                "epoch": epoch - 1,
+                "updates": (t + 1) * self._trainer.updates,
+            }
+            values = {**losses, **looked}
+            self._folder.append_metrics(
+                [
+                    {**where, "seed": seed, **{name: float(column[row]) for name, column in values.items()}}
+                    for row, seed in enumerate(self._seeds)
+                ]
+            )
+        self._reporter.round(t + 1, self._means({**losses, **self._evaluated}))
+
+    def _name_the_diverged(self, t: int, finite: np.ndarray) -> None:
+        for seed, alive in zip(self._seeds, finite, strict=True):
+            if not alive and seed not in self.diverged:
+                self.diverged[seed] = f"{self._name}, epoch {t // self._trainer.rounds}"
+                self._reporter.say(
+                    f"warning: seed {seed} diverged ({self.diverged[seed]}): its loss or weights are not finite any "
+                    "more. It is left out of every mean, the other seeds go on; try a lower --learning_rate."
+                )
+
+    def _look(self, t: int, evaluation: Evaluation) -> dict[str, np.ndarray]:
+        """The evaluation's metrics, and the share of pseudo-labels that changed since the evaluation before it."""
+        looked = {name: np.asarray(values, np.float64) for name, values in evaluation.metrics.items()}
+        if not looked:
+            return {}
+        labels = np.asarray(evaluation.pseudo_labels)
+        looked["pseudo_labels_changed"] = np.full(len(self._seeds), np.nan)
+        if labels.size and self._pseudo_labels is not None:
+            looked["pseudo_labels_changed"] = (labels != self._pseudo_labels).mean(axis=1)
+        self._pseudo_labels, self._evaluated = labels, looked
+        if self._trainer.alpha is not None:
+            validation = looked["validation_accuracy"]
+            self.after = np.where(np.isnan(validation), looked["unlabelled_accuracy"], validation)
+            if float(self._trainer.alpha(t)) == 0:
+                self.before = self.after
+        return looked
+
+    def _means(self, metrics: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Means over the seeds that have not diverged."""
+        alive = np.array([seed not in self.diverged for seed in self._seeds])
+        return {name: float(values[alive].mean()) if alive.any() else float("nan") for name, values in metrics.items()}
+
+
+def _unknown(metrics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same metrics, not measured."""
+    return {name: np.full_like(values, np.nan) for name, values in metrics.items()}

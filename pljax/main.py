@@ -1,0 +1,171 @@
+"""``python -m pljax.main``: flags become configs, configs are run, results are told."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+
+from pljax import config as configs
+from pljax import data, protocols
+from pljax.progress import Reporter
+from pljax.report import accuracy_table, introduction
+from pljax.result import Result
+from pljax.run import count_parameters, run
+from pljax.seeds import MOST_SEED, choose_backend, device
+from pljax.split import most_validation
+from pljax.types import Dataset, InputError
+from pljax.workdir import RunFolder, folder_name
+
+FLAGS = flags.FLAGS
+SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
+
+
+def define_flags() -> None:
+    """All flags but absl's own. Every dial's default is the protocol's."""
+    flags.DEFINE_list("scenario", ["pl_dae"], "nn, drop_nn, pl, pl_dae, several with commas, or all.")
+    flags.DEFINE_string("protocol", "quick", f"How the scenarios are trained: {', '.join(protocols.SCENARIOS)}.")
+    flags.DEFINE_string("dataset", "auto", f"One of {', '.join(data.DATASETS)}.")
+    flags.DEFINE_string("data_dir", None, "Where the data files lie or are put; default: the user's cache folder.")
+    flags.DEFINE_integer("seeds", 5, "How many seeds.")
+    flags.DEFINE_integer("first_seed", 0, "The first of them.")
+    flags.DEFINE_integer("seeds_at_once", None, "How many share the device's memory; default: all.")
+    flags.DEFINE_string("backend", None, "cpu, gpu or tpu; default: what JAX finds.")
+    flags.DEFINE_string("workdir", "runs", "Gets a folder for each run.")
+    flags.DEFINE_bool("overwrite", False, "Run again what is finished in the workdir.")
+    flags.DEFINE_list("hidden", None, "Dial: width of the hidden layer, or widths with commas.")
+    for name, text in {
+        "labels": "labelled images, evenly by class.",
+        "validation": "validation images.",
+        "epochs": "epochs of every phase that trains the classifier.",
+        "batch_size": "labelled images an update.",
+        "t1": "the epoch from which alpha(t) rises.",
+        "t2": "the epoch from which alpha(t) is alpha_f.",
+        "unlabelled_batch_size": "unlabelled images an update.",
+        "pretrain_epochs": "epochs of the auto-encoder.",
+        "pretrain_batch_size": "images an update of the auto-encoder.",
+    }.items():
+        flags.DEFINE_integer(name, None, f"Dial: {text}")
+    for name, text in {
+        "learning_rate": "the (initial) learning rate of the classifier.",
+        "visible_dropout": "the share of pixels dropped.",
+        "hidden_dropout": "the share of hidden units dropped.",
+        "alpha_f": "the final weight of the unlabelled loss.",
+        "pretrain_learning_rate": "the learning rate of the auto-encoder.",
+        "noise_level": "the share of pixels masked, or the noise's standard deviation.",
+    }.items():
+        flags.DEFINE_float(name, None, f"Dial: {text}")
+
+
+def dials_given() -> dict[str, Any]:
+    """The dials turned on the command line, by name."""
+    given: dict[str, Any] = {name: FLAGS[name].value for name in configs.DIALS if FLAGS[name].value is not None}
+    if "hidden" in given:
+        try:
+            given["hidden"] = tuple(int(width) for width in given["hidden"])
+        except ValueError:
+            raise InputError(
+                f"hidden is {','.join(given['hidden'])!r}: give whole numbers, 1000 or 1000,500."
+            ) from None
+    return given
+
+
+def choose_configs(protocol: str, scenarios: list[str], dials: dict[str, Any]) -> list[configs.Config]:
+    """The configs of the chosen scenarios, dials turned. Raises ``InputError``.
+
+    A dial that acts on none of them is refused too.
+    """
+    if protocol not in protocols.SCENARIOS:
+        raise InputError(f"There is no protocol {protocol!r}: choose one of {', '.join(protocols.SCENARIOS)}.")
+    for scenario in scenarios:
+        if scenario not in (*SCENARIOS, "all"):
+            raise InputError(f"There is no scenario {scenario!r}: choose among {', '.join(SCENARIOS)}, or all.")
+    chosen = SCENARIOS if "all" in scenarios else tuple(dict.fromkeys(scenarios))
+    if not chosen:
+        raise InputError(f"No scenario is given: choose among {', '.join(SCENARIOS)}, or all.")
+    changed = [configs.override(protocols.SCENARIOS[protocol][scenario], dials) for scenario in chosen]
+    for dial in dials:
+        if not any(dial in acted for _, acted in changed):
+            raise InputError(
+                f"--{dial} does not act on {', '.join(chosen)} under {protocol}: leave it out or choose another scenario."
+            )
+    return [config for config, _ in changed]
+
+
+def choose_seeds(first: int, count: int, at_once: int | None) -> range:
+    """The seeds to run. Raises ``InputError``."""
+    if count < 1:
+        raise InputError(f"--seeds is {count}: give at least 1.")
+    if not 0 <= first <= MOST_SEED + 1 - count:
+        raise InputError(f"--first_seed is {first}: give a number from 0 to {MOST_SEED + 1 - count}.")
+    if at_once is not None and at_once < 1:
+        raise InputError(f"--seeds_at_once is {at_once}: give at least 1.")
+    return range(first, first + count)
+
+
+def finished_result(folder: RunFolder, config: configs.Config, dataset: Dataset) -> Result | None:
+    """The result that already lies in the folder, if there is one. Raises ``InputError`` if it is of another run."""
+    if FLAGS.overwrite or not folder.finished:
+        return None
+    result = folder.load_result()
+    if result.effective_config() != config or result.dataset["digest"] != dataset.digest:
+        raise InputError(
+            f"{folder.path} holds a run of another config or other data: choose another --workdir, or --overwrite it."
+        )
+    return result
+
+
+def execute() -> None:
+    """Everything that the flags ask for, in order."""
+    seeds = choose_seeds(FLAGS.first_seed, FLAGS.seeds, FLAGS.seeds_at_once)
+    dials = dials_given()
+    chosen = choose_configs(FLAGS.protocol, FLAGS.scenario, dials)
+    choose_backend(FLAGS.backend)
+    reporter = Reporter()
+    dataset = data.load(FLAGS.dataset, FLAGS.data_dir, say=reporter.say)
+    if "validation" not in dials:
+        most = most_validation(len(dataset.train_labels))
+        chosen = [dataclasses.replace(config, validation=min(config.validation, most)) for config in chosen]
+    results = []
+    for config in chosen:
+        folder = RunFolder(Path(FLAGS.workdir) / folder_name(config, dataset.name, seeds, dials))
+        result = finished_result(folder, config, dataset)
+        if result is not None:
+            reporter.say(f"{folder.path} is finished: its result is shown; --overwrite runs it again.")
+        else:
+            facts = {**device(), "parameters": count_parameters(config, dataset), "folder": folder.path}
+            reporter.say(introduction(config, dataset, seeds, facts))
+            result = run(config, seeds, dataset, folder, reporter, seeds_at_once=FLAGS.seeds_at_once)
+        results.append(result)
+    print(accuracy_table(results))
+
+
+def main(arguments: list[str]) -> int:
+    """One sentence and exit status 2 for input that cannot be used; nothing is hidden of what else goes wrong."""
+    try:
+        if len(arguments) > 1:
+            raise InputError(f"{arguments[1]!r} is no flag: flags look like --scenario=pl_dae; --help lists them.")
+        execute()
+    except InputError as error:
+        print(f"pljax: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pljax: interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(arguments: list[str]) -> list[str]:
+    """Read the flags; a wrong one is one sentence and exit status 2."""
+    try:
+        return FLAGS(arguments)
+    except flags.Error as error:
+        print(f"pljax: {error} --help lists the flags.", file=sys.stderr)
+        sys.exit(2)
+
+
+define_flags()
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse)

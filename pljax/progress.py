@@ -1,0 +1,74 @@
+"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+LINES_A_PHASE = 10  # where there is no terminal
+
+# How a metric is called in a line, and how it is written.
+_SHOWN = {
+    "alpha": ("alpha", "{:.2f}"),
+    "reconstruction_loss": ("loss", "{:.4g}"),
+    "labelled_loss": ("loss", "{:.4f}"),
+    "unlabelled_loss": ("unlabelled", "{:.4f}"),
+    "validation_accuracy": ("validation", "{:.1%}"),
+}
+
+
+def describe(metrics: Mapping[str, float]) -> str:
+    """The metrics that tell how training goes, in one line; what is not a number is left out.
+
+    >>> describe({"labelled_loss": 0.25, "unlabelled_loss": float("nan"), "alpha": 1.5})
+    'alpha 1.50  loss 0.2500'
+    """
+    shown = ((label, form, metrics.get(name, float("nan"))) for name, (label, form) in _SHOWN.items())
+    return "  ".join(f"{label} {form.format(value)}" for label, form, value in shown if value == value)
+
+
+class Reporter:
+    """Writes to ``stream`` how far a phase is, and anything that must be said at once.
+
+    A context manager: the bar, where there is one, begins and ends with it.
+    """
+
+    def __init__(self, stream: TextIO | None = None):
+        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._live = self._console.is_terminal
+
+    def __enter__(self) -> "Reporter":
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("epoch {task.fields[epoch]}  {task.fields[metrics]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def phase(self, name: str, epochs: int, rounds: int) -> None:
+        """A phase begins: so many epochs of so many rounds."""
+        self._name, self._epochs, self._rounds, self._began = name, epochs, rounds, time.monotonic()
+        self._task = self._bar.add_task(name, total=epochs * rounds, epoch=f"0/{epochs}", metrics="compiling")
+
+    def round(self, done: int, metrics: Mapping[str, float]) -> None:
+        """So many rounds of the phase are done; ``metrics`` are means over the seeds."""
+        total, epoch = self._epochs * self._rounds, f"{done // self._rounds}/{self._epochs}"
+        self._bar.update(self._task, completed=done, epoch=epoch, metrics=describe(metrics))
+        if not self._live and done * LINES_A_PHASE // total > (done - 1) * LINES_A_PHASE // total:
+            left = (time.monotonic() - self._began) * (total - done) / done
+            self.say(f"{self._name}  epoch {epoch}  {describe(metrics)}  {left:.0f} s left")

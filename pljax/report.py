@@ -1,0 +1,139 @@
+"""What a person reads before and after a run: plain text made of configs and results."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pljax.config import Config
+from pljax.protocols import published
+from pljax.result import Result
+from pljax.stats import Summary, summarize
+from pljax.types import Dataset, InputError
+
+WIDTH = 100
+
+
+def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: Mapping[str, Any]) -> str:
+    """The block before training. ``facts``: platform, kind, count and cores of the device, parameters, folder."""
+    unlabelled = len(dataset.train_labels) - config.labels - config.validation
+    rows = {
+        "scenario": config.scenario,
+        "protocol": config.protocol,
+        "data": (
+            f"{dataset.name}: {config.labels:,} labelled, {config.validation:,} validation, {unlabelled:,} unlabelled, "
+            f"{len(dataset.test_labels):,} test images"
+        ),
+        "seeds": seed_range(seeds),
+        "device": f"{facts['count']} x {facts['kind']} ({facts['platform']}), {facts['cores']} cores",
+        "parameters": f"{facts['parameters']:,} a seed",
+        "folder": str(facts["folder"]),
+    }
+    width = max(map(len, rows))
+    return "\n".join(["", *(f"{name:<{width}}  {value}" for name, value in rows.items())])
+
+
+def seed_range(seeds: Sequence[int]) -> str:
+    """How many seeds there are, and which.
+
+    >>> seed_range(range(3, 8)), seed_range([7])
+    ('5 (3 to 7)', '1 (7)')
+    """
+    return f"{len(seeds)} ({seeds[0]} to {seeds[-1]})" if len(seeds) > 1 else f"1 ({seeds[0]})"
+
+
+def accuracy_table(results: Sequence[Result]) -> str:
+    """The table at the end: a row a scenario, published figures where they compare, and what must be known beside it.
+
+    Raises ``InputError`` for results of different data, which no table may hold.
+    """
+    require_same_data(results)
+    configs = [result.effective_config() for result in results]
+    figures = [published(config, result.dataset["name"]) for config, result in zip(configs, results, strict=True)]
+    source = next((figure[0] for figure in figures if figure), None)
+    header = ["scenario", "mean", "SD", "95 % interval", *([source] if source else []), "per seed"]
+    rows = [header]
+    for result, figure in zip(results, figures, strict=True):
+        beside = [f"{figure[1]:.2f}" if figure else "-"] if source else []
+        rows.append(
+            [result.scenario, *_summary_cells(summarize(100 * result.accuracies())), *beside, _per_seed(result)]
+        )
+    first = results[0]
+    title = (
+        f"Test accuracy, %, on the {first.dataset['test']:,} test images of {first.dataset['name']}; "
+        f"protocol {first.protocol}, {configs[0].labels} labels, seeds {seed_range(first.seeds)}"
+    )
+    return "\n".join([title, "", *_align(rows), *_notes(results)])
+
+
+def require_same_data(results: Sequence[Result]) -> None:
+    """Raise ``InputError`` unless all results are of the same data."""
+    for result in results[1:]:
+        if result.dataset != results[0].dataset:
+            names = [f"{run.dataset['name']} ({run.dataset['digest'][:12]})" for run in (results[0], result)]
+            raise InputError(f"Results of different data cannot stand in one table: {names[0]} and {names[1]}.")
+
+
+def _summary_cells(summary: Summary) -> list[str]:
+    def cell(value: float) -> str:
+        return "-" if value != value else f"{value:.2f}"
+
+    interval = f"{cell(summary.low)} to {cell(summary.high)}" if summary.n > 1 else "-"
+    return [cell(summary.mean), cell(summary.sd), interval]
+
+
+def _per_seed(result: Result) -> str:
+    fell = fallen(result)
+    cells = []
+    for seed, accuracy in zip(result.seeds, result.test_accuracy, strict=True):
+        cells.append("diverged" if accuracy is None else f"{100 * accuracy:.2f}" + ("*" if seed in fell else ""))
+    return " ".join(cells)
+
+
+def fallen(result: Result) -> list[int]:
+    """The seeds that pseudo-labels left less accurate than they found them."""
+    change = result.unlabelled_training
+    if change is None:
+        return []
+    pairs = zip(result.seeds, change["before"], change["after"], strict=True)
+    return [seed for seed, before, after in pairs if before is not None and after is not None and after < before]
+
+
+def _align(rows: list[list[str]]) -> list[str]:
+    """Columns side by side, numbers to the right; the last column is folded to the width of the page."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ]
+        head = "  ".join(cells) + "   "
+        lines += textwrap.wrap(row[-1], WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+    return lines
+
+
+def _notes(results: Sequence[Result]) -> list[str]:
+    """What a reader of the table must know, a paragraph each."""
+    notes = [
+        "The interval is Student's t over seeds: the labelled subset, the initial weights and the order of the "
+        "mini-batches vary, the test images do not."
+    ]
+    if any(result.effective_config().choose_labels == "first" for result in results):
+        notes[0] = (
+            "The interval is Student's t over seeds: the initial weights and the order of the mini-batches vary, "
+            "the labelled subset and the test images do not."
+        )
+    for result in results:
+        for seed, where in result.diverged.items():
+            notes.append(
+                f"{result.scenario}: seed {seed} diverged ({where}) and is in no mean; try a lower --learning_rate."
+            )
+        fell = fallen(result)
+        if fell:
+            assert result.unlabelled_training is not None
+            notes.append(
+                f"* {result.scenario}: pseudo-labels left {'seed' if len(fell) == 1 else 'seeds'} "
+                f"{', '.join(map(str, fell))} less accurate on {result.unlabelled_training['measured_on']} images "
+                "than they found it; try a lower --alpha_f or a later --t1."
+            )
+    return [line for note in notes for line in ("", *textwrap.wrap(note, WIDTH))]

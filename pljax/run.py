@@ -1,0 +1,268 @@
+"""The only loop with side effects: a config, seeds and data become a folder with a result.
+
+Everything computed is a pure function of one seed from ``split``, ``pretrain``, ``finetune`` and ``score``;
+here they are put over the seeds, called in order, and told to a person and to the disk.
+"""
+
+import functools
+import importlib.metadata
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pljax import finetune, pretrain, split
+from pljax.config import Config, Finetune, Pretrain, to_json
+from pljax.journal import Journal
+from pljax.models import Classifier, parameter_count
+from pljax.progress import Reporter
+from pljax.result import Result, without_nan
+from pljax.score import confusion, score
+from pljax.seeds import device, mesh_for, over_seeds, seed_keys, share, spread
+from pljax.types import Dataset, Params, Split, Trainer, TrainingData, TrainState
+from pljax.workdir import RunFolder
+
+# What the root key of a seed is folded with. The split's purpose comes alone, so that a seed has the same
+# labels everywhere; a phase's comes with its place among the phases of its type, so that scenarios share
+# the start that they have in common.
+SPLIT, PRETRAIN, FINETUNE = range(3)
+
+
+class Outcome(NamedTuple):
+    """What a group of seeds left behind, on the host; the leading axis of every array is the seeds'."""
+
+    params: Params
+    split: Split
+    journal: Journal
+    train: tuple[np.ndarray, np.ndarray]  # predicted int32 [S, N], conditional entropy float32 [S, N]
+    test: tuple[np.ndarray, np.ndarray]  # the same, [S, M]
+
+
+def run(
+    config: Config,
+    seeds: Sequence[int],
+    dataset: Dataset,
+    folder: RunFolder,
+    reporter: Reporter | None = None,
+    *,
+    seeds_at_once: int | None = None,
+) -> Result:
+    """Train every seed, score the test set once, and leave the result in ``folder``.
+
+    Args:
+      config: what to train.
+      seeds: which seeds; each gives what it would give alone.
+      dataset: the images.
+      folder: where config, metrics, parameters and result go.
+      reporter: is told how far it is; one that writes to standard error if not given.
+      seeds_at_once: how many seeds share the device's memory; all of them if not given.
+
+    Raises:
+      InputError: the data cannot give the split, or the folder cannot be written.
+    """
+    split.check(dataset.train_labels, dataset.classes, config.labels, config.validation)
+    folder.start(config)
+    warnings = foresee(config)
+    size = seeds_at_once or len(seeds)
+    groups = [seeds[first : first + size] for first in range(0, len(seeds), size)]
+    seconds: dict[str, float] = defaultdict(float)
+    with reporter or Reporter() as reporter:
+        for warning in warnings:
+            reporter.say(f"warning: {warning}")
+        outcomes = [train(config, group, dataset, folder, reporter, seconds) for group in groups]
+    folder.save_parameters(_stack([outcome.params for outcome in outcomes]))
+    result = conclude(config, seeds, dataset, outcomes, seconds, warnings)
+    folder.save_result(result)
+    return result
+
+
+def count_parameters(config: Config, dataset: Dataset) -> int:
+    """How many parameters the classifier has, a seed."""
+    model = final_model(config, dataset.classes)
+    image = jax.ShapeDtypeStruct((1, dataset.train_images.shape[1]), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return parameter_count(jax.eval_shape(model.init, key, image)["params"])
+
+
+def foresee(config: Config) -> list[str]:
+    """What can be said to go wrong before anything is trained."""
+    warnings = []
+    for phase in config.phases:
+        if not isinstance(phase, Finetune) or phase.pseudo_labels is None:
+            continue
+        pseudo = phase.pseudo_labels
+        highest = pseudo.alpha_f * min(max(phase.epochs - 1 - pseudo.t1, 0) / (pseudo.t2 - pseudo.t1), 1)
+        if highest == 0:
+            warnings.append(
+                f"alpha(t) never rises above 0: pseudo-labels are not used (epochs {phase.epochs}, t1 {pseudo.t1}, "
+                f"alpha_f {pseudo.alpha_f:g})."
+            )
+        elif highest < pseudo.alpha_f:
+            warnings.append(
+                f"alpha(t) ends at {highest:.3g} and never reaches alpha_f {pseudo.alpha_f:g} (epochs {phase.epochs}, "
+                f"t2 {pseudo.t2})."
+            )
+    return warnings
+
+
+def train(
+    config: Config,
+    seeds: Sequence[int],
+    dataset: Dataset,
+    folder: RunFolder,
+    reporter: Reporter,
+    seconds: dict[str, float],
+) -> Outcome:
+    """All phases for a group of seeds, then the one look at the test images. Adds to ``seconds`` by phase."""
+    mesh = mesh_for(len(seeds))
+    data = share(mesh, TrainingData(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)))
+    keys = spread(mesh, seed_keys(seeds))
+    make_split = functools.partial(
+        split.make,
+        classes=dataset.classes,
+        labels=config.labels,
+        validation=config.validation,
+        choose=config.choose_labels,
+    )
+    parts = over_seeds(lambda key, labels: make_split(jax.random.fold_in(key, SPLIT), labels), (0, None))(
+        keys, data.labels
+    )
+    journal = Journal(seeds, folder, reporter)
+    params: Params = {}
+    for number in range(len(config.phases)):
+        started = time.monotonic()
+        trainer, key_of = prepare(config, number, dataset.classes)
+        journal.begin(number, phase_name(config, number), trainer)
+        state = train_phase(trainer, over_seeds(key_of, (0,))(keys), params, parts, data, journal)
+        params = trainer.hand_on(state)
+        seconds[phase_name(config, number)] += time.monotonic() - started
+    started = time.monotonic()
+    scored = over_seeds(functools.partial(score, final_model(config, dataset.classes), config.output), (0, None))
+    train_scores = jax.device_get(scored(params, data.images))
+    test_scores = jax.device_get(scored(params, share(mesh, jnp.asarray(dataset.test_images))))
+    seconds["score"] += time.monotonic() - started
+    return Outcome(jax.device_get(params), jax.device_get(parts), journal, train_scores, test_scores)
+
+
+def phase_name(config: Config, number: int) -> str:
+    """A phase's name among those of the config: ``pretrain``, ``finetune``, or ``finetune 2`` for a second one.
+
+    >>> from pljax.protocols import arab2022
+    >>> [phase_name(arab2022.SCENARIOS["pl_dae"], number) for number in range(3)]
+    ['pretrain', 'finetune', 'finetune 2']
+    """
+    place = place_of(config, number)
+    return type(config.phases[number]).__name__.lower() + (f" {place + 1}" if place else "")
+
+
+def place_of(config: Config, number: int) -> int:
+    """How many phases of the same type come before a phase."""
+    return sum(type(phase) is type(config.phases[number]) for phase in config.phases[:number])
+
+
+def prepare(config: Config, number: int, classes: int) -> tuple[Trainer, Callable[[jax.Array], jax.Array]]:
+    """A phase as pure functions, and how its key comes from a seed's root key."""
+    phase = config.phases[number]
+    purpose = PRETRAIN if isinstance(phase, Pretrain) else FINETUNE
+    trainer = (
+        pretrain.trainer(config, phase) if isinstance(phase, Pretrain) else finetune.trainer(config, phase, classes)
+    )
+    place = place_of(config, number)
+    return trainer, lambda key: jax.random.fold_in(jax.random.fold_in(key, purpose), place)
+
+
+def final_model(config: Config, classes: int) -> Classifier:
+    """The network that the last phase leaves."""
+    last = config.phases[-1]
+    assert isinstance(last, Finetune)
+    return finetune.classifier(config, last, classes)
+
+
+def train_phase(
+    trainer: Trainer, keys: jax.Array, params: Params, parts: Split, data: TrainingData, journal: Journal
+) -> TrainState:
+    """Every round of one phase, for all seeds at once: three programs, each compiled once."""
+    init = over_seeds(trainer.init, (0, 0, 0, None))
+    advance = over_seeds(trainer.advance, (0, None, 0, 0, None), donate=(2,))
+    evaluate = over_seeds(trainer.evaluate, (0, 0, None))
+    state = init(keys, params, parts, data)
+    for t in range(trainer.epochs * trainer.rounds):
+        state, metrics = advance(keys, jnp.int32(t), state, parts, data)
+        evaluation = evaluate(state, parts, data) if journal.wants_evaluation(t) else None
+        journal.record(t, *jax.device_get((metrics, evaluation)))
+    return state
+
+
+def _stack(trees: Sequence[Any]) -> Any:
+    """Trees of arrays, joined along the axis of seeds."""
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
+
+
+def conclude(
+    config: Config,
+    seeds: Sequence[int],
+    dataset: Dataset,
+    outcomes: Sequence[Outcome],
+    seconds: Mapping[str, float],
+    warnings: Sequence[str],
+) -> Result:
+    """The result of all groups of seeds. A diverged seed's figures are NaN, so that no mean can take them in."""
+    parts, train, test, before, after = _stack(
+        [
+            (outcome.split, outcome.train, outcome.test, outcome.journal.before, outcome.journal.after)
+            for outcome in outcomes
+        ]
+    )
+    diverged = {seed: told for outcome in outcomes for seed, told in outcome.journal.diverged.items()}
+    alive = np.where([seed in diverged for seed in seeds], np.nan, 1.0)
+    accuracy = alive * (test[0] == dataset.test_labels).mean(axis=1)
+    unlabelled = np.take_along_axis(train[0], parts.unlabelled, axis=1) == dataset.train_labels[parts.unlabelled]
+    confusions = [confusion(dataset.test_labels, predicted, dataset.classes).tolist() for predicted in test[0]]
+    last = config.phases[-1]
+    values = {
+        "scenario": config.scenario,
+        "protocol": config.protocol,
+        "dataset": {
+            "name": dataset.name,
+            "digest": dataset.digest,
+            "train": len(dataset.train_labels),
+            "test": len(dataset.test_labels),
+        },
+        "seeds": list(seeds),
+        "test_accuracy": accuracy,
+        "test_error": 1 - accuracy,
+        "diverged": {str(seed): told for seed, told in diverged.items()},
+        "class_counts": {
+            "labelled": dataset.classes * [config.labels // dataset.classes],
+            "test": np.bincount(dataset.test_labels, minlength=dataset.classes),
+        },
+        "confusion": [None if seed in diverged else counts for seed, counts in zip(seeds, confusions, strict=True)],
+        "conditional_entropy": {
+            "labelled": alive * np.take_along_axis(train[1], parts.labelled, axis=1).mean(axis=1),
+            "unlabelled": alive * np.take_along_axis(train[1], parts.unlabelled, axis=1).mean(axis=1),
+            "test": alive * test[1].mean(axis=1),
+        },
+        "pseudo_label_accuracy": alive * unlabelled.mean(axis=1),
+        "unlabelled_training": None,
+        "parameters": count_parameters(config, dataset),
+        "config": to_json(config),
+        "warnings": list(warnings),
+        "versions": versions(),
+        "device": device(),
+        "seconds": dict(seconds),
+    }
+    if isinstance(last, Finetune) and last.pseudo_labels:
+        measured_on = "validation" if config.validation else "unlabelled"
+        values["unlabelled_training"] = {"measured_on": measured_on, "before": alive * before, "after": alive * after}
+    return Result(**without_nan(values))
+
+
+def versions() -> dict[str, str]:
+    """What was run with."""
+    packages = ("pljax", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}

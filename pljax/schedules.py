@@ -1,0 +1,61 @@
+"""What changes with time, as optax schedules: alpha(t), the learning rate, the momentum.
+
+The symbols and equation numbers are those of Lee (2013), "Pseudo-Label: The Simple and Efficient
+Semi-Supervised Learning Method for Deep Neural Networks". The paper's t counts epochs; an optimizer
+counts updates, and :func:`per_epoch` stands between the two.
+"""
+
+import jax.numpy as jnp
+import optax
+
+
+def alpha(alpha_f: float, t1: int, t2: int) -> optax.Schedule:
+    r"""The weight of the unlabelled loss term at epoch t, eq. 16.
+
+    .. math::
+        \alpha(t) = 0 \text{ for } t < T_1, \quad
+        \frac{t - T_1}{T_2 - T_1} \alpha_f \text{ for } T_1 \le t < T_2, \quad
+        \alpha_f \text{ for } T_2 \le t
+
+    Args:
+      alpha_f: the final weight.
+      t1: the epoch from which the weight rises.
+      t2: the epoch from which it is ``alpha_f``; above ``t1``. (``optax.linear_schedule`` of no length stays
+        at 0 for ever without a word, so equality is refused here.)
+
+    >>> weight = alpha(alpha_f=3.0, t1=100, t2=600)
+    >>> [float(weight(t)) for t in (0, 100, 350, 600, 999)]
+    [0.0, 0.0, 1.5, 3.0, 3.0]
+    """
+    if not 0 <= t1 < t2:
+        raise ValueError(f"alpha(t) rises from t1 to t2: expected 0 <= t1 < t2, got t1={t1}, t2={t2}.")
+    return optax.linear_schedule(0.0, alpha_f, transition_steps=t2 - t1, transition_begin=t1)
+
+
+def decaying_rate(initial: float, decay: float, every: int = 1) -> optax.Schedule:
+    r"""The learning rate after ``count`` steps, :math:`\epsilon_0 \, k^{\,count / every}`; eq. 12 with k = 0.998.
+
+    >>> rate = decaying_rate(1.5, 0.998)
+    >>> [round(float(rate(t)), 4) for t in (0, 1, 1000)]
+    [1.5, 1.497, 0.2026]
+    """
+    return optax.exponential_decay(initial, transition_steps=every, decay_rate=decay)
+
+
+def momentum(initial: float, final: float, epochs: int) -> optax.Schedule:
+    r"""The momentum p(t), eq. 13: linear from ``initial`` to ``final`` over T = ``epochs``, then constant.
+
+    >>> p = momentum(0.5, 0.99, 500)
+    >>> [round(float(p(t)), 3) for t in (0, 250, 500, 900)]
+    [0.5, 0.745, 0.99, 0.99]
+    """
+    return optax.linear_schedule(initial, final, transition_steps=epochs)
+
+
+def per_epoch(schedule: optax.Schedule, updates_per_epoch: int) -> optax.Schedule:
+    """``schedule``, which counts epochs, as a schedule that counts updates.
+
+    >>> [float(per_epoch(momentum(0.0, 1.0, 2), updates_per_epoch=4)(update)) for update in (0, 3, 4, 8)]
+    [0.0, 0.0, 0.5, 1.0]
+    """
+    return lambda count: schedule(jnp.asarray(count) // updates_per_epoch)

@@ -1,0 +1,45 @@
+"""What a trained classifier is worth: predictions, their conditional entropy, and counts made of them."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pljax.losses import Output
+from pljax.models import predict
+from pljax.types import Params
+
+
+def conditional_entropy(logits: jax.Array, output: Output) -> jax.Array:
+    r"""The entropy of the outputs given each image; its mean over images is eq. 17 of Lee (2013), in nats:
+
+    .. math::
+        H(y | x_m) = -\sum_i P(y_i = 1 | x_m) \log P(y_i = 1 | x_m)
+
+    Args:
+      logits: float32 ``[n, C]``.
+      output: what makes probabilities of them.
+
+    Returns:
+      float32 ``[n]``.
+
+    >>> round(float(conditional_entropy(jnp.zeros((1, 10)), "softmax")[0]), 4)
+    2.3026
+    """
+    log_p = jax.nn.log_sigmoid(logits) if output == "sigmoid" else jax.nn.log_softmax(logits)
+    return -(jnp.exp(log_p) * log_p).sum(axis=-1)
+
+
+def score(model: nn.Module, output: Output, params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The class given to each of ``images`` (uint8 ``[n, D]``), int32 ``[n]``, and its conditional entropy, ``[n]``."""
+    logits = predict(model, params, images)
+    return jnp.argmax(logits, axis=-1).astype(jnp.int32), conditional_entropy(logits, output)
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """How many images of each class (rows) were given each class (columns): int ``[C, C]``.
+
+    >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
+    [[1, 0], [1, 1]]
+    """
+    return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)

@@ -1,0 +1,78 @@
+"""Who plays which part: the labelled, the validation and the unlabelled images of one seed."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pljax.types import InputError, Split
+
+
+def most_validation(images: int) -> int:
+    """The largest validation set that so many training images can give: a fifth."""
+    return images // 5
+
+
+def check(train_labels: np.ndarray, classes: int, labels: int, validation: int) -> None:
+    """Raise ``InputError`` unless the training images can give the labelled and validation sets asked for."""
+    images, counts = len(train_labels), np.bincount(train_labels, minlength=classes)
+    if labels % classes:
+        raise InputError(
+            f"{labels} labels cannot be shared evenly by {classes} classes: give a multiple of {classes}, "
+            f"{labels - labels % classes or classes} or {labels - labels % classes + classes} for example."
+        )
+    if labels // classes > counts.min():
+        raise InputError(
+            f"{labels} labels need {labels // classes} images of each class, but class {counts.argmin()} has "
+            f"{counts.min()}: give at most {counts.min() * classes}."
+        )
+    if validation > most_validation(images):
+        raise InputError(
+            f"{validation} validation images are more than a fifth of the {images} training images: "
+            f"give at most {most_validation(images)}."
+        )
+    if labels + validation >= images:
+        raise InputError(
+            f"{labels} labels and {validation} validation images leave none of the {images} training images "
+            f"unlabelled: give at most {images - validation - classes} labels."
+        )
+
+
+def make(
+    key: jax.Array,
+    train_labels: jax.Array,
+    *,
+    classes: int,
+    labels: int,
+    validation: int,
+    choose: Literal["random", "first"],
+) -> Split:
+    """Split ``N`` training images: ``labels / classes`` labelled ones a class, ``validation`` others, the rest.
+
+    ``random`` walks through the images in an order drawn with ``key``, ``first`` in file order: the first
+    images met of each class are the labelled ones, the next ones met of any class are for validation.
+    The sizes are static, so the function can be stacked over keys. See :func:`check` for what can be asked.
+
+    Args:
+      key: the key of one seed.
+      train_labels: int32 ``[N]``.
+      classes: ``C``.
+      labels: ``L``, a multiple of ``C``.
+      validation: ``V``.
+      choose: the walk.
+
+    Returns:
+      ``Split`` with ``[labels]``, ``[validation]`` and ``[N - labels - validation]`` indices.
+
+    >>> parts = make(jax.random.key(0), jnp.arange(20) % 2, classes=2, labels=4, validation=3, choose="first")
+    >>> parts.labelled.tolist(), parts.validation.tolist(), parts.unlabelled.size
+    ([0, 1, 2, 3], [4, 5, 6], 13)
+    """
+    images = train_labels.shape[0]
+    walk = jnp.arange(images) if choose == "first" else jax.random.permutation(key, images)
+    met = jax.nn.one_hot(train_labels[walk], classes, dtype=jnp.int32)
+    rank_in_class = (jnp.cumsum(met, axis=0) * met).sum(axis=1)  # 1 for the first image met of its class
+    labelled_first = jnp.argsort(rank_in_class > labels // classes, stable=True)
+    order = walk[labelled_first].astype(jnp.int32)
+    return Split(order[:labels], order[labels : labels + validation], order[labels + validation :])

@@ -1,0 +1,100 @@
+"""The values that travel through the program, each with its shape beside it.
+
+Sizes: ``N`` training images, ``M`` test images, ``D`` features (784 pixels on MNIST), ``C`` classes,
+``L`` labelled, ``V`` validation and ``U`` unlabelled images. No function of the core mentions the axis
+of seeds: after ``seeds.over_seeds`` every array below simply has one more leading axis.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import numpy as np
+
+Params = dict[str, Any]
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message is one sentence that says what to do."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels on the host, whole. Only the final scoring reads the two test arrays."""
+
+    name: str
+    classes: int  # C
+    train_images: np.ndarray  # uint8 [N, D]
+    train_labels: np.ndarray  # int32 [N]
+    test_images: np.ndarray  # uint8 [M, D]
+    test_labels: np.ndarray  # int32 [M]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 over the four arrays (name, dtype, shape and bytes of each), in hexadecimal."""
+        sha = hashlib.sha256()
+        for name in ("train_images", "train_labels", "test_images", "test_labels"):
+            array = np.ascontiguousarray(getattr(self, name))
+            sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            sha.update(array.data)
+        return sha.hexdigest()
+
+
+@flax.struct.dataclass
+class TrainingData:
+    """What training may look at, on the device once and shared by all seeds: no test image is in here."""
+
+    images: jax.Array  # uint8 [N, D]
+    labels: jax.Array  # int32 [N]; training reads those of the labelled images alone
+
+
+@flax.struct.dataclass
+class Split:
+    """Which training images play which part: three disjoint sets of indices that cover all ``N``."""
+
+    labelled: jax.Array  # int32 [L]
+    validation: jax.Array  # int32 [V]
+    unlabelled: jax.Array  # int32 [U]
+
+
+@flax.struct.dataclass
+class TrainState:
+    """What the next update needs, and nothing else."""
+
+    params: Params
+    opt_state: Any
+    pseudo_labels: jax.Array  # int32 [P]: labels given once to a pool of P images; P = 0 where none are kept
+
+
+# What a person wants to see of an epoch: scalars by name. ``finite`` (bool) is always among them.
+Metrics = dict[str, jax.Array]
+
+
+@flax.struct.dataclass
+class Evaluation:
+    """The network between two epochs, measured and not trained on. Diagnostics: nothing is chosen by them."""
+
+    metrics: Metrics
+    pseudo_labels: jax.Array  # int32 [K]: the labels of K watched unlabelled images (K = 0: none watched)
+
+
+class Trainer(NamedTuple):
+    """One phase of a run as pure functions of one seed.
+
+    The unit of work is a *round*: an epoch, or an equal part of a long one, so that progress is seen and
+    interruptions are heard within seconds. The round's number ``t`` is an argument of its own, not a field
+    of the state, because all seeds share it: a condition on it stays a branch when seeds are stacked.
+    """
+
+    epochs: int
+    rounds: int  # rounds an epoch
+    updates: int  # updates a round
+    init: Callable[[jax.Array, Params, Split, TrainingData], TrainState]  # (key, handed-on params, ...)
+    advance: Callable[[jax.Array, jax.Array, TrainState, Split, TrainingData], tuple[TrainState, Metrics]]
+    evaluate: Callable[[TrainState, Split, TrainingData], Evaluation]
+    hand_on: Callable[[TrainState], Params]  # the parameters that the next phase starts from
+    alpha: Callable[[int], Any] | None  # alpha(t), where pseudo-labels are used
