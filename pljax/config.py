@@ -23,7 +23,7 @@ def _check_count(name: str, value: Any, least: int = 1) -> None:
 
 def _check_number(name: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> None:
     """``above`` excludes the lower end; the upper end is always excluded."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
     inside = number and (low < value if above else low <= value) and value < high
     bound = f"{'above' if above else 'of at least'} {low:g}" + ("" if high == math.inf else f" and below {high:g}")
     _require(inside, f"{name} is {value!r}: give a number {bound}.")
@@ -31,6 +31,18 @@ def _check_number(name: str, value: Any, low: float, high: float = math.inf, *, 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     _require(value in choices, f"{name} is {value!r}: choose one of {', '.join(choices)}.")
+
+
+def _check_type(name: str, value: Any, *kinds: type) -> None:
+    names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
+    _require(isinstance(value, kinds), f"{name} is {value!r}: give {names}.")
+
+
+def _check_widths(name: str, value: Any, least: int) -> None:
+    _check_type(name, value, tuple)
+    _require(len(value) >= least, f"{name} is empty: give at least one width.")
+    for width in value:
+        _check_count(name, width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,8 +163,8 @@ class Pretrain:
         _check_choice("noise", self.noise, ("masking", "gaussian"))
         _check_number("noise_level", self.noise_level, 0, 1 if self.noise == "masking" else math.inf)
         _check_number("pretraining's hidden_dropout", self.hidden_dropout, 0, 1)
-        for width in self.bottleneck:
-            _check_count("a width of the bottleneck", width)
+        _check_type("pretraining's optimizer", self.optimizer, PaperMomentum, GradientDescent, Adam)
+        _check_widths("bottleneck", self.bottleneck, least=0)
         _check_choice("pretraining's loss", self.loss, ("sum", "mean"))
 
 
@@ -171,6 +183,9 @@ class Finetune:
     def __post_init__(self) -> None:
         _check_count("epochs", self.epochs)
         _check_count("batch_size", self.batch_size)
+        _check_type("optimizer", self.optimizer, PaperMomentum, GradientDescent, Adam)
+        _check_type("dropout", self.dropout, Dropout, type(None))
+        _check_type("pseudo_labels", self.pseudo_labels, PseudoLabels, type(None))
 
 
 Phase = Pretrain | Finetune
@@ -192,14 +207,15 @@ class Config:
     choose_labels: Literal["random", "first"] = "random"  # per class, by seed or by file order
 
     def __post_init__(self) -> None:
-        _require(bool(self.phases), "A config needs at least one phase.")
-        _require(
-            isinstance(self.phases[-1], Finetune),
-            "The last phase of a config must be a Finetune: it gives the classifier.",
-        )
-        _require(bool(self.hidden), "hidden is empty: give at least one width.")
-        for width in self.hidden:
-            _check_count("hidden", width)
+        _check_type("protocol", self.protocol, str)
+        _check_type("scenario", self.scenario, str)
+        _check_type("phases", self.phases, tuple)
+        for phase in self.phases:
+            _check_type("a phase", phase, Pretrain, Finetune)
+        last_trains = bool(self.phases) and isinstance(self.phases[-1], Finetune)
+        _require(last_trains, "phases must end with a Finetune: it gives the classifier.")
+        _check_widths("hidden", self.hidden, least=1)
+        _check_type("inverted_dropout", self.inverted_dropout, bool)
         _check_choice("initial_weights", self.initial_weights, ("normal", "glorot"))
         _check_choice("output", self.output, ("sigmoid", "softmax"))
         _check_count("labels", self.labels)

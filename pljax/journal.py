@@ -41,25 +41,26 @@ class Journal:
 
     def record(self, t: int, metrics: Mapping[str, np.ndarray], evaluation: Evaluation | None) -> None:
         """Round ``t`` is done. Every metric is an array ``[S]``."""
-        losses = {name: values for name, values in metrics.items() if name != "finite"}
+        losses = {name: np.asarray(values, np.float64) for name, values in metrics.items() if name != "finite"}
         self._name_the_diverged(t, metrics["finite"])
         looked = self._look(t, evaluation) if evaluation is not None else _unknown(self._evaluated)
         epoch, part = divmod(t + 1, self._trainer.rounds)
         if part == 0:
-            where = {
-                "phase": self._number,
-                "name": self._name,
-                "epoch": epoch - 1,
-                "updates": (t + 1) * self._trainer.updates,
-            }
-            values = {**losses, **looked}
-            self._folder.append_metrics(
-                [
-                    {**where, "seed": seed, **{name: float(column[row]) for name, column in values.items()}}
-                    for row, seed in enumerate(self._seeds)
-                ]
-            )
+            self._write(epoch - 1, (t + 1) * self._trainer.updates, {**losses, **looked})
         self._reporter.round(t + 1, self._means({**losses, **self._evaluated}))
+
+    def _write(self, epoch: int, updates: int, metrics: Mapping[str, np.ndarray]) -> None:
+        """A line a seed; a diverged seed's metrics are not numbers, whatever was computed of its weights."""
+        where = {"phase": self._number, "name": self._name, "epoch": epoch, "updates": updates}
+        rows = zip(self._seeds, *metrics.values(), strict=True)
+        self._folder.append_metrics(
+            [
+                {**where, "seed": seed, **dict.fromkeys(metrics, np.nan)}
+                if seed in self.diverged
+                else {**where, "seed": seed, **dict(zip(metrics, map(float, values), strict=True))}
+                for seed, *values in rows
+            ]
+        )
 
     def _name_the_diverged(self, t: int, finite: np.ndarray) -> None:
         for seed, alive in zip(self._seeds, finite, strict=True):

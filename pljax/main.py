@@ -8,13 +8,12 @@ from typing import Any
 from absl import app, flags
 
 from pljax import config as configs
-from pljax import data, protocols
+from pljax import data, protocols, split
 from pljax.progress import Reporter
 from pljax.report import accuracy_table, introduction
 from pljax.result import Result
 from pljax.run import count_parameters, run
 from pljax.seeds import MOST_SEED, choose_backend, device
-from pljax.split import most_validation
 from pljax.types import Dataset, InputError
 from pljax.workdir import RunFolder, folder_name
 
@@ -88,15 +87,15 @@ def choose_configs(protocol: str, scenarios: list[str], dials: dict[str, Any]) -
     for dial in dials:
         if not any(dial in acted for _, acted in changed):
             raise InputError(
-                f"--{dial} does not act on {', '.join(chosen)} under {protocol}: leave it out or choose another scenario."
+                f"--{dial} does not act on {', '.join(chosen)} under {protocol}: leave it out or add a scenario."
             )
     return [config for config, _ in changed]
 
 
 def choose_seeds(first: int, count: int, at_once: int | None) -> range:
     """The seeds to run. Raises ``InputError``."""
-    if count < 1:
-        raise InputError(f"--seeds is {count}: give at least 1.")
+    if not 1 <= count <= MOST_SEED + 1:
+        raise InputError(f"--seeds is {count}: give a number from 1 to {MOST_SEED + 1}.")
     if not 0 <= first <= MOST_SEED + 1 - count:
         raise InputError(f"--first_seed is {first}: give a number from 0 to {MOST_SEED + 1 - count}.")
     if at_once is not None and at_once < 1:
@@ -104,16 +103,29 @@ def choose_seeds(first: int, count: int, at_once: int | None) -> range:
     return range(first, first + count)
 
 
-def finished_result(folder: RunFolder, config: configs.Config, dataset: Dataset) -> Result | None:
+def finished_result(folder: RunFolder, config: configs.Config, seeds: range, dataset: Dataset) -> Result | None:
     """The result that already lies in the folder, if there is one. Raises ``InputError`` if it is of another run."""
     if FLAGS.overwrite or not folder.finished:
         return None
     result = folder.load_result()
-    if result.effective_config() != config or result.dataset["digest"] != dataset.digest:
+    if (result.effective_config(), result.dataset["digest"], result.seeds) != (config, dataset.digest, list(seeds)):
         raise InputError(
-            f"{folder.path} holds a run of another config or other data: choose another --workdir, or --overwrite it."
+            f"{folder.path} holds a run of another config, other data or other seeds: "
+            "choose another --workdir, or --overwrite it."
         )
     return result
+
+
+def result_in(folder: RunFolder, config: configs.Config, seeds: range, dataset: Dataset, reporter: Reporter) -> Result:
+    """The result of one scenario: the finished one of its folder, or that of a run."""
+    result = finished_result(folder, config, seeds, dataset)
+    if result is not None:
+        reporter.say(f"{folder.path} is finished: its result is shown; --overwrite runs it again.")
+        return result
+    folder.make()
+    facts = {**device(), "parameters": count_parameters(config, dataset), "folder": folder.path}
+    reporter.say(introduction(config, dataset, seeds, facts))
+    return run(config, seeds, dataset, folder, reporter, seeds_at_once=FLAGS.seeds_at_once)
 
 
 def execute() -> None:
@@ -125,19 +137,15 @@ def execute() -> None:
     reporter = Reporter()
     dataset = data.load(FLAGS.dataset, FLAGS.data_dir, say=reporter.say)
     if "validation" not in dials:
-        most = most_validation(len(dataset.train_labels))
+        most = split.most_validation(len(dataset.train_labels))
         chosen = [dataclasses.replace(config, validation=min(config.validation, most)) for config in chosen]
-    results = []
     for config in chosen:
-        folder = RunFolder(Path(FLAGS.workdir) / folder_name(config, dataset.name, seeds, dials))
-        result = finished_result(folder, config, dataset)
-        if result is not None:
-            reporter.say(f"{folder.path} is finished: its result is shown; --overwrite runs it again.")
-        else:
-            facts = {**device(), "parameters": count_parameters(config, dataset), "folder": folder.path}
-            reporter.say(introduction(config, dataset, seeds, facts))
-            result = run(config, seeds, dataset, folder, reporter, seeds_at_once=FLAGS.seeds_at_once)
-        results.append(result)
+        split.check(dataset.train_labels, dataset.classes, config.labels, config.validation)
+    workdir = Path(FLAGS.workdir)
+    folders = [RunFolder(workdir / folder_name(config, dataset.name, seeds, dials)) for config in chosen]
+    results = [
+        result_in(folder, config, seeds, dataset, reporter) for folder, config in zip(folders, chosen, strict=True)
+    ]
     print(accuracy_table(results))
 
 
@@ -161,7 +169,7 @@ def parse(arguments: list[str]) -> list[str]:
     try:
         return FLAGS(arguments)
     except flags.Error as error:
-        print(f"pljax: {error} --help lists the flags.", file=sys.stderr)
+        print(f"pljax: {str(error).rstrip(' .?')}; --help lists the flags.", file=sys.stderr)
         sys.exit(2)
 
 

@@ -42,7 +42,7 @@ def keep_mask(key: jax.Array, keep: float, shape: Sequence[int]) -> jax.Array:
     lanes = 32 // width
     words = jax.random.bits(key, (rows, -(-units // lanes)), jnp.uint32)
     shifts = jnp.arange(0, 32, width, dtype=jnp.uint32)
-    numbers = (words[:, :, None] >> shifts) & jnp.uint32((1 << width) - 1)
+    numbers = (words[:, :, None] >> shifts[None, None]) & jnp.uint32((1 << width) - 1)
     threshold = jnp.uint32(round(keep * (1 << width)))
     return (numbers < threshold).reshape(rows, -1)[:, :units]
 
@@ -112,7 +112,7 @@ class DenoisingAutoencoder(nn.Module):
         x = Dropout(self.hidden_dropout, self.inverted_dropout)(nn.relu(encoder(images)), train)
         if not self.bottleneck:
             bias = self.param("reconstruction_bias", nn.initializers.zeros, (pixels,))
-            return x @ encoder.variables["params"]["kernel"].T + bias
+            return x @ encoder.variables["params"]["kernel"].T + bias[None]
         for index, width in enumerate(self.bottleneck):
             x = nn.relu(nn.Dense(width, kernel_init=initial, name=f"bottleneck_{index}")(x))
         x = nn.relu(nn.Dense(self.hidden, kernel_init=initial, name="decoder")(x))
@@ -126,7 +126,7 @@ def to_unit_interval(images: jax.Array) -> jax.Array:
 
 
 def forward(model: nn.Module, params: Params, images: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
-    """The logits of float32 images ``[..., D]``: as in training if a ``dropout_key`` is given, else with dropout off."""
+    """The logits of float32 images ``[..., D]``, as in training if a ``dropout_key`` is given, else without dropout."""
     if dropout_key is None:
         return jnp.asarray(model.apply({"params": params}, images))
     return jnp.asarray(model.apply({"params": params}, images, train=True, rngs={"dropout": dropout_key}))

@@ -1,6 +1,6 @@
 """The paper's momentum rule as an optax transformation, and optimizers made from a config."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -63,4 +63,14 @@ def make(optimizer: Optimizer, updates_per_epoch: int) -> ScheduledOptimizer:
             return ScheduledOptimizer(optax.sgd(rate), rate, none)
         case Adam():
             adam = optax.adam(optimizer.rate, optimizer.b1, optimizer.b2, optimizer.eps)
-            return ScheduledOptimizer(adam, optax.constant_schedule(optimizer.rate), none)
+            return ScheduledOptimizer(_with_promotion(adam), optax.constant_schedule(optimizer.rate), none)
+
+
+def _with_promotion(transform: optax.GradientTransformation) -> optax.GradientTransformation:
+    """``transform``, usable too where JAX is told to be strict about dtypes: optax's Adam takes float ** int."""
+
+    def update(*arguments: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return transform.update(*arguments)
+
+    return optax.GradientTransformation(transform.init, update)

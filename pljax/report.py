@@ -1,7 +1,7 @@
 """What a person reads before and after a run: plain text made of configs and results."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pljax.config import Config
@@ -44,16 +44,15 @@ def seed_range(seeds: Sequence[int]) -> str:
 def accuracy_table(results: Sequence[Result]) -> str:
     """The table at the end: a row a scenario, published figures where they compare, and what must be known beside it.
 
-    Raises ``InputError`` for results of different data, which no table may hold.
+    Raises ``InputError`` for results that no table may hold together: see :func:`require_comparable`.
     """
-    require_same_data(results)
+    require_comparable(results)
     configs = [result.effective_config() for result in results]
-    figures = [published(config, result.dataset["name"]) for config, result in zip(configs, results, strict=True)]
-    source = next((figure[0] for figure in figures if figure), None)
-    header = ["scenario", "mean", "SD", "95 % interval", *([source] if source else []), "per seed"]
+    figures = [published(config, result.dataset["digest"]) for config, result in zip(configs, results, strict=True)]
+    header = ["scenario", "mean", "SD", "95 % interval", *(["published"] if any(figures) else []), "per seed"]
     rows = [header]
     for result, figure in zip(results, figures, strict=True):
-        beside = [f"{figure[1]:.2f}" if figure else "-"] if source else []
+        beside = [f"{figure[1]:.2f} ({figure[0]})" if figure else "-"] if any(figures) else []
         rows.append(
             [result.scenario, *_summary_cells(summarize(100 * result.accuracies())), *beside, _per_seed(result)]
         )
@@ -62,15 +61,23 @@ def accuracy_table(results: Sequence[Result]) -> str:
         f"Test accuracy, %, on the {first.dataset['test']:,} test images of {first.dataset['name']}; "
         f"protocol {first.protocol}, {configs[0].labels} labels, seeds {seed_range(first.seeds)}"
     )
-    return "\n".join([title, "", *_align(rows), *_notes(results)])
+    return "\n".join([*textwrap.wrap(title, WIDTH), "", *_align(rows), *_notes(results)])
 
 
-def require_same_data(results: Sequence[Result]) -> None:
-    """Raise ``InputError`` unless all results are of the same data."""
-    for result in results[1:]:
-        if result.dataset != results[0].dataset:
-            names = [f"{run.dataset['name']} ({run.dataset['digest'][:12]})" for run in (results[0], result)]
-            raise InputError(f"Results of different data cannot stand in one table: {names[0]} and {names[1]}.")
+def require_comparable(results: Sequence[Result]) -> None:
+    """Raise ``InputError`` unless there are results, all of the same data, protocol, number of labels and seeds."""
+    if not results:
+        raise InputError("There is no result to make a table of.")
+    kinds: dict[str, Callable[[Result], Any]] = {
+        "data": lambda result: f"{result.dataset['name']} (SHA-256 {result.dataset['digest']})",
+        "protocols": lambda result: result.protocol,
+        "numbers of labels": lambda result: result.effective_config().labels,
+        "seeds": lambda result: seed_range(result.seeds),
+    }
+    for name, of in kinds.items():
+        different = sorted({str(of(result)) for result in results})
+        if len(different) > 1:
+            raise InputError(f"Results of different {name} cannot stand in one table: {' and '.join(different)}.")
 
 
 def _summary_cells(summary: Summary) -> list[str]:

@@ -18,9 +18,10 @@ def check(train_labels: np.ndarray, classes: int, labels: int, validation: int) 
     """Raise ``InputError`` unless the training images can give the labelled and validation sets asked for."""
     images, counts = len(train_labels), np.bincount(train_labels, minlength=classes)
     if labels % classes:
+        below = max(labels - labels % classes, classes)
         raise InputError(
             f"{labels} labels cannot be shared evenly by {classes} classes: give a multiple of {classes}, "
-            f"{labels - labels % classes or classes} or {labels - labels % classes + classes} for example."
+            f"{below} or {below + classes} for example."
         )
     if labels // classes > counts.min():
         raise InputError(

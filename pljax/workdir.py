@@ -1,6 +1,8 @@
 """The folder of a run: its name, and the files in it."""
 
 import json
+import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,17 +44,23 @@ class RunFolder:
     def finished(self) -> bool:
         return (self.path / "result.json").exists()
 
-    def start(self, config: Config) -> None:
-        """Make the folder and empty it of an earlier run's files. Raises ``InputError`` if that is not allowed."""
+    def make(self) -> None:
+        """Make the folder. Raises ``InputError`` if that is not allowed, or nothing can be written there."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in ("result.json", "parameters.npz", "metrics.jsonl"):
-                (self.path / name).unlink(missing_ok=True)
-            write_json(self.path / "config.json", to_json(config))
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
         except OSError as error:
             raise InputError(
                 f"The run's folder {self.path} cannot be written ({error.strerror}): give another place with --workdir."
             ) from error
+
+    def start(self, config: Config) -> None:
+        """Make the folder, empty it of an earlier run's files and write the config. Raises ``InputError``."""
+        self.make()
+        for name in ("result.json", "parameters.npz", "metrics.jsonl"):
+            (self.path / name).unlink(missing_ok=True)
+        write_json(self.path / "config.json", to_json(config))
 
     def append_metrics(self, lines: Sequence[Mapping[str, Any]]) -> None:
         with (self.path / "metrics.jsonl").open("a") as file:
@@ -66,9 +74,13 @@ class RunFolder:
         temporary.replace(self.path / "parameters.npz")
 
     def load_parameters(self) -> Params:
-        """The tree that :meth:`save_parameters` wrote."""
-        with np.load(self.path / "parameters.npz", allow_pickle=False) as file:
-            return flax.traverse_util.unflatten_dict(dict(file), sep="/")
+        """The tree that :meth:`save_parameters` wrote. Raises ``InputError`` where it cannot be read."""
+        path = self.path / "parameters.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return flax.traverse_util.unflatten_dict(dict(file), sep="/")
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"No parameters can be read at {path}: {error}.") from error
 
     def save_result(self, result: Result) -> None:
         result.save(self.path / "result.json")

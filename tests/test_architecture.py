@@ -1,0 +1,173 @@
+"""Who may know whom in the package, what an import may start, and what an installation may bring along."""
+
+import ast
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import pljax
+
+PACKAGE = Path(pljax.__file__).parent
+
+# Each room and the rooms it imports: what is not written here is not allowed.
+ROOMS = {
+    # know nobody
+    "types": set(),
+    "losses": set(),
+    "schedules": set(),
+    "stats": set(),
+    "progress": set(),
+    "tfds_download": set(),
+    # data
+    "originals": {"types"},
+    "download": {"originals", "types"},
+    "data": {"download", "originals", "types"},
+    # the core, for one seed
+    "config": {"types"},
+    "models": {"types"},
+    "split": {"types"},
+    "optimizers": {"config", "schedules"},
+    "score": {"losses", "models", "types"},
+    "finetune": {"config", "losses", "models", "optimizers", "schedules", "types"},
+    "pretrain": {"config", "losses", "models", "optimizers", "types"},
+    # the axis of seeds
+    "seeds": {"types"},
+    # the protocols
+    "protocols.lee2013": {"config"},
+    "protocols.arab2022": {"config"},
+    "protocols.quick": {"config", "protocols.lee2013"},
+    "protocols": {"config", "protocols.arab2022", "protocols.lee2013", "protocols.quick"},
+    # the shell
+    "result": {"config", "types"},
+    "workdir": {"config", "result", "types"},
+    "journal": {"progress", "types", "workdir"},
+    "report": {"config", "protocols", "result", "stats", "types"},
+    "run": {
+        "config", "finetune", "journal", "models", "pretrain", "progress", "result", "score", "seeds", "split",
+        "types", "workdir",
+    },
+    "": {"config", "data", "progress", "protocols", "report", "result", "run", "types", "workdir"},
+    "main": {
+        "config", "data", "progress", "protocols", "report", "result", "run", "seeds", "split", "types", "workdir",
+    },
+}  # fmt: skip
+
+
+def name_of(path):
+    """``protocols.quick`` for its file, ``protocols`` for its ``__init__``, and nothing for the package's own."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+FILES = {name_of(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def imported(path):
+    """Full names of everything that a file imports, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def rooms_imported(path):
+    """The rooms among them: of ``pljax.config.Adam``, ``config``."""
+    rooms = set()
+    for name in imported(path):
+        first, _, rest = name.partition(".")
+        if first == "pljax":
+            while rest not in FILES:
+                rest = rest.rpartition(".")[0]
+            rooms.add(rest)
+    return rooms
+
+
+@pytest.mark.parametrize("room", FILES)
+def test_a_room_knows_those_it_may_know(room):
+    assert rooms_imported(FILES[room]) == ROOMS[room]
+
+
+def test_the_plan_has_no_room_that_is_gone():
+    assert ROOMS.keys() == FILES.keys()
+
+
+def known(room):
+    """All rooms that a room knows, directly or not."""
+    below = set(ROOMS[room])
+    for other in ROOMS[room]:
+        below |= known(other)
+    return below
+
+
+def test_no_two_rooms_know_each_other():
+    for room in ROOMS:  # a circle never ends
+        assert room not in known(room)
+
+
+def test_the_two_kinds_of_phases_do_not_know_each_other():
+    assert "pretrain" not in known("finetune")
+    assert "finetune" not in known("pretrain")
+
+
+def test_the_core_does_not_know_the_shell():
+    core = {"split", "finetune", "pretrain", "score"}
+    shell = {"run", "main", "seeds", "data", "journal", "progress", "report", "result", "workdir", "protocols", ""}
+    for room in core:
+        assert not known(room) & shell
+
+
+def test_only_the_loop_trains_and_only_the_command_line_and_the_package_know_the_loop():
+    knows = {room: {other for other in ROOMS if room in ROOMS[other]} for room in ROOMS}
+    assert knows["finetune"] == knows["pretrain"] == knows["score"] == knows["journal"] == {"run"}
+    assert knows["run"] == {"", "main"}
+    assert knows["main"] == set()
+
+
+@pytest.mark.parametrize("room", FILES)
+def test_the_package_does_not_know_experiments_or_tests(room):
+    assert not {name.partition(".")[0] for name in imported(FILES[room])} & {"experiments", "tests"}
+
+
+@pytest.mark.parametrize("room", ["stats", "progress", "config", "originals", "download", "tfds_download"])
+def test_a_room_without_arrays_on_a_device_imports_no_jax(room):
+    assert not {name.partition(".")[0] for name in imported(FILES[room])} & {"jax", "jaxlib", "flax", "optax"}
+
+
+def test_importing_the_package_starts_no_backend():
+    # The number of devices can be set only until a backend starts.
+    code = "import jax, pljax.main; jax.config.update('jax_num_cpu_devices', 3); print(jax.device_count('cpu'))"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert ended.stdout == "3\n", ended.stderr
+
+
+def installed_with(name):
+    """Every distribution that an installation of ``name`` brings along here, without optional extras."""
+    found, to_do = set(), [(name, "")]
+    while to_do:
+        name, extra = item = to_do.pop()
+        if item in found:
+            continue
+        found.add(item)
+        for line in importlib.metadata.requires(name) or []:
+            needed = Requirement(line)
+            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                to_do += [(canonicalize_name(needed.name), wanted) for wanted in ("", *needed.extras)]
+    return {name for name, _ in found}
+
+
+def test_an_installation_brings_neither_tensorflow_nor_torch():
+    brought = installed_with("pljax")
+    assert {"jax", "flax", "optax", "tensorflow-datasets", "etils"} <= brought  # the walk goes deep
+    unwanted = {name for name in brought if name.startswith(("tensorflow", "tf-nightly", "torch", "keras"))}
+    assert unwanted <= {"tensorflow-datasets", "tensorflow-metadata"}

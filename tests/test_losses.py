@@ -1,0 +1,52 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pljax import losses
+
+LOGITS = jnp.array([[2.0, -1.0, 0.5], [-3.0, 0.0, 4.0]])
+LABELS = jnp.array([0, 1])
+
+
+def test_sigmoid_loss_is_eq_5_summed_over_the_outputs():
+    f = 1 / (1 + np.exp(-np.asarray(LOGITS, np.float64)))
+    y = np.array([[1, 0, 0], [0, 1, 0]])
+    expected = -(y * np.log(f) + (1 - y) * np.log(1 - f)).sum(axis=1)
+    np.testing.assert_allclose(losses.classification_loss(LOGITS, LABELS, "sigmoid"), expected, rtol=1e-6)
+
+
+def test_softmax_loss_is_the_cross_entropy_of_the_softmax():
+    p = np.exp(np.asarray(LOGITS, np.float64))
+    p /= p.sum(axis=1, keepdims=True)
+    expected = -np.log([p[0, 0], p[1, 1]])
+    np.testing.assert_allclose(losses.classification_loss(LOGITS, LABELS, "softmax"), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_losses_stay_finite_for_outputs_that_saturate(output):
+    assert jnp.isfinite(losses.classification_loss(1e4 * LOGITS, LABELS, output)).all()
+
+
+def test_supervised_loss_does_not_see_rows_of_weight_zero():
+    alone = losses.supervised_loss(LOGITS[:1], LABELS[:1], jnp.ones(1), "sigmoid")
+    padded = losses.supervised_loss(LOGITS, LABELS, jnp.array([1.0, 0.0]), "sigmoid")
+    assert float(alone) == float(padded)
+
+
+def test_pseudo_labels_are_the_largest_outputs_and_constants_for_the_gradient():
+    assert losses.pseudo_label(LOGITS).tolist() == [0, 2]
+
+    def through_labels(scale):
+        labels = losses.pseudo_label(scale * LOGITS)
+        return losses.pseudo_label_loss(LOGITS, labels, "sigmoid") + labels.astype(jnp.float32).sum()
+
+    assert float(jax.grad(through_labels)(1.0)) == 0
+
+
+def test_reconstruction_loss_is_eq_8_summed_or_averaged_over_pixels():
+    images = jnp.array([[0.0, 1.0, 0.25], [1.0, 0.0, 0.5]])
+    f = 1 / (1 + np.exp(-np.asarray(LOGITS, np.float64)))
+    entropy = -(images * np.log(f) + (1 - images) * np.log(1 - f))
+    np.testing.assert_allclose(losses.reconstruction_loss(LOGITS, images, "sum"), entropy.sum() / 2, rtol=1e-6)
+    np.testing.assert_allclose(losses.reconstruction_loss(LOGITS, images, "mean"), entropy.mean(), rtol=1e-6)

@@ -1,0 +1,264 @@
+"""The command line: what cannot be used is refused in one sentence, and a whole small run from flags to table."""
+
+import contextlib
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+import pytest
+from absl.testing import flagsaver
+from mnist_files import lay_out, needs_mnist
+
+from pljax import main as program
+from pljax.originals import FILES, TRAIN_LABELS, URLS
+
+
+class Outcome(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def call(*arguments):
+    """The command line with these arguments, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with flagsaver.flagsaver(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = program.main(program.parse(["pljax", *map(str, arguments)]))
+        except SystemExit as end:
+            status = end.code
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+# ----------------------------------------------------------------------------------------- what is refused
+
+SMALL = ("--dataset=mnist_5k", "--scenario=nn", "--hidden=8", "--epochs=2", "--seeds=2")
+
+REFUSED = {
+    "unknown scenario": (["--scenario=banana"], "'banana'"),
+    "unknown scenario among others": (["--scenario=nn,banana"], "'banana'"),
+    "no scenario": (["--scenario="], "scenario"),
+    "unknown protocol": (["--protocol=banana"], "'banana'"),
+    "unknown dataset": (["--dataset=banana"], "'banana'"),
+    "no seeds": (["--seeds=0"], "--seeds is 0"),
+    "negative first seed": (["--first_seed=-1"], "--first_seed is -1"),
+    "seeds past the last": (["--first_seed=4294967295", "--seeds=2"], "4294967295"),
+    "no seeds at once": (["--seeds_at_once=0"], "--seeds_at_once is 0"),
+    "negative rate": (["--learning_rate=-1"], "-1.0"),
+    "rate that is no number": (["--learning_rate=nan"], "nan"),
+    "no epochs": (["--epochs=0"], "epochs is 0"),
+    "all units dropped": (["--hidden_dropout=1"], "hidden_dropout is 1.0"),
+    "alpha falls": (["--t1=200", "--t2=100"], "t1 is 200 and t2 is 100"),
+    "alpha jumps": (["--t1=100", "--t2=100"], "t1 is 100 and t2 is 100"),
+    "dial that does not act": (["--scenario=nn,drop_nn", "--alpha_f=1"], "--alpha_f does not act on nn, drop_nn"),
+    "no width": (["--hidden="], "hidden"),
+    "width of no units": (["--hidden=0"], "hidden is 0"),
+    "width that is no number": (["--hidden=50,abc"], "'50,abc'"),
+    "unknown flag": (["--banana"], "banana"),
+    "positional argument": (["pl"], "'pl'"),
+    "not a whole number": (["--seeds=abc"], "abc"),
+    "not a number": (["--alpha_f=abc"], "abc"),
+    "backend that is not here": (["--backend=tpu"], "tpu"),
+    "unknown backend": (["--backend=banana"], "'banana'"),
+}
+
+REFUSED_WITH_THE_DATA_AT_HAND = {
+    "more validation than a fifth": (["--validation=801"], "801"),
+    "labels that do not divide": (["--labels=101"], "101"),
+    "more labels than images": (["--labels=5000"], "5000"),
+    "a file for a workdir": (["--workdir=file"], "cannot be written"),
+    "a workdir below a file": (["--workdir=file/below"], "cannot be written"),
+}
+
+
+def assert_refused(outcome, says):
+    assert outcome.status == 2
+    assert outcome.out == ""
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("pljax: ")
+    assert says in line
+
+
+@pytest.mark.parametrize(("arguments", "says"), REFUSED.values(), ids=REFUSED.keys())
+def test_bad_input_is_refused_in_one_line(tmp_path, arguments, says):
+    assert_refused(call(f"--workdir={tmp_path / 'runs'}", *arguments), says)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def refused_with_the_data_at_hand(request, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    arguments, says = REFUSED_WITH_THE_DATA_AT_HAND[request.param]
+    return call(*SMALL, *arguments), says
+
+
+each = pytest.mark.parametrize("refused_with_the_data_at_hand", REFUSED_WITH_THE_DATA_AT_HAND, indirect=True)
+
+
+@each
+def test_what_the_data_or_the_disk_cannot_give_is_refused(refused_with_the_data_at_hand, tmp_path):
+    outcome, says = refused_with_the_data_at_hand
+    last = outcome.err.splitlines()[-1]
+    assert_refused(outcome._replace(err=last), says)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@each
+def test_nothing_is_said_before_it_is_refused(refused_with_the_data_at_hand):
+    outcome, says = refused_with_the_data_at_hand
+    assert_refused(outcome, says)
+
+
+@needs_mnist
+def test_a_data_file_cut_in_half_is_refused_in_one_line(tmp_path):
+    lay_out(tmp_path)
+    whole = (tmp_path / TRAIN_LABELS).read_bytes()
+    (tmp_path / TRAIN_LABELS).unlink()
+    (tmp_path / TRAIN_LABELS).write_bytes(whole[: len(whole) // 2])
+    assert_refused(call("--dataset=mnist", f"--data_dir={tmp_path}"), f"{tmp_path / TRAIN_LABELS} is not the")
+
+
+@needs_mnist
+def test_data_that_are_not_all_there_and_cannot_be_had_are_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(URLS, "mnist", "http://127.0.0.1:9/")  # where nobody answers
+    monkeypatch.setenv("NO_PROXY", "*")
+    lay_out(tmp_path, FILES[:2])
+    outcome = call("--dataset=mnist", f"--data_dir={tmp_path}")
+    assert_refused(outcome, FILES[2])
+    assert "--dataset=mnist_5k" in outcome.err
+
+
+# ----------------------------------------------------------------------------------------- a whole small run
+
+
+class Finished(NamedTuple):
+    workdir: object
+    outcome: Outcome
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run that tests look at and leave as it is."""
+    workdir = tmp_path_factory.mktemp("runs")
+    return Finished(workdir, call(*SMALL, f"--workdir={workdir}"))
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """The same run in a place where it may be changed."""
+    shutil.copytree(finished.workdir, tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def only_folder(workdir):
+    (folder,) = workdir.iterdir()
+    return folder
+
+
+def result_of(workdir):
+    return json.loads((only_folder(workdir) / "result.json").read_text())
+
+
+def test_a_run_ends_with_a_table_on_standard_output(finished):
+    status, out, err = finished.outcome
+    assert status == 0
+    assert out.startswith("Test accuracy, %, on the 1,000 test images of mnist_5k")
+    assert any(line.startswith("nn ") for line in out.splitlines())
+    assert "left" not in out
+    assert "finetune  epoch 2/2" in err
+
+
+def test_a_run_leaves_config_metrics_parameters_and_result(finished):
+    folder = only_folder(finished.workdir)
+    assert folder.name == "quick-nn-mnist_5k-seeds0to1-hidden=8-epochs=2"
+    assert {path.name for path in folder.iterdir()} == {"config.json", "metrics.jsonl", "parameters.npz", "result.json"}
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["epoch"], line["seed"]) for line in lines] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+def test_the_result_holds_the_config_that_the_flags_ask_for(finished):
+    result = result_of(finished.workdir)
+    assert result["seeds"] == [0, 1]
+    assert result["config"]["hidden"] == [8]
+    assert [phase["epochs"] for phase in result["config"]["phases"]] == [2]
+    assert result["config"]["validation"] == 800  # no more than a fifth of the 4,000 training images
+    assert result["parameters"] == 784 * 8 + 8 + 8 * 10 + 10
+
+
+def test_a_finished_run_is_shown_and_not_trained_again(finished, copy):
+    before = {path: path.stat().st_mtime_ns for path in only_folder(copy).iterdir()}
+    outcome = call(*SMALL, f"--workdir={copy}")
+    assert outcome.status == 0
+    assert outcome.out == finished.outcome.out
+    assert "is finished" in outcome.err
+    assert "epoch" not in outcome.err.replace("epochs=2", "")
+    assert {path: path.stat().st_mtime_ns for path in only_folder(copy).iterdir()} == before
+
+
+def test_a_run_again_gives_the_same_result_but_for_its_seconds(finished, copy):
+    before = (only_folder(copy) / "result.json").stat().st_mtime_ns
+    outcome = call(*SMALL, f"--workdir={copy}", "--overwrite")
+    assert outcome.out == finished.outcome.out
+    assert (only_folder(copy) / "result.json").stat().st_mtime_ns > before
+    first, second = result_of(finished.workdir), result_of(copy)
+    assert first.pop("seconds").keys() == second.pop("seconds").keys()
+    assert first == second
+    for name in ("metrics.jsonl", "config.json"):
+        assert (only_folder(copy) / name).read_text() == (only_folder(finished.workdir) / name).read_text()
+
+
+def change_config(result):
+    result["config"]["labels"] = 200
+
+
+def change_data(result):
+    result["dataset"]["digest"] = "0" * 64
+
+
+@pytest.mark.parametrize("change", [change_config, change_data])
+def test_a_finished_run_of_another_config_or_other_data_is_neither_shown_nor_overwritten(copy, change):
+    result = result_of(copy)
+    change(result)
+    path = only_folder(copy) / "result.json"
+    path.write_text(json.dumps(result))
+    assert_refused(call(*SMALL, f"--workdir={copy}"), "another config or other data")
+    assert json.loads(path.read_text()) == result
+
+
+def test_a_broken_result_is_refused_in_one_line(copy):
+    (only_folder(copy) / "result.json").write_text("{")
+    assert_refused(call(*SMALL, f"--workdir={copy}"), "is no result of pljax")
+
+
+# --------------------------------------------------------------------------------------------- as a process
+
+COMMAND = [sys.executable, "-m", "pljax.main"]
+
+
+def test_as_a_process_a_wrong_flag_is_one_line_and_status_2(tmp_path):
+    ended = subprocess.run([*COMMAND, "--banana"], cwd=tmp_path, capture_output=True, text=True)
+    assert_refused(Outcome(ended.returncode, ended.stdout, ended.stderr), "banana")
+
+
+def test_as_a_process_an_interrupted_run_says_so_and_is_not_finished(tmp_path):
+    arguments = ["--dataset=mnist_5k", "--scenario=nn", "--hidden=8", "--epochs=1000000", "--seeds=1"]
+    metrics = tmp_path / "runs" / "quick-nn-mnist_5k-seed0-hidden=8-epochs=1000000" / "metrics.jsonl"
+    with subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not metrics.exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "pljax: interrupted."
+    assert "Traceback" not in err
+    assert not (metrics.parent / "result.json").exists()

@@ -1,0 +1,134 @@
+"""A result comes back from its file as it was; what is no result is refused in one sentence."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pljax.config import to_json
+from pljax.protocols import quick
+from pljax.result import Result, without_nan, write_json
+from pljax.types import InputError
+
+CONFIG = quick.SCENARIOS["pl"]
+RESULT = Result(
+    scenario="pl",
+    protocol="quick",
+    dataset={"name": "mnist", "digest": "00ff", "train": 60_000, "test": 10_000},
+    seeds=[3, 4],
+    test_accuracy=[0.1 + 0.2, None],
+    test_error=[0.7, None],
+    diverged={"4": "finetune, epoch 7"},
+    class_counts={"labelled": [10] * 10, "test": [1000] * 10},
+    confusion=[[[1, 2], [3, 4]], None],
+    conditional_entropy={"labelled": [1e-9, None], "unlabelled": [0.03, None], "test": [0.02, None]},
+    pseudo_label_accuracy=[0.5, None],
+    unlabelled_training={"measured_on": "validation", "before": [0.4, None], "after": [0.5, None]},
+    parameters=795_010,
+    config=to_json(CONFIG),
+    warnings=["épée"],
+    versions={"python": "3.11.0"},
+    device={"platform": "cpu", "count": 2},
+    seconds={"finetune": 1.5},
+)
+
+
+def refuse_constants(name):
+    raise AssertionError(f"{name} is no JSON")
+
+
+def test_a_result_comes_back_as_it_was(tmp_path):
+    RESULT.save(tmp_path / "result.json")
+    loaded = Result.load(tmp_path / "result.json")
+    assert loaded == RESULT
+    assert loaded.effective_config() == CONFIG
+
+
+def test_a_result_is_found_by_its_folder(tmp_path):
+    RESULT.save(tmp_path / "result.json")
+    assert Result.load(str(tmp_path)) == RESULT
+
+
+def test_saving_leaves_one_file(tmp_path):
+    RESULT.save(tmp_path / "result.json")
+    RESULT.save(tmp_path / "result.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_value_that_cannot_be_written_spoils_nothing(tmp_path):
+    RESULT.save(tmp_path / "result.json")
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "result.json", {"a": object()})
+    assert Result.load(tmp_path) == RESULT
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_diverged_seed_is_null_in_the_file_and_nan_in_the_array(tmp_path):
+    dataclasses.replace(RESULT, test_accuracy=[0.25, math.nan]).save(tmp_path / "result.json")
+    written = json.loads((tmp_path / "result.json").read_text(), parse_constant=refuse_constants)
+    assert written["test_accuracy"] == [0.25, None]
+    np.testing.assert_array_equal(Result.load(tmp_path).accuracies(), [0.25, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (math.nan, None),
+        (-math.inf, None),
+        (np.float32("nan"), None),
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        ((1, (2.0, math.inf)), [1, [2.0, None]]),
+        ({"a": np.array([[1.0, np.nan]])}, {"a": [[1.0, None]]}),
+        ({"text": "nan", "flag": True, "none": None}, {"text": "nan", "flag": True, "none": None}),
+    ],
+)
+def test_what_json_cannot_hold_becomes_null(value, plain):
+    assert without_nan(value) == plain
+    assert json.loads(json.dumps(without_nan(value), allow_nan=False)) == plain
+
+
+def fields_of(result):
+    return dataclasses.asdict(result)
+
+
+WHOLE = json.dumps(fields_of(RESULT))
+NO_RESULT = {
+    "cut off": WHOLE[: len(WHOLE) // 2].encode(),
+    "empty": b"",
+    "a list": b"[1, 2]",
+    "a number": b"7",
+    "null": b"null",
+    "other JSON": b'{"accuracy": 0.9}',
+    "a field missing": json.dumps(
+        {name: value for name, value in fields_of(RESULT).items() if name != "seeds"}
+    ).encode(),
+    "a field too many": json.dumps({**fields_of(RESULT), "colour": "red"}).encode(),
+    "the config of another program": json.dumps({**fields_of(RESULT), "config": {"kind": "Banana"}}).encode(),
+    "part of a config": json.dumps({**fields_of(RESULT), "config": {"kind": "Adam"}}).encode(),
+    "a config that is a list": json.dumps({**fields_of(RESULT), "config": [1]}).encode(),
+    "a config out of range": WHOLE.replace('"labels": 100', '"labels": -100').encode(),
+    "binary": bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("content", NO_RESULT.values(), ids=NO_RESULT.keys())
+def test_a_file_that_is_no_result_is_refused_in_one_sentence(tmp_path, content):
+    path = tmp_path / "result.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as refusal:
+        Result.load(path)
+    assert str(refusal.value).startswith(f"{path} is no result of pljax: ")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("place", ["", "no such file.json", "result.json/below a file"])
+def test_no_file_is_refused_in_one_sentence(tmp_path, place):
+    if place.startswith("result.json"):
+        (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(InputError) as refusal:
+        Result.load(tmp_path / place)
+    assert str(refusal.value).startswith(f"No result can be read at {tmp_path}")
+    assert "\n" not in str(refusal.value)

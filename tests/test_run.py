@@ -1,0 +1,235 @@
+import dataclasses
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, Pretrain, PseudoLabels, to_json
+from pljax.progress import Reporter
+from pljax.protocols import SCENARIOS
+from pljax.result import Result
+from pljax.run import foresee, phase_name, run
+from pljax.types import Dataset, InputError
+from pljax.workdir import RunFolder
+
+MOMENTUM = PaperMomentum(rate=0.5, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
+DAE = Pretrain(2, 4, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
+PHASE = Finetune(6, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(2.0, t1=2, t2=4, batch_size=16))
+CONFIG = Config("test", "pl_dae", (DAE, PHASE), (12,), "normal", False, "sigmoid", labels=8, validation=20)
+
+
+def run_in(path, dataset, *, config=CONFIG, seeds=(0, 1, 2), **options):
+    """A quiet run; its result, its folder and what was said."""
+    said, folder = io.StringIO(), RunFolder(path)
+    result = run(config, list(seeds), dataset, folder, Reporter(said), **options)
+    return result, folder, said.getvalue()
+
+
+def but_times(path):
+    return {**json.loads((path / "result.json").read_text()), "seconds": None}
+
+
+@pytest.fixture(scope="module")
+def whole(blobs, tmp_path_factory):
+    return run_in(tmp_path_factory.mktemp("whole"), blobs)
+
+
+def small(config):
+    """A protocol's scenario at a size for tests: every kind of phase it has, none of its length."""
+
+    def shrink(phase):
+        if isinstance(phase, Pretrain):
+            bottleneck = phase.bottleneck and (6, 4, 6)
+            return dataclasses.replace(phase, epochs=1, updates_per_epoch=2, batch_size=8, bottleneck=bottleneck)
+        pseudo = phase.pseudo_labels and dataclasses.replace(phase.pseudo_labels, t1=1, t2=2, batch_size=8)
+        return dataclasses.replace(phase, epochs=3, batch_size=5, pseudo_labels=pseudo)
+
+    validation = min(config.validation, 20)
+    phases = tuple(shrink(phase) for phase in config.phases)
+    return dataclasses.replace(config, labels=8, validation=validation, hidden=(6,), phases=phases)
+
+
+@pytest.mark.parametrize("protocol", SCENARIOS)
+@pytest.mark.parametrize("scenario", ["nn", "drop_nn", "pl", "pl_dae"])
+def test_every_scenario_of_every_protocol_runs_to_a_result(tmp_path, blobs, protocol, scenario):
+    result, folder, _ = run_in(tmp_path, blobs, config=small(SCENARIOS[protocol][scenario]), seeds=(0,))
+    assert (result.protocol, result.scenario) == (protocol, scenario)
+    assert 0 <= result.test_accuracy[0] <= 1
+    assert folder.load_result() == result
+    assert (result.unlabelled_training is None) == (scenario in ("nn", "drop_nn"))
+
+
+def test_the_result_is_what_the_saved_parameters_do(whole, blobs):
+    """Recomputed with NumPy from the parameters on disk: nothing of the program's own forward pass."""
+    result, folder, _ = whole
+    params = folder.load_parameters()
+    x = blobs.test_images / 255.0
+    for row, accuracy in enumerate(result.test_accuracy):
+        hidden, output = ({kind: leaf[row] for kind, leaf in params[name].items()} for name in ("hidden", "output"))
+        active = 0.5 * np.maximum(0.8 * x @ hidden["kernel"] + hidden["bias"], 0)
+        logits = active @ output["kernel"] + output["bias"]
+        predicted = logits.argmax(axis=1)
+        assert accuracy == pytest.approx((predicted == blobs.test_labels).mean(), abs=1e-7)
+        confusion = np.array(result.confusion[row])
+        assert confusion.sum() == len(predicted)
+        assert confusion[2, 1] == ((blobs.test_labels == 2) & (predicted == 1)).sum()
+        f = 1 / (1 + np.exp(-logits))
+        entropy = -(f * np.log(f)).sum(axis=1).mean()
+        assert result.conditional_entropy["test"][row] == pytest.approx(entropy, rel=1e-4)
+
+
+def test_the_result_says_what_was_run(whole, blobs):
+    result, folder, _ = whole
+    assert result.seeds == [0, 1, 2]
+    assert result.dataset == {"name": "blobs", "digest": blobs.digest, "train": 240, "test": 60}
+    assert result.config == to_json(CONFIG) == json.loads((folder.path / "config.json").read_text())
+    assert result.effective_config() == CONFIG
+    assert result.parameters == 12 * 12 + 12 + 12 * 4 + 4
+    assert result.class_counts == {"labelled": [2, 2, 2, 2], "test": [15, 15, 15, 15]}
+    assert set(result.seconds) == {"pretrain", "finetune", "score"}
+    assert {"pljax", "python", "jax", "flax", "optax"} <= set(result.versions)
+    np.testing.assert_allclose(np.add(result.test_accuracy, result.test_error), 1)
+    assert result.unlabelled_training["measured_on"] == "validation"
+
+
+def test_there_is_a_line_of_metrics_for_every_epoch_of_every_seed(whole):
+    _, folder, _ = whole
+    lines = [json.loads(line) for line in (folder.path / "metrics.jsonl").read_text().splitlines()]
+    places = [(line["phase"], line["epoch"], line["seed"]) for line in lines]
+    expected = [(0, epoch, seed) for epoch in range(2) for seed in range(3)]
+    expected += [(1, epoch, seed) for epoch in range(6) for seed in range(3)]
+    assert places == expected
+    last = lines[-1]
+    assert last["alpha"] == 2.0
+    assert last["updates"] == 12
+    assert None not in (last["validation_accuracy"], last["pseudo_label_accuracy"], last["pseudo_labels_changed"])
+
+
+def test_the_same_command_gives_the_same_result(whole, blobs, tmp_path):
+    _, folder, _ = whole
+    run_in(tmp_path, blobs)
+    assert but_times(tmp_path) == but_times(folder.path)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (folder.path / "metrics.jsonl").read_bytes()
+    assert (tmp_path / "parameters.npz").read_bytes() == (folder.path / "parameters.npz").read_bytes()
+
+
+def test_a_seed_alone_is_the_seed_among_others(whole, blobs, tmp_path):
+    result, folder, _ = whole
+    alone, alone_folder, _ = run_in(tmp_path, blobs, seeds=(2,))
+    assert alone.test_accuracy[0] == pytest.approx(result.test_accuracy[2], abs=1e-4)
+    many, one = folder.load_parameters(), alone_folder.load_parameters()
+    np.testing.assert_allclose(one["hidden"]["kernel"][0], many["hidden"]["kernel"][2], atol=1e-5)
+
+
+def test_groups_of_seeds_give_the_same_result(whole, blobs, tmp_path):
+    result, _, _ = whole
+    grouped, _, _ = run_in(tmp_path, blobs, seeds_at_once=2)
+    np.testing.assert_allclose(grouped.test_accuracy, result.test_accuracy, atol=1e-4)
+    assert grouped.seeds == result.seeds
+
+
+def test_labels_of_test_images_change_the_score_and_nothing_else(whole, blobs, tmp_path):
+    result, folder, _ = whole
+    other = dataclasses.replace(blobs, test_labels=np.roll(blobs.test_labels, 1))
+    shuffled, _, _ = run_in(tmp_path, other)
+    assert (tmp_path / "parameters.npz").read_bytes() == (folder.path / "parameters.npz").read_bytes()
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (folder.path / "metrics.jsonl").read_bytes()
+    assert shuffled.test_accuracy != result.test_accuracy
+
+
+def test_hidden_labels_of_unlabelled_images_change_no_weight(whole, blobs, tmp_path):
+    _, folder, _ = whole
+    first = dataclasses.replace(CONFIG, choose_labels="first")
+    one, two = tmp_path / "one", tmp_path / "two"
+    labels = blobs.train_labels.copy()
+    labels[30:] = np.roll(labels[30:], 1)  # the labelled images are among the first 30
+    run_in(one, blobs, config=first)
+    run_in(two, dataclasses.replace(blobs, train_labels=labels), config=first)
+    assert (one / "parameters.npz").read_bytes() == (two / "parameters.npz").read_bytes()
+    assert (one / "parameters.npz").read_bytes() != (folder.path / "parameters.npz").read_bytes()
+
+
+def test_the_test_images_are_read_once_after_the_last_epoch(blobs, tmp_path):
+    """The data set notes how many lines of metrics there are when somebody asks for its test images."""
+    asked = []
+
+    class Watched(Dataset):
+        def __getattribute__(self, name):
+            if name == "test_images":
+                metrics = tmp_path / "metrics.jsonl"
+                asked.append(metrics.read_text().count("\n") if metrics.exists() else 0)
+            return super().__getattribute__(name)
+
+    watched = Watched(**{field.name: getattr(blobs, field.name) for field in dataclasses.fields(blobs)})
+    assert watched.digest == blobs.digest
+    asked.clear()
+    run_in(tmp_path, watched, seeds=(0,))
+    assert asked == [2 + 6]
+
+
+def test_a_seed_that_diverges_is_named_marked_and_never_averaged_in(whole, blobs, tmp_path):
+    poisoned = dataclasses.replace(PHASE, optimizer=dataclasses.replace(MOMENTUM, rate=1e38))
+    result, _, said = run_in(tmp_path, blobs, config=dataclasses.replace(CONFIG, phases=(DAE, poisoned)))
+    assert set(result.diverged) == {"0", "1", "2"}
+    assert result.test_accuracy == [None, None, None]
+    assert np.isnan(result.accuracies()).all()
+    assert said.count("seed 1 diverged (finetune, epoch") == 1
+    assert whole[0].diverged == {}
+
+
+def test_other_seeds_go_on_bit_identically_beside_one_that_diverges(whole, blobs, tmp_path, monkeypatch):
+    """One seed's weights are spoilt between two phases: the others end with the very same bytes."""
+    folder = whole[1]
+    module = sys.modules["pljax.run"]
+    train_phase = module.train_phase
+
+    def spoil_seed_1(trainer, keys, params, *rest):
+        if params:
+            params["hidden"]["kernel"] = params["hidden"]["kernel"].at[1].set(np.nan)
+        return train_phase(trainer, keys, params, *rest)
+
+    monkeypatch.setattr(module, "train_phase", spoil_seed_1)
+    result, spoilt, said = run_in(tmp_path, blobs)
+    assert list(result.diverged) == ["1"]
+    assert "seed 1 diverged (finetune, epoch 0)" in said
+    assert result.test_accuracy[1] is None
+    for layer, leaves in folder.load_parameters().items():
+        for kind, leaf in leaves.items():
+            for seed in (0, 2):
+                np.testing.assert_array_equal(spoilt.load_parameters()[layer][kind][seed], leaf[seed])
+
+
+def test_alpha_that_cannot_act_is_foreseen():
+    def with_pseudo(**changes):
+        pseudo = dataclasses.replace(PHASE.pseudo_labels, **changes)
+        return foresee(dataclasses.replace(CONFIG, phases=(dataclasses.replace(PHASE, pseudo_labels=pseudo),)))
+
+    assert with_pseudo() == []
+    assert with_pseudo(t2=5) == []
+    assert "never reaches alpha_f 2" in with_pseudo(t2=6)[0]
+    assert "never rises above 0" in with_pseudo(t1=5, t2=6)[0]
+    assert "never rises above 0" in with_pseudo(alpha_f=0.0)[0]
+
+
+def test_the_reports_protocol_is_told_where_its_alpha_ends():
+    assert foresee(SCENARIOS["arab2022"]["pl"]) == [
+        "alpha(t) ends at 2.39 and never reaches alpha_f 3 (epochs 500, t2 600)."
+    ]
+
+
+def test_phases_are_named_by_type_and_place():
+    config = SCENARIOS["arab2022"]["pl_dae"]
+    assert [phase_name(config, number) for number in range(3)] == ["pretrain", "finetune", "finetune 2"]
+
+
+def test_what_the_data_cannot_give_is_refused_before_anything_is_written(blobs, tmp_path):
+    with pytest.raises(InputError, match="101 labels"):
+        run_in(tmp_path / "new", blobs, config=dataclasses.replace(CONFIG, labels=101))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_result_is_loaded_from_its_folder(whole):
+    result, folder, _ = whole
+    assert Result.load(folder.path) == Result.load(folder.path / "result.json") == result

@@ -1,0 +1,84 @@
+import jax
+import numpy as np
+import pytest
+
+from pljax import split
+from pljax.types import InputError
+
+
+def split_of(seed, labels, *, choose="random", classes=4, labelled=8, validation=10):
+    return split.make(
+        jax.random.key(seed),
+        jax.numpy.asarray(labels),
+        classes=classes,
+        labels=labelled,
+        validation=validation,
+        choose=choose,
+    )
+
+
+@pytest.mark.parametrize("choose", ["random", "first"])
+def test_the_three_sets_are_disjoint_and_cover_everything(blobs, choose):
+    parts = split_of(0, blobs.train_labels, choose=choose)
+    everything = np.concatenate([parts.labelled, parts.validation, parts.unlabelled])
+    assert sorted(everything.tolist()) == list(range(len(blobs.train_labels)))
+    assert (len(parts.labelled), len(parts.validation)) == (8, 10)
+
+
+@pytest.mark.parametrize("choose", ["random", "first"])
+def test_labels_are_shared_evenly(blobs, choose):
+    parts = split_of(1, blobs.train_labels, choose=choose)
+    assert np.bincount(blobs.train_labels[parts.labelled]).tolist() == [2, 2, 2, 2]
+
+
+def test_uneven_classes_still_give_even_labels():
+    labels = np.repeat([0, 1, 2, 3], [3, 100, 7, 50]).astype(np.int32)
+    parts = split_of(2, labels, labelled=12, validation=5)
+    assert np.bincount(labels[parts.labelled]).tolist() == [3, 3, 3, 3]
+
+
+def test_the_first_images_of_each_class_are_taken_in_file_order_whatever_the_seed():
+    labels = np.array([2, 0, 0, 1, 0, 2, 1, 1, 3, 3, 3, 2, 0, 1], np.int32)
+    for seed in (0, 7):
+        parts = split_of(seed, labels, choose="first", validation=2)
+        assert parts.labelled.tolist() == [0, 1, 2, 3, 5, 6, 8, 9]
+        assert parts.validation.tolist() == [4, 7]
+        assert parts.unlabelled.tolist() == [10, 11, 12, 13]
+
+
+def test_a_seed_has_the_same_split_alone_and_among_others(blobs):
+    labels = jax.numpy.asarray(blobs.train_labels)
+
+    def make(key):
+        return split.make(key, labels, classes=4, labels=8, validation=10, choose="random")
+
+    stacked = jax.vmap(make)(jax.vmap(jax.random.key)(np.arange(5, dtype=np.uint32)))
+    for seed in range(5):
+        alone = make(jax.random.key(seed))
+        jax.tree.map(lambda many, one: np.testing.assert_array_equal(many[seed], one), stacked, alone)  # noqa: B023
+    assert len({tuple(sorted(row.tolist())) for row in stacked.labelled}) == 5
+
+
+def test_more_labels_keep_the_ones_there_were(blobs):
+    """The labelled sets of a seed are nested, so that a study over the number of labels is paired too."""
+    few, many = (set(split_of(3, blobs.train_labels, labelled=n).labelled.tolist()) for n in (8, 24))
+    assert few < many
+
+
+@pytest.mark.parametrize(
+    ("labels", "validation", "sentence"),
+    [
+        (101, 0, "101 labels cannot be shared evenly by 4 classes: give a multiple of 4, 100 or 104"),
+        (244, 0, "244 labels need 61 images of each class, but class 0 has 60: give at most 240"),
+        (8, 49, "49 validation images are more than a fifth of the 240 training images: give at most 48"),
+        (200, 48, "leave none of the 240 training images unlabelled"),
+        (3, 0, "give a multiple of 4, 4 or 8"),
+    ],
+)
+def test_what_the_data_cannot_give_is_refused_with_the_numbers(blobs, labels, validation, sentence):
+    with pytest.raises(InputError, match=sentence):
+        split.check(blobs.train_labels, 4, labels, validation)
+
+
+def test_what_the_data_can_give_is_not_refused(blobs):
+    split.check(blobs.train_labels, 4, 8, 48)

@@ -1,0 +1,107 @@
+"""The folder of a run: no two runs share a name, and what is written there comes back."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pljax.config import from_json
+from pljax.protocols import SCENARIOS
+from pljax.types import InputError
+from pljax.workdir import RunFolder, folder_name
+
+CONFIG = SCENARIOS["quick"]["pl"]
+
+RUNS = {
+    "plain": (CONFIG, "mnist", range(5), {}),
+    "another scenario": (SCENARIOS["quick"]["nn"], "mnist", range(5), {}),
+    "another protocol": (SCENARIOS["lee2013"]["pl"], "mnist", range(5), {}),
+    "other data": (CONFIG, "mnist_5k", range(5), {}),
+    "fewer seeds": (CONFIG, "mnist", range(4), {}),
+    "one seed": (CONFIG, "mnist", range(1), {}),
+    "later seeds": (CONFIG, "mnist", range(1, 5), {}),
+    "a dial": (CONFIG, "mnist", range(5), {"t1": 5}),
+    "the dial at another value": (CONFIG, "mnist", range(5), {"t1": 6}),
+    "another dial at that value": (CONFIG, "mnist", range(5), {"t2": 5}),
+    "two dials": (CONFIG, "mnist", range(5), {"t1": 5, "t2": 6}),
+    "a layer": (CONFIG, "mnist", range(5), {"hidden": (50,)}),
+    "two layers": (CONFIG, "mnist", range(5), {"hidden": (50, 20)}),
+    "a close rate": (CONFIG, "mnist", range(5), {"learning_rate": 0.1}),
+    "a closer rate": (CONFIG, "mnist", range(5), {"learning_rate": 0.10000000000000002}),
+}
+
+
+def test_no_two_runs_share_a_folder():
+    names = [folder_name(*run) for run in RUNS.values()]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_the_name_says_what_was_run():
+    name = folder_name(CONFIG, "mnist", range(2, 6), {"hidden": (50, 20), "alpha_f": 0.5})
+    assert name == "quick-pl-mnist-seeds2to5-hidden=50x20-alpha_f=0.5"
+
+
+def test_starting_makes_the_folder_and_writes_the_config(tmp_path):
+    folder = RunFolder(tmp_path / "deep" / "run")
+    folder.start(CONFIG)
+    assert from_json(json.loads((folder.path / "config.json").read_text())) == CONFIG
+    assert not folder.finished
+
+
+def test_starting_empties_the_folder_of_an_earlier_run_alone(tmp_path):
+    for name in ("result.json", "parameters.npz", "metrics.jsonl", "config.json", "notes.txt"):
+        (tmp_path / name).write_text("old")
+    folder = RunFolder(tmp_path)
+    assert folder.finished
+    folder.start(CONFIG)
+    assert not folder.finished
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "notes.txt"}
+    assert (tmp_path / "notes.txt").read_text() == "old"
+    assert (tmp_path / "config.json").read_text() != "old"
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_where_the_folder_should_be_is_refused_in_one_sentence(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=r"cannot be written \(.*\): give another place with --workdir\.$") as refusal:
+        RunFolder(tmp_path / place).start(CONFIG)
+    assert "\n" not in str(refusal.value)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_metrics_are_appended_a_line_each_without_nan(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.append_metrics([{"epoch": 0, "loss": 0.5}, {"epoch": 0, "loss": math.nan}])
+    folder.append_metrics([{"epoch": 1, "loss": math.inf}])
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [{"epoch": 0, "loss": 0.5}, {"epoch": 0, "loss": None}, {"epoch": 1, "loss": None}]
+
+
+def test_parameters_come_back_as_they_were(tmp_path):
+    generator = np.random.default_rng(0)
+    params = {
+        "hidden": {"kernel": generator.normal(size=(2, 3, 4)).astype(np.float32), "bias": np.zeros((2, 4), np.float32)},
+        "output": {"kernel": np.full((2, 4, 1), np.nan, np.float32)},
+        "scale": np.arange(2, dtype=np.int32),
+    }
+    folder = RunFolder(tmp_path)
+    folder.save_parameters(params)
+    loaded = folder.load_parameters()
+    assert loaded.keys() == params.keys()
+    assert loaded["hidden"].keys() == params["hidden"].keys()
+    for one, other in [
+        (loaded["hidden"]["kernel"], params["hidden"]["kernel"]),
+        (loaded["hidden"]["bias"], params["hidden"]["bias"]),
+        (loaded["output"]["kernel"], params["output"]["kernel"]),
+        (loaded["scale"], params["scale"]),
+    ]:
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    assert [path.name for path in tmp_path.iterdir()] == ["parameters.npz"]
+
+
+def test_parameters_need_no_pickle(tmp_path):
+    RunFolder(tmp_path).save_parameters({"hidden": {"kernel": np.ones((1, 2))}})
+    with np.load(tmp_path / "parameters.npz", allow_pickle=False) as file:
+        assert {name: array.tolist() for name, array in file.items()} == {"hidden/kernel": [[1.0, 1.0]]}
