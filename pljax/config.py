@@ -170,8 +170,10 @@ class Pretrain:
 
 @dataclasses.dataclass(frozen=True)
 class Finetune:
-    """The classifier on labels, and on pseudo-labels where ``pseudo_labels`` is given. An epoch is a pass
-    over the labelled images: ``ceil(labels / batch_size)`` updates, the last one with what is left.
+    """The classifier on labels, and on pseudo-labels where ``pseudo_labels`` is given.
+
+    An epoch is a pass over the labelled images: ``ceil(labels / batch_size)`` updates. The ``last_batch``
+    has what is left (``short``), or is ``filled`` up with the first images of the pass.
     """
 
     epochs: int
@@ -179,10 +181,12 @@ class Finetune:
     optimizer: Optimizer
     dropout: Dropout | None = None
     pseudo_labels: PseudoLabels | None = None
+    last_batch: Literal["filled", "short"] = "filled"
 
     def __post_init__(self) -> None:
         _check_count("epochs", self.epochs)
         _check_count("batch_size", self.batch_size)
+        _check_choice("last_batch", self.last_batch, ("filled", "short"))
         _check_type("optimizer", self.optimizer, PaperMomentum, GradientDescent, Adam)
         _check_type("dropout", self.dropout, Dropout, type(None))
         _check_type("pseudo_labels", self.pseudo_labels, PseudoLabels, type(None))

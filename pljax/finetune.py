@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 
     images: jax.Array  # float32 [B, D]
     labels: jax.Array  # int32 [B]
-    weights: jax.Array  # float32 [B]: 0 for the rows that pad a short last mini-batch
+    weights: jax.Array  # float32 [B], 0 or 1: 0 for the rows that a short last mini-batch lacks
     unlabelled: jax.Array | None = None  # float32 [B', D]
     pseudo_labels: jax.Array | None = None  # int32 [B'], or None: label them now
 
@@ -83,19 +83,22 @@ def train_step(
     return TrainState(optax.apply_updates(state.params, updates), opt_state, state.pseudo_labels), terms
 
 
-def labelled_batches(key: jax.Array, labelled: int, batch_size: int) -> tuple[jax.Array, jax.Array]:
+def labelled_batches(key: jax.Array, labelled: int, batch_size: int, filled: bool) -> tuple[jax.Array, jax.Array]:
     """One shuffled pass over the labelled images, cut into mini-batches.
 
+    A last mini-batch that the pass does not fill is filled up from the start of the pass. Those rows have
+    weight 1 if it is to be ``filled``; otherwise they have weight 0, and it counts as a short one.
+
     Returns:
-      Positions in the labelled set, int32 ``[updates, batch_size]``, and their weights, float32: the last
-      mini-batch is filled up with rows of weight 0.
+      Positions in the labelled set, int32 ``[updates, B]``, and weights, float32 ``[updates, B]``, with ``B``
+      the smaller of ``batch_size`` and ``labelled``: no image is in a mini-batch twice.
     """
-    updates = -(-labelled // batch_size)
-    places = jnp.arange(updates * batch_size)
+    size = min(batch_size, labelled)
+    updates = -(-labelled // size)
+    places = jnp.arange(updates * size)
     order = jax.random.permutation(key, labelled).astype(jnp.int32)
-    positions = jnp.where(places < labelled, order[places % labelled], 0)
-    weights = (places < labelled).astype(jnp.float32)
-    return positions.reshape(updates, batch_size), weights.reshape(updates, batch_size)
+    weights = jnp.where(filled | (places < labelled), 1.0, 0.0)
+    return order[places % labelled].reshape(updates, size), weights.reshape(updates, size)
 
 
 def shuffle_buffer(key: jax.Array, draws: int, size: int) -> jax.Array:
@@ -155,6 +158,7 @@ class Plan(NamedTuple):
     alpha: optax.Schedule
     labels: int
     batch_size: int
+    fills_batches: bool
     updates: int  # an epoch
 
     @property
@@ -197,7 +201,7 @@ def advance(
             batch = batch._replace(unlabelled=to_unit_interval(data.images[unlabelled]), pseudo_labels=labels)
         return train_step(plan.step, state, batch, alpha, jax.random.fold_in(key_for(DROPOUT), number))
 
-    labelled = labelled_batches(key_for(LABELLED_ORDER), plan.labels, plan.batch_size)
+    labelled = labelled_batches(key_for(LABELLED_ORDER), plan.labels, plan.batch_size, plan.fills_batches)
 
     def epoch_with(drawn: tuple[jax.Array, jax.Array | None] | None) -> tuple[TrainState, jax.Array]:
         return jax.lax.scan(update, state, (jnp.arange(plan.updates), *labelled, drawn))
@@ -260,6 +264,7 @@ def trainer(config: Config, phase: Finetune, classes: int) -> Trainer:
         alpha=schedules.alpha(pseudo.alpha_f, pseudo.t1, pseudo.t2) if pseudo else optax.constant_schedule(0.0),
         labels=config.labels,
         batch_size=phase.batch_size,
+        fills_batches=phase.last_batch == "filled",
         updates=updates,
     )
     return Trainer(

@@ -38,7 +38,7 @@ def classification_loss(logits: jax.Array, labels: jax.Array, output: Output) ->
 
 
 def supervised_loss(logits: jax.Array, labels: jax.Array, weights: jax.Array, output: Output) -> jax.Array:
-    """The mean over the rows whose weight is 1: a short last mini-batch is padded with rows of weight 0.
+    """The mean over the rows whose weight is 1: the rows that a short last mini-batch lacks have weight 0.
 
     Args:
       logits: float32 ``[B, C]``.

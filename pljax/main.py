@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from pljax import config as configs
 from pljax import data, protocols, split
@@ -151,6 +151,7 @@ def execute() -> None:
 
 def main(arguments: list[str]) -> int:
     """One sentence and exit status 2 for input that cannot be used; nothing is hidden of what else goes wrong."""
+    logging.set_verbosity(logging.WARNING)  # JAX tells at length which backends it did not find
     try:
         if len(arguments) > 1:
             raise InputError(f"{arguments[1]!r} is no flag: flags look like --scenario=pl_dae; --help lists them.")

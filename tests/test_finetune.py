@@ -296,13 +296,23 @@ def test_labels_given_once_are_those_of_the_network_that_the_phase_starts_from(d
 
 
 @pytest.mark.parametrize(("labelled", "size"), [(100, 32), (8, 5), (6, 6), (3, 10)])
-def test_an_epoch_sees_every_labelled_image_once(labelled, size):
-    positions, weights = finetune.labelled_batches(jax.random.key(0), labelled, size)
+def test_an_epoch_of_short_batches_sees_every_labelled_image_once(labelled, size):
+    positions, weights = finetune.labelled_batches(jax.random.key(0), labelled, size, filled=False)
     updates = -(-labelled // size)
-    chex.assert_shape([positions, weights], (updates, size))
+    chex.assert_shape([positions, weights], (updates, min(size, labelled)))
     assert sorted(positions[weights == 1].tolist()) == list(range(labelled))
     assert int(weights[-1].sum()) == labelled - (updates - 1) * size
     assert (weights[:-1] == 1).all()
+
+
+@pytest.mark.parametrize(("labelled", "size"), [(100, 32), (8, 5), (6, 6), (3, 10)])
+def test_filled_batches_are_full_of_different_images_and_see_all(labelled, size):
+    positions, weights = finetune.labelled_batches(jax.random.key(0), labelled, size, filled=True)
+    assert (weights == 1).all()
+    assert all(len(set(row)) == min(size, labelled) for row in positions.tolist())
+    counts = np.bincount(positions.ravel(), minlength=labelled)
+    assert counts.min() == 1
+    assert counts.max() <= 2
 
 
 def test_a_shuffle_buffer_lets_through_what_tf_data_would():

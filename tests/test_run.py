@@ -1,4 +1,7 @@
+"""Whole runs on small data: what they leave behind, and what may and may not change it."""
+
 import dataclasses
+import functools
 import io
 import json
 import sys
@@ -14,10 +17,20 @@ from pljax.run import foresee, phase_name, run
 from pljax.types import Dataset, InputError
 from pljax.workdir import RunFolder
 
-MOMENTUM = PaperMomentum(rate=0.5, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
+MOMENTUM = PaperMomentum(rate=3.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
 DAE = Pretrain(2, 4, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
-PHASE = Finetune(6, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(2.0, t1=2, t2=4, batch_size=16))
-CONFIG = Config("test", "pl_dae", (DAE, PHASE), (12,), "normal", False, "sigmoid", labels=8, validation=20)
+PHASE = Finetune(12, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(0.5, t1=6, t2=10, batch_size=16))
+CONFIG = Config("test", "pl_dae", (DAE, PHASE), (32,), "glorot", False, "sigmoid", labels=8, validation=20)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+    """Runs of the same config and number of seeds share their programs: compiling them is most of a run here."""
+    module = sys.modules["pljax.run"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("prepare", "over_seeds"):
+            patch.setattr(module, name, functools.cache(getattr(module, name)))
+        yield
 
 
 def run_in(path, dataset, *, config=CONFIG, seeds=(0, 1, 2), **options):
@@ -51,9 +64,9 @@ def small(config):
     return dataclasses.replace(config, labels=8, validation=validation, hidden=(6,), phases=phases)
 
 
-@pytest.mark.parametrize("protocol", SCENARIOS)
+@pytest.mark.parametrize("protocol", ["quick", "arab2022"])  # lee2013 is quick with other numbers: test_protocols
 @pytest.mark.parametrize("scenario", ["nn", "drop_nn", "pl", "pl_dae"])
-def test_every_scenario_of_every_protocol_runs_to_a_result(tmp_path, blobs, protocol, scenario):
+def test_every_scenario_runs_to_a_result(tmp_path, blobs, protocol, scenario):
     result, folder, _ = run_in(tmp_path, blobs, config=small(SCENARIOS[protocol][scenario]), seeds=(0,))
     assert (result.protocol, result.scenario) == (protocol, scenario)
     assert 0 <= result.test_accuracy[0] <= 1
@@ -86,7 +99,7 @@ def test_the_result_says_what_was_run(whole, blobs):
     assert result.dataset == {"name": "blobs", "digest": blobs.digest, "train": 240, "test": 60}
     assert result.config == to_json(CONFIG) == json.loads((folder.path / "config.json").read_text())
     assert result.effective_config() == CONFIG
-    assert result.parameters == 12 * 12 + 12 + 12 * 4 + 4
+    assert result.parameters == 12 * 32 + 32 + 32 * 4 + 4
     assert result.class_counts == {"labelled": [2, 2, 2, 2], "test": [15, 15, 15, 15]}
     assert set(result.seconds) == {"pretrain", "finetune", "score"}
     assert {"pljax", "python", "jax", "flax", "optax"} <= set(result.versions)
@@ -99,11 +112,11 @@ def test_there_is_a_line_of_metrics_for_every_epoch_of_every_seed(whole):
     lines = [json.loads(line) for line in (folder.path / "metrics.jsonl").read_text().splitlines()]
     places = [(line["phase"], line["epoch"], line["seed"]) for line in lines]
     expected = [(0, epoch, seed) for epoch in range(2) for seed in range(3)]
-    expected += [(1, epoch, seed) for epoch in range(6) for seed in range(3)]
+    expected += [(1, epoch, seed) for epoch in range(12) for seed in range(3)]
     assert places == expected
     last = lines[-1]
-    assert last["alpha"] == 2.0
-    assert last["updates"] == 12
+    assert last["alpha"] == 0.5
+    assert last["updates"] == 24
     assert None not in (last["validation_accuracy"], last["pseudo_label_accuracy"], last["pseudo_labels_changed"])
 
 
@@ -136,7 +149,10 @@ def test_labels_of_test_images_change_the_score_and_nothing_else(whole, blobs, t
     shuffled, _, _ = run_in(tmp_path, other)
     assert (tmp_path / "parameters.npz").read_bytes() == (folder.path / "parameters.npz").read_bytes()
     assert (tmp_path / "metrics.jsonl").read_bytes() == (folder.path / "metrics.jsonl").read_bytes()
-    assert shuffled.test_accuracy != result.test_accuracy
+    assert min(result.test_accuracy) > 0.5 > max(shuffled.test_accuracy)
+    assert shuffled.conditional_entropy == result.conditional_entropy
+    for one, other in zip(result.confusion, shuffled.confusion, strict=True):
+        assert np.sum(one, axis=0).tolist() == np.sum(other, axis=0).tolist()  # the predictions are the same
 
 
 def test_hidden_labels_of_unlabelled_images_change_no_weight(whole, blobs, tmp_path):
@@ -166,12 +182,12 @@ def test_the_test_images_are_read_once_after_the_last_epoch(blobs, tmp_path):
     assert watched.digest == blobs.digest
     asked.clear()
     run_in(tmp_path, watched, seeds=(0,))
-    assert asked == [2 + 6]
+    assert asked == [2 + 12]
 
 
 def test_a_seed_that_diverges_is_named_marked_and_never_averaged_in(whole, blobs, tmp_path):
     poisoned = dataclasses.replace(PHASE, optimizer=dataclasses.replace(MOMENTUM, rate=1e38))
-    result, _, said = run_in(tmp_path, blobs, config=dataclasses.replace(CONFIG, phases=(DAE, poisoned)))
+    result, _, said = run_in(tmp_path, blobs, config=dataclasses.replace(CONFIG, phases=(poisoned,)))
     assert set(result.diverged) == {"0", "1", "2"}
     assert result.test_accuracy == [None, None, None]
     assert np.isnan(result.accuracies()).all()
@@ -207,9 +223,9 @@ def test_alpha_that_cannot_act_is_foreseen():
         return foresee(dataclasses.replace(CONFIG, phases=(dataclasses.replace(PHASE, pseudo_labels=pseudo),)))
 
     assert with_pseudo() == []
-    assert with_pseudo(t2=5) == []
-    assert "never reaches alpha_f 2" in with_pseudo(t2=6)[0]
-    assert "never rises above 0" in with_pseudo(t1=5, t2=6)[0]
+    assert with_pseudo(t2=11) == []
+    assert "never reaches alpha_f 0.5" in with_pseudo(t2=12)[0]
+    assert "never rises above 0" in with_pseudo(t1=11, t2=12)[0]
     assert "never rises above 0" in with_pseudo(alpha_f=0.0)[0]
 
 

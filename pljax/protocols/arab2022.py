@@ -28,7 +28,7 @@ Expected
     ``PUBLISHED``: one run each.
 """
 
-from pljax.config import Adam, Config, Dropout, Finetune, GradientDescent, Pretrain, PseudoLabels
+from pljax.config import Adam, Config, Dropout, Finetune, GradientDescent, Optimizer, Pretrain, PseudoLabels
 
 DROPOUT = Dropout(visible=0.2, hidden=0.5)
 ONLY_HIDDEN = Dropout(visible=0.0, hidden=0.5)
@@ -50,14 +50,21 @@ def scenario(name: str, *phases: Pretrain | Finetune) -> Config:
     )
 
 
-DROP_NN = Finetune(500, 32, GradientDescent(1.5, decay=0.88, decay_updates=10), DROPOUT)
+def finetune(
+    epochs: int, optimizer: Optimizer, dropout: Dropout | None = None, pseudo_labels: PseudoLabels | None = None
+) -> Finetune:
+    """Mini-batches of 32 as Keras cuts them: the last one of 100 images has 4."""
+    return Finetune(epochs, 32, optimizer, dropout, pseudo_labels, last_batch="short")
+
+
+DROP_NN = finetune(500, GradientDescent(1.5, decay=0.88, decay_updates=10), DROPOUT)
 
 SCENARIOS = {
     config.scenario: config
     for config in (
-        scenario("nn", Finetune(20, 32, Adam())),
+        scenario("nn", finetune(20, Adam())),
         scenario("drop_nn", DROP_NN),
-        scenario("pl", DROP_NN, Finetune(500, 32, Adam(), DROPOUT, PSEUDO_LABELS)),
+        scenario("pl", DROP_NN, finetune(500, Adam(), DROPOUT, PSEUDO_LABELS)),
         scenario(
             "pl_dae",
             Pretrain(
@@ -71,8 +78,8 @@ SCENARIOS = {
                 bottleneck=(128, 64, 32, 64, 128),
                 loss="mean",
             ),
-            Finetune(100, 32, Adam(), ONLY_HIDDEN),
-            Finetune(500, 32, Adam(), ONLY_HIDDEN, PSEUDO_LABELS),
+            finetune(100, Adam(), ONLY_HIDDEN),
+            finetune(500, Adam(), ONLY_HIDDEN, PSEUDO_LABELS),
         ),
     )
 }
