@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pljax.progress import Reporter
+from pljax.progress import Reporter, name_seeds
 from pljax.types import Evaluation, Trainer
 from pljax.workdir import RunFolder
 
@@ -30,7 +30,7 @@ class Journal:
         self._number, self._name, self._trainer = number, name, trainer
         self._evaluated: dict[str, np.ndarray] = {}
         self._pseudo_labels: np.ndarray | None = None
-        self._reporter.phase(name, trainer.epochs, trainer.rounds)
+        self._reporter.phase(f"{name}, {name_seeds(self._seeds)}", trainer.epochs, trainer.rounds)
 
     def wants_evaluation(self, t: int) -> bool:
         """Whether the network is to be looked at after round ``t``."""

@@ -146,6 +146,7 @@ def execute() -> None:
     results = [
         result_in(folder, config, seeds, dataset, reporter) for folder, config in zip(folders, chosen, strict=True)
     ]
+    reporter.say("")
     print(accuracy_table(results))
 
 

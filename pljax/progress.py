@@ -2,11 +2,13 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 LINES_A_PHASE = 10  # where there is no terminal
 
@@ -30,6 +32,15 @@ def describe(metrics: Mapping[str, float]) -> str:
     return "  ".join(f"{label} {form.format(value)}" for label, form, value in shown if value == value)
 
 
+def name_seeds(seeds: Sequence[int]) -> str:
+    """Which seeds, in words.
+
+    >>> name_seeds(range(3, 6)), name_seeds([7])
+    ('seeds 3 to 5', 'seed 7')
+    """
+    return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+
+
 class Reporter:
     """Writes to ``stream`` how far a phase is, and anything that must be said at once.
 
@@ -37,38 +48,43 @@ class Reporter:
     """
 
     def __init__(self, stream: TextIO | None = None):
-        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
-        self._live = self._console.is_terminal
+        stream = stream or sys.stderr
+        self._live = stream.isatty()
+        self._console = Console(file=stream, force_terminal=self._live, highlight=False, emoji=False)
 
     def __enter__(self) -> "Reporter":
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("epoch {task.fields[epoch]}  {task.fields[metrics]}"),
+            BarColumn(bar_width=20),
+            TextColumn("epoch {task.fields[epoch]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._live,
         )
-        self._bar.start()
+        self._metrics = Text()
+        self._display = Live(Group(self._bar, self._metrics), console=self._console, refresh_per_second=8)
+        if self._live:
+            self._display.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._display.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, soft_wrap=not self._live)
 
     def phase(self, name: str, epochs: int, rounds: int) -> None:
         """A phase begins: so many epochs of so many rounds."""
         self._name, self._epochs, self._rounds, self._began = name, epochs, rounds, time.monotonic()
-        self._task = self._bar.add_task(name, total=epochs * rounds, epoch=f"0/{epochs}", metrics="compiling")
+        self._task = self._bar.add_task(name, total=epochs * rounds, epoch=f"0/{epochs}")
+        self._metrics.plain = "compiling"
 
     def round(self, done: int, metrics: Mapping[str, float]) -> None:
         """So many rounds of the phase are done; ``metrics`` are means over the seeds."""
         total, epoch = self._epochs * self._rounds, f"{done // self._rounds}/{self._epochs}"
-        self._bar.update(self._task, completed=done, epoch=epoch, metrics=describe(metrics))
+        self._bar.update(self._task, completed=done, epoch=epoch)
+        self._metrics.plain = describe(metrics)
         if not self._live and done * LINES_A_PHASE // total > (done - 1) * LINES_A_PHASE // total:
             left = (time.monotonic() - self._began) * (total - done) / done
-            self.say(f"{self._name}  epoch {epoch}  {describe(metrics)}  {left:.0f} s left")
+            self.say("  ".join(filter(None, (self._name, f"epoch {epoch}", describe(metrics), f"{left:.0f} s left"))))

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pljax.config import Config
+from pljax.progress import name_seeds
 from pljax.protocols import published
 from pljax.result import Result
 from pljax.stats import Summary, summarize
 from pljax.types import Dataset, InputError
 
-WIDTH = 100
+WIDTH = 79
 
 
 def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: Mapping[str, Any]) -> str:
@@ -19,26 +20,15 @@ def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: 
     rows = {
         "scenario": config.scenario,
         "protocol": config.protocol,
-        "data": (
-            f"{dataset.name}: {config.labels:,} labelled, {config.validation:,} validation, {unlabelled:,} unlabelled, "
-            f"{len(dataset.test_labels):,} test images"
-        ),
-        "seeds": seed_range(seeds),
+        "data": f"{dataset.name}, {len(dataset.test_labels):,} test images",
+        "training": f"{config.labels:,} labelled, {config.validation:,} validation, {unlabelled:,} unlabelled images",
+        "seeds": f"{len(seeds)} ({name_seeds(seeds)})",
         "device": f"{facts['count']} x {facts['kind']} ({facts['platform']}), {facts['cores']} cores",
         "parameters": f"{facts['parameters']:,} a seed",
         "folder": str(facts["folder"]),
     }
     width = max(map(len, rows))
     return "\n".join(["", *(f"{name:<{width}}  {value}" for name, value in rows.items())])
-
-
-def seed_range(seeds: Sequence[int]) -> str:
-    """How many seeds there are, and which.
-
-    >>> seed_range(range(3, 8)), seed_range([7])
-    ('5 (3 to 7)', '1 (7)')
-    """
-    return f"{len(seeds)} ({seeds[0]} to {seeds[-1]})" if len(seeds) > 1 else f"1 ({seeds[0]})"
 
 
 def accuracy_table(results: Sequence[Result]) -> str:
@@ -59,7 +49,7 @@ def accuracy_table(results: Sequence[Result]) -> str:
     first = results[0]
     title = (
         f"Test accuracy, %, on the {first.dataset['test']:,} test images of {first.dataset['name']}; "
-        f"protocol {first.protocol}, {configs[0].labels} labels, seeds {seed_range(first.seeds)}"
+        f"protocol {first.protocol}, {configs[0].labels} labels, {name_seeds(first.seeds)}"
     )
     return "\n".join([*textwrap.wrap(title, WIDTH), "", *_align(rows), *_notes(results)])
 
@@ -72,7 +62,7 @@ def require_comparable(results: Sequence[Result]) -> None:
         "data": lambda result: f"{result.dataset['name']} (SHA-256 {result.dataset['digest']})",
         "protocols": lambda result: result.protocol,
         "numbers of labels": lambda result: result.effective_config().labels,
-        "seeds": lambda result: seed_range(result.seeds),
+        "seeds": lambda result: name_seeds(result.seeds),
     }
     for name, of in kinds.items():
         different = sorted({str(of(result)) for result in results})

@@ -22,6 +22,7 @@ from pljax.types import Dataset
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+
 def make_blobs(train: int = 240, test: int = 60, classes: int = 4, features: int = 12) -> Dataset:
     """A data set of noisy class patterns: easy, and every split and phase can be made of it."""
     generator = np.random.default_rng(0)

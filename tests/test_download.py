@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from mnist_files import (
     MNIST_5K_DIGEST,
-    MNIST_DIGEST,
     ORIGINALS,
     REPOSITORY,
     lay_out,
@@ -25,6 +24,7 @@ from mnist_files import (
 
 from pljax import data, download
 from pljax.originals import BUILDERS, FILES, RECORDS, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, URLS
+from pljax.protocols import MNIST_DIGEST
 from pljax.types import InputError
 
 
@@ -178,7 +178,7 @@ def test_a_download_is_kept_under_the_original_names(tmp_path: Path, server: Ser
     said: list[str] = []
     assert data.load("auto", tmp_path / "new", say=said.append).digest == MNIST_DIGEST
     assert len(said) == 1
-    assert said[0].startswith("Downloading 4 files of mnist from http://127.0.0.1")
+    assert said[0].startswith("Downloading 4 of the 4 files of mnist from http://127.0.0.1")
     assert left_in(tmp_path) == {"new/mnist/.lock", *(f"new/mnist/{file}" for file in FILES)}
     asked = len(server.asked)
     assert data.load("mnist", tmp_path / "new", say=never_say).digest == MNIST_DIGEST
@@ -193,6 +193,7 @@ def test_only_missing_files_are_downloaded_and_leftovers_are_swept(tmp_path: Pat
     said: list[str] = []
     assert data.load("mnist", tmp_path, say=said.append).digest == MNIST_DIGEST
     assert set(server.asked) == {TEST_LABELS}
+    assert [line.partition(" from ")[0] for line in said] == ["Downloading 1 of the 4 files of mnist"]
     assert left_in(tmp_path / "mnist") == {".lock", TEST_LABELS}
 
 

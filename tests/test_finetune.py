@@ -109,6 +109,7 @@ def test_the_step_is_the_papers_equations_over_several_updates(blobs):
         np.asarray(params[layer][kind], np.float64) for layer in ("hidden", "output") for kind in ("kernel", "bias")
     ]
     velocity = [np.zeros_like(leaf) for leaf in plain]
+    train_step = jax.jit(functools.partial(finetune.train_step, finetune.Step(model, optimizer, "sigmoid")))
     for update in range(6):
         labelled, unlabelled = np.arange(5) + 5 * update, np.arange(9) + 100 + 9 * update
         dropout_key = jax.random.fold_in(key, update)
@@ -118,8 +119,7 @@ def test_the_step_is_the_papers_equations_over_several_updates(blobs):
             jnp.ones(5),
             jnp.asarray(images[unlabelled], jnp.float32),
         )
-        step = finetune.Step(model, optimizer, "sigmoid")
-        state, _ = finetune.train_step(step, state, batch, jnp.float32(alpha), dropout_key)
+        state, _ = train_step(state, batch, jnp.float32(alpha), dropout_key)
         plain, velocity = plain_step(
             plain,
             velocity,
@@ -196,12 +196,13 @@ def test_hidden_labels_of_unlabelled_and_validation_images_change_no_weight(data
 def test_stacked_seeds_are_the_seeds_alone_in_any_order(data, pseudo):
     phase = dataclasses.replace(PHASE, pseudo_labels=pseudo)
     trainer = compiled(phase)
+    split_all, init = over_seeds(split_of, (0, None)), over_seeds(trainer.init, (0, None, 0, None))
+    advance = over_seeds(trainer.advance, (0, None, 0, 0, None))
 
     def stacked(seeds):
         keys = seed_keys(seeds)
-        parts = over_seeds(split_of, (0, None))(keys, data)
-        state = over_seeds(trainer.init, (0, None, 0, None))(keys, {}, parts, data)
-        advance = over_seeds(trainer.advance, (0, None, 0, 0, None))
+        parts = split_all(keys, data)
+        state = init(keys, {}, parts, data)
         for t in range(4):
             state, _ = advance(keys, jnp.int32(t), state, parts, data)
         return state.params

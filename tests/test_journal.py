@@ -116,6 +116,9 @@ def test_a_diverged_seed_is_told_once_and_left_out_of_the_means(bench):
     shown = [line.partition("  loss ")[2][:6] for line in three.told if "  loss " in line]
     assert shown == ["0.5000", "0.5000", "0.2500", "0.2500"]
     assert [line["labelled_loss"] for line in three.lines if line["seed"] == 6] == [0.5, None, None, None]
+    assert three.lines[4]["seed"] == 6
+    assert {three.lines[4][name] for name in ("labelled_loss", "validation_accuracy", "unlabelled_accuracy")} == {None}
+    assert three.lines[5]["validation_accuracy"] == 0.75  # its neighbour keeps its figures
     assert "validation 62.5%" in three.told[-1]
 
 

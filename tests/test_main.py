@@ -48,6 +48,7 @@ REFUSED = {
     "no seeds": (["--seeds=0"], "--seeds is 0"),
     "negative first seed": (["--first_seed=-1"], "--first_seed is -1"),
     "seeds past the last": (["--first_seed=4294967295", "--seeds=2"], "4294967295"),
+    "more seeds than there are": ([f"--seeds={2**32 + 1}", "--first_seed=0"], f"--seeds is {2**32 + 1}"),
     "no seeds at once": (["--seeds_at_once=0"], "--seeds_at_once is 0"),
     "negative rate": (["--learning_rate=-1"], "-1.0"),
     "rate that is no number": (["--learning_rate=nan"], "nan"),
@@ -90,29 +91,20 @@ def test_bad_input_is_refused_in_one_line(tmp_path, arguments, says):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.fixture
-def refused_with_the_data_at_hand(request, tmp_path, monkeypatch):
+@pytest.mark.parametrize("case", REFUSED_WITH_THE_DATA_AT_HAND)
+def test_what_the_data_or_the_disk_cannot_give_is_refused_before_anything_else_is_said(tmp_path, monkeypatch, case):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
-    arguments, says = REFUSED_WITH_THE_DATA_AT_HAND[request.param]
-    return call(*SMALL, *arguments), says
-
-
-each = pytest.mark.parametrize("refused_with_the_data_at_hand", REFUSED_WITH_THE_DATA_AT_HAND, indirect=True)
-
-
-@each
-def test_what_the_data_or_the_disk_cannot_give_is_refused(refused_with_the_data_at_hand, tmp_path):
-    outcome, says = refused_with_the_data_at_hand
-    last = outcome.err.splitlines()[-1]
-    assert_refused(outcome._replace(err=last), says)
+    arguments, says = REFUSED_WITH_THE_DATA_AT_HAND[case]
+    assert_refused(call(*SMALL, *arguments), says)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@each
-def test_nothing_is_said_before_it_is_refused(refused_with_the_data_at_hand):
-    outcome, says = refused_with_the_data_at_hand
-    assert_refused(outcome, says)
+@pytest.mark.parametrize("flag", ["--banana", "--seeds=abc", "--alpha_f=abc", "--overwrite=7", "--scenaro=nn"])
+def test_a_wrong_flag_is_told_where_flags_are_listed(flag):
+    (line,) = call(flag).err.splitlines()
+    assert line.endswith("; --help lists the flags.")
+    assert line.count("?") == 0 or "Did you mean" in line
 
 
 @needs_mnist
@@ -221,13 +213,17 @@ def change_data(result):
     result["dataset"]["digest"] = "0" * 64
 
 
-@pytest.mark.parametrize("change", [change_config, change_data])
-def test_a_finished_run_of_another_config_or_other_data_is_neither_shown_nor_overwritten(copy, change):
+def change_seeds(result):
+    result["seeds"] = [0, 2]
+
+
+@pytest.mark.parametrize("change", [change_config, change_data, change_seeds])
+def test_a_finished_run_of_another_config_other_data_or_other_seeds_is_neither_shown_nor_overwritten(copy, change):
     result = result_of(copy)
     change(result)
     path = only_folder(copy) / "result.json"
     path.write_text(json.dumps(result))
-    assert_refused(call(*SMALL, f"--workdir={copy}"), "another config or other data")
+    assert_refused(call(*SMALL, f"--workdir={copy}"), "another config, other data or other seeds")
     assert json.loads(path.read_text()) == result
 
 

@@ -66,6 +66,19 @@ def test_what_is_said_is_one_plain_line_however_long():
     assert stream.getvalue() == text + "\n"
 
 
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_no_variable_makes_a_terminal_of_what_is_none(monkeypatch, variable):
+    monkeypatch.setenv(variable, "1")
+    assert len(lines_of(20)) == 10
+    assert "\x1b" not in "".join(lines_of(20))
+
+
+def test_codes_of_emoji_are_said_as_they_are_written():
+    stream = io.StringIO()
+    Reporter(stream).say("runs/:smile:/a")
+    assert stream.getvalue() == "runs/:smile:/a\n"
+
+
 def test_a_reporter_speaks_before_it_is_entered():
     stream = io.StringIO()
     Reporter(stream).say("hello")

@@ -10,7 +10,7 @@ import pytest
 from pljax import finetune, pretrain, schedules
 from pljax.config import Adam, Dropout, Finetune, GradientDescent, PaperMomentum, Pretrain, PseudoLabels, override
 from pljax.models import parameter_count
-from pljax.protocols import SCENARIOS, arab2022, lee2013, published
+from pljax.protocols import MNIST_DIGEST, SCENARIOS, arab2022, lee2013, published
 from pljax.run import count_parameters
 from pljax.types import Dataset
 
@@ -58,7 +58,7 @@ def test_lee2013_trains_for_1000_epochs_of_4_updates_with_the_papers_momentum(sc
     config = SCENARIOS["lee2013"][scenario]
     (phase,) = finetunes("lee2013", scenario)
     assert phase.epochs == 1000
-    assert phase.batch_size == 32
+    assert (phase.batch_size, phase.last_batch) == (32, "filled")
     assert phase.optimizer == PaperMomentum(
         rate=1.5, decay=0.998, initial_momentum=0.5, final_momentum=0.99, momentum_epochs=500
     )
@@ -132,6 +132,11 @@ NOTEBOOK_PSEUDO = PseudoLabels(
 BOTH, HIDDEN_ONLY = Dropout(visible=0.2, hidden=0.5), Dropout(visible=0.0, hidden=0.5)
 
 
+def short(epochs, *rest):
+    """Mini-batches of 32, the last one with what is left."""
+    return Finetune(epochs, 32, *rest, last_batch="short")
+
+
 @pytest.mark.parametrize("scenario", FOUR)
 def test_arab2022_network_and_split(scenario):
     config = SCENARIOS["arab2022"][scenario]
@@ -145,14 +150,14 @@ def test_arab2022_network_and_split(scenario):
 @pytest.mark.parametrize(
     ("scenario", "stages"),
     [
-        ("nn", [Finetune(20, 32, KERAS_ADAM)]),
-        ("drop_nn", [Finetune(500, 32, NOTEBOOK_DESCENT, BOTH)]),
-        ("pl", [Finetune(500, 32, NOTEBOOK_DESCENT, BOTH), Finetune(500, 32, KERAS_ADAM, BOTH, NOTEBOOK_PSEUDO)]),
+        ("nn", [short(20, KERAS_ADAM)]),
+        ("drop_nn", [short(500, NOTEBOOK_DESCENT, BOTH)]),
+        ("pl", [short(500, NOTEBOOK_DESCENT, BOTH), short(500, KERAS_ADAM, BOTH, NOTEBOOK_PSEUDO)]),
         (
             "pl_dae",
             [
-                Finetune(100, 32, KERAS_ADAM, HIDDEN_ONLY),
-                Finetune(500, 32, KERAS_ADAM, HIDDEN_ONLY, NOTEBOOK_PSEUDO),
+                short(100, KERAS_ADAM, HIDDEN_ONLY),
+                short(500, KERAS_ADAM, HIDDEN_ONLY, NOTEBOOK_PSEUDO),
             ],
         ),
     ],
@@ -237,17 +242,22 @@ def test_the_reports_accuracies():
 )
 def test_a_run_of_the_sources_own_protocol_stands_beside_the_sources_figure(protocol, scenario, labels, figure):
     config = dataclasses.replace(SCENARIOS[protocol][scenario], labels=labels)
-    assert published(config, "mnist") == figure
+    assert published(config, MNIST_DIGEST) == figure
 
 
 @pytest.mark.parametrize("scenario", FOUR)
 def test_quick_stands_beside_no_figure(scenario):
-    assert published(SCENARIOS["quick"][scenario], "mnist") is None
+    assert published(SCENARIOS["quick"][scenario], MNIST_DIGEST) is None
 
 
-@pytest.mark.parametrize("dataset", ["mnist_5k", "fashion_mnist", "kmnist", "digits"])
-def test_other_data_stand_beside_no_figure(dataset):
-    assert published(SCENARIOS["lee2013"]["pl"], dataset) is None
+@pytest.mark.parametrize("digest", ["0" * 64, MNIST_DIGEST.upper(), "mnist", ""])
+def test_other_data_stand_beside_no_figure_whatever_their_name(digest):
+    assert published(SCENARIOS["lee2013"]["pl"], digest) is None
+
+
+@pytest.mark.parametrize("made_up", [{"scenario": "banana"}, {"protocol": "banana"}])
+def test_a_scenario_or_protocol_made_up_stands_beside_no_figure(made_up):
+    assert published(dataclasses.replace(SCENARIOS["lee2013"]["pl"], **made_up), MNIST_DIGEST) is None
 
 
 @pytest.mark.parametrize(
@@ -266,8 +276,8 @@ def test_other_data_stand_beside_no_figure(dataset):
 def test_a_run_with_another_dial_turned_stands_beside_no_figure(dials):
     config, acted = override(SCENARIOS["lee2013"]["pl_dae"], dials)
     assert acted == set(dials)
-    assert published(config, "mnist") is None
+    assert published(config, MNIST_DIGEST) is None
 
 
 def test_the_report_has_no_figure_for_more_labels():
-    assert published(dataclasses.replace(SCENARIOS["arab2022"]["pl"], labels=600), "mnist") is None
+    assert published(dataclasses.replace(SCENARIOS["arab2022"]["pl"], labels=600), MNIST_DIGEST) is None

@@ -124,6 +124,47 @@ def test_a_file_that_is_no_result_is_refused_in_one_sentence(tmp_path, content):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda fields: fields.pop("seeds"), "seeds missing or unknown"),
+        (lambda fields: fields.update(colour="red"), "colour missing or unknown"),
+    ],
+)
+def test_a_field_that_is_missing_or_unknown_is_named(tmp_path, change, says):
+    fields = fields_of(RESULT)
+    change(fields)
+    (tmp_path / "result.json").write_text(json.dumps(fields))
+    with pytest.raises(InputError, match=f"no result of pljax: {says}"):
+        Result.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", WHOLE[:100], "[" * 100_000], ids=["empty", "brace", "part", "deep"])
+def test_what_is_not_json_is_called_so(tmp_path, content):
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(InputError, match="is no result of pljax: it is not JSON, .*"):
+        Result.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("dataset", [None, {}, {**RESULT.dataset, "test": "9"}, {"name": "mnist", "digest": "00ff", "train": 60_000}]),
+        ("seeds", [None, [], ["3", "4"], [3.0, 4.0], [True, False], 3]),
+        ("test_accuracy", [None, [0.5], [0.5, 0.5, 0.5], ["0.5", None], 0.5]),
+        ("test_error", [None, [0.5]]),
+        ("conditional_entropy", [None, {"labelled": [0.5]}, {"labelled": None}]),
+        ("unlabelled_training", [7, {}, {"measured_on": "validation"}]),
+        ("unlabelled_training", [{"measured_on": "validation", "before": [0.5], "after": [0.5, 0.5]}]),
+        ("diverged", [None, [4]]),
+    ],
+)
+def test_a_result_is_checked_where_it_is_made(field, values):
+    for value in values:
+        with pytest.raises(InputError, match=r" is not .*\.$"):
+            dataclasses.replace(RESULT, **{field: value})
+
+
 @pytest.mark.parametrize("place", ["", "no such file.json", "result.json/below a file"])
 def test_no_file_is_refused_in_one_sentence(tmp_path, place):
     if place.startswith("result.json"):

@@ -1,5 +1,6 @@
 """The folder of a run: no two runs share a name, and what is written there comes back."""
 
+import io
 import json
 import math
 
@@ -65,9 +66,16 @@ def test_starting_empties_the_folder_of_an_earlier_run_alone(tmp_path):
 def test_a_file_where_the_folder_should_be_is_refused_in_one_sentence(tmp_path, place):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match=r"cannot be written \(.*\): give another place with --workdir\.$") as refusal:
-        RunFolder(tmp_path / place).start(CONFIG)
+        RunFolder(tmp_path / place).make()
     assert "\n" not in str(refusal.value)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_making_the_folder_changes_nothing_in_it(tmp_path):
+    (tmp_path / "result.json").write_text("old")
+    RunFolder(tmp_path).make()
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+    assert (tmp_path / "result.json").read_text() == "old"
 
 
 def test_metrics_are_appended_a_line_each_without_nan(tmp_path):
@@ -105,3 +113,17 @@ def test_parameters_need_no_pickle(tmp_path):
     RunFolder(tmp_path).save_parameters({"hidden": {"kernel": np.ones((1, 2))}})
     with np.load(tmp_path / "parameters.npz", allow_pickle=False) as file:
         assert {name: array.tolist() for name, array in file.items()} == {"hidden/kernel": [[1.0, 1.0]]}
+
+
+def test_parameters_that_cannot_be_read_are_refused_in_one_sentence(tmp_path):
+    path = tmp_path / "parameters.npz"
+    RunFolder(tmp_path).save_parameters({"hidden": {"kernel": np.ones((1, 2))}})
+    whole = path.read_bytes()
+    pickled = io.BytesIO()
+    np.savez(pickled, objects=np.array([{}], object))
+    for content in (None, b"", b"banana", whole[:-30], whole[:50], pickled.getvalue()):
+        path.unlink() if content is None else path.write_bytes(content)
+        with pytest.raises(InputError, match="^No parameters can be read at ") as refusal:
+            RunFolder(tmp_path).load_parameters()
+        assert "\n" not in str(refusal.value)
+        path.touch()
