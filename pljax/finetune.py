@@ -6,6 +6,7 @@
 import functools
 from typing import Any, NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -63,6 +64,7 @@ def train_step(
     Returns:
       The next state, and the two loss terms, float32 [2]; the second is NaN without unlabelled images.
     """
+    chex.assert_rank([batch.images, batch.labels, batch.weights], [2, 1, 1])
     images, pseudo_labels = batch.images, batch.pseudo_labels
     if batch.unlabelled is not None:
         images = jnp.concatenate([batch.images, batch.unlabelled])

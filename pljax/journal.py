@@ -41,7 +41,7 @@ class Journal:
 
     def record(self, t: int, metrics: Mapping[str, np.ndarray], evaluation: Evaluation | None) -> None:
         """Round ``t`` is done. Every metric is an array ``[S]``."""
-        losses = {name: np.asarray(values, np.float64) for name, values in metrics.items() if name != "finite"}
+        losses = {name: values for name, values in metrics.items() if name != "finite"}
         self._name_the_diverged(t, metrics["finite"])
         looked = self._look(t, evaluation) if evaluation is not None else _unknown(self._evaluated)
         epoch, part = divmod(t + 1, self._trainer.rounds)
@@ -57,7 +57,7 @@ class Journal:
             [
                 {**where, "seed": seed, **dict.fromkeys(metrics, np.nan)}
                 if seed in self.diverged
-                else {**where, "seed": seed, **dict(zip(metrics, map(float, values), strict=True))}
+                else {**where, "seed": seed, **dict(zip(metrics, values, strict=True))}
                 for seed, *values in rows
             ]
         )
@@ -73,7 +73,7 @@ class Journal:
 
     def _look(self, t: int, evaluation: Evaluation) -> dict[str, np.ndarray]:
         """The evaluation's metrics, and the share of pseudo-labels that changed since the evaluation before it."""
-        looked = {name: np.asarray(values, np.float64) for name, values in evaluation.metrics.items()}
+        looked = {name: np.asarray(values) for name, values in evaluation.metrics.items()}
         if not looked:
             return {}
         labels = np.asarray(evaluation.pseudo_labels)

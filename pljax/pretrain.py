@@ -3,6 +3,7 @@
 import functools
 from typing import Literal, NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -42,6 +43,7 @@ def train_step(
     Returns:
       The next state, and the loss, float32 [].
     """
+    chex.assert_equal_shape([images, corrupted])
 
     def objective(params: Params) -> jax.Array:
         logits = forward(step.model, params, corrupted, dropout_key=key)

@@ -219,8 +219,8 @@ def conclude(
         ]
     )
     diverged = {seed: told for outcome in outcomes for seed, told in outcome.journal.diverged.items()}
-    alive = np.where([seed in diverged for seed in seeds], np.nan, 1.0)
-    accuracy = alive * (test[0] == dataset.test_labels).mean(axis=1)
+    alive = np.where([seed in diverged for seed in seeds], np.nan, 1).astype(np.float32)
+    correct = test[0] == dataset.test_labels
     unlabelled = np.take_along_axis(train[0], parts.unlabelled, axis=1) == dataset.train_labels[parts.unlabelled]
     confusions = [confusion(dataset.test_labels, predicted, dataset.classes).tolist() for predicted in test[0]]
     last = config.phases[-1]
@@ -234,8 +234,8 @@ def conclude(
             "test": len(dataset.test_labels),
         },
         "seeds": list(seeds),
-        "test_accuracy": accuracy,
-        "test_error": 1 - accuracy,
+        "test_accuracy": alive * correct.mean(axis=1),
+        "test_error": alive * (~correct).mean(axis=1),
         "diverged": {str(seed): told for seed, told in diverged.items()},
         "class_counts": {
             "labelled": dataset.classes * [config.labels // dataset.classes],
