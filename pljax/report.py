@@ -62,7 +62,7 @@ def require_comparable(results: Sequence[Result]) -> None:
         "data": lambda result: f"{result.dataset['name']} (SHA-256 {result.dataset['digest']})",
         "protocols": lambda result: result.protocol,
         "numbers of labels": lambda result: result.effective_config().labels,
-        "seeds": lambda result: name_seeds(result.seeds),
+        "seeds": lambda result: " ".join(map(str, result.seeds)),
     }
     for name, of in kinds.items():
         different = sorted({str(of(result)) for result in results})

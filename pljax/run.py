@@ -24,7 +24,7 @@ from pljax.progress import Reporter
 from pljax.result import Result, without_nan
 from pljax.score import confusion, score
 from pljax.seeds import device, mesh_for, over_seeds, seed_keys, share, spread
-from pljax.types import Dataset, Params, Split, Trainer, TrainingData, TrainState
+from pljax.types import Dataset, Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
 from pljax.workdir import RunFolder
 
 # What the root key of a seed is folded with. The split's purpose comes alone, so that a seed has the same
@@ -76,7 +76,8 @@ def run(
             reporter.say(f"warning: {warning}")
         outcomes = [train(config, group, dataset, folder, reporter, seconds) for group in groups]
     folder.save_parameters(_stack([outcome.params for outcome in outcomes]))
-    result = conclude(config, seeds, dataset, outcomes, seconds, warnings)
+    told = {**facts(config, seeds, dataset, seconds, warnings), **figures(config, seeds, dataset, outcomes)}
+    result = Result(**without_nan(told))
     folder.save_result(result)
     return result
 
@@ -136,10 +137,10 @@ def train(
     params: Params = {}
     for number in range(len(config.phases)):
         started = time.monotonic()
-        trainer, key_of = prepare(config, number, dataset.classes)
-        journal.begin(number, phase_name(config, number), trainer)
-        state = train_phase(trainer, over_seeds(key_of, (0,))(keys), params, parts, data, journal)
-        params = trainer.hand_on(state)
+        phase = programs(config, number, dataset.classes)
+        journal.begin(number, phase_name(config, number), phase.trainer)
+        state = train_phase(phase, phase.key(keys), params, parts, data, journal)
+        params = phase.trainer.hand_on(state)
         seconds[phase_name(config, number)] += time.monotonic() - started
     started = time.monotonic()
     scored = over_seeds(functools.partial(score, final_model(config, dataset.classes), config.output), (0, None))
@@ -165,15 +166,31 @@ def place_of(config: Config, number: int) -> int:
     return sum(type(phase) is type(config.phases[number]) for phase in config.phases[:number])
 
 
-def prepare(config: Config, number: int, classes: int) -> tuple[Trainer, Callable[[jax.Array], jax.Array]]:
-    """A phase as pure functions, and how its key comes from a seed's root key."""
-    phase = config.phases[number]
-    purpose = PRETRAIN if isinstance(phase, Pretrain) else FINETUNE
-    trainer = (
-        pretrain.trainer(config, phase) if isinstance(phase, Pretrain) else finetune.trainer(config, phase, classes)
+class Programs(NamedTuple):
+    """A phase over seeds: how its key comes from a seed's root key, and its functions, each compiled once."""
+
+    trainer: Trainer
+    key: Callable[..., jax.Array]
+    init: Callable[..., TrainState]
+    advance: Callable[..., tuple[TrainState, Metrics]]
+    evaluate: Callable[..., Evaluation]
+
+
+@functools.lru_cache(maxsize=16)
+def programs(config: Config, number: int, classes: int) -> Programs:
+    """The programs of a phase. Groups of seeds of one size share them, and runs of one config in one process."""
+    phase, place = config.phases[number], place_of(config, number)
+    if isinstance(phase, Pretrain):
+        purpose, trainer = PRETRAIN, pretrain.trainer(config, phase)
+    else:
+        purpose, trainer = FINETUNE, finetune.trainer(config, phase, classes)
+    return Programs(
+        trainer,
+        key=over_seeds(lambda key: jax.random.fold_in(jax.random.fold_in(key, purpose), place), (0,)),
+        init=over_seeds(trainer.init, (0, 0, 0, None)),
+        advance=over_seeds(trainer.advance, (0, None, 0, 0, None), donate=(2,)),
+        evaluate=over_seeds(trainer.evaluate, (0, 0, None)),
     )
-    place = place_of(config, number)
-    return trainer, lambda key: jax.random.fold_in(jax.random.fold_in(key, purpose), place)
 
 
 def final_model(config: Config, classes: int) -> Classifier:
@@ -184,16 +201,13 @@ def final_model(config: Config, classes: int) -> Classifier:
 
 
 def train_phase(
-    trainer: Trainer, keys: jax.Array, params: Params, parts: Split, data: TrainingData, journal: Journal
+    phase: Programs, keys: jax.Array, params: Params, parts: Split, data: TrainingData, journal: Journal
 ) -> TrainState:
-    """Every round of one phase, for all seeds at once: three programs, each compiled once."""
-    init = over_seeds(trainer.init, (0, 0, 0, None))
-    advance = over_seeds(trainer.advance, (0, None, 0, 0, None), donate=(2,))
-    evaluate = over_seeds(trainer.evaluate, (0, 0, None))
-    state = init(keys, params, parts, data)
-    for t in range(trainer.epochs * trainer.rounds):
-        state, metrics = advance(keys, jnp.int32(t), state, parts, data)
-        evaluation = evaluate(state, parts, data) if journal.wants_evaluation(t) else None
+    """Every round of one phase, for all seeds at once. ``keys`` are the phase's."""
+    state = phase.init(keys, params, parts, data)
+    for t in range(phase.trainer.epochs * phase.trainer.rounds):
+        state, metrics = phase.advance(keys, jnp.int32(t), state, parts, data)
+        evaluation = phase.evaluate(state, parts, data) if journal.wants_evaluation(t) else None
         journal.record(t, *jax.device_get((metrics, evaluation)))
     return state
 
@@ -203,52 +217,20 @@ def _stack(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
 
 
-def conclude(
-    config: Config,
-    seeds: Sequence[int],
-    dataset: Dataset,
-    outcomes: Sequence[Outcome],
-    seconds: Mapping[str, float],
-    warnings: Sequence[str],
-) -> Result:
-    """The result of all groups of seeds. A diverged seed's figures are NaN, so that no mean can take them in."""
-    parts, train, test, before, after = _stack(
-        [
-            (outcome.split, outcome.train, outcome.test, outcome.journal.before, outcome.journal.after)
-            for outcome in outcomes
-        ]
-    )
-    diverged = {seed: told for outcome in outcomes for seed, told in outcome.journal.diverged.items()}
-    alive = np.where([seed in diverged for seed in seeds], np.nan, 1).astype(np.float32)
-    correct = test[0] == dataset.test_labels
-    unlabelled = np.take_along_axis(train[0], parts.unlabelled, axis=1) == dataset.train_labels[parts.unlabelled]
-    confusions = [confusion(dataset.test_labels, predicted, dataset.classes).tolist() for predicted in test[0]]
-    last = config.phases[-1]
-    values = {
+def facts(
+    config: Config, seeds: Sequence[int], dataset: Dataset, seconds: Mapping[str, float], warnings: Sequence[str]
+) -> dict[str, Any]:
+    """What the result says of the run itself."""
+    sizes = {"train": len(dataset.train_labels), "test": len(dataset.test_labels)}
+    return {
         "scenario": config.scenario,
         "protocol": config.protocol,
-        "dataset": {
-            "name": dataset.name,
-            "digest": dataset.digest,
-            "train": len(dataset.train_labels),
-            "test": len(dataset.test_labels),
-        },
+        "dataset": {"name": dataset.name, "digest": dataset.digest, **sizes},
         "seeds": list(seeds),
-        "test_accuracy": alive * correct.mean(axis=1),
-        "test_error": alive * (~correct).mean(axis=1),
-        "diverged": {str(seed): told for seed, told in diverged.items()},
         "class_counts": {
             "labelled": dataset.classes * [config.labels // dataset.classes],
             "test": np.bincount(dataset.test_labels, minlength=dataset.classes),
         },
-        "confusion": [None if seed in diverged else counts for seed, counts in zip(seeds, confusions, strict=True)],
-        "conditional_entropy": {
-            "labelled": alive * np.take_along_axis(train[1], parts.labelled, axis=1).mean(axis=1),
-            "unlabelled": alive * np.take_along_axis(train[1], parts.unlabelled, axis=1).mean(axis=1),
-            "test": alive * test[1].mean(axis=1),
-        },
-        "pseudo_label_accuracy": alive * unlabelled.mean(axis=1),
-        "unlabelled_training": None,
         "parameters": count_parameters(config, dataset),
         "config": to_json(config),
         "warnings": list(warnings),
@@ -256,10 +238,35 @@ def conclude(
         "device": device(),
         "seconds": dict(seconds),
     }
-    if isinstance(last, Finetune) and last.pseudo_labels:
-        measured_on = "validation" if config.validation else "unlabelled"
-        values["unlabelled_training"] = {"measured_on": measured_on, "before": alive * before, "after": alive * after}
-    return Result(**without_nan(values))
+
+
+def figures(config: Config, seeds: Sequence[int], dataset: Dataset, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What the result says of each seed. A diverged seed's figures are NaN, so that no mean can take them in."""
+    parts, (train_classes, train_entropy), (test_classes, test_entropy), before, after = _stack(
+        [(group.split, group.train, group.test, group.journal.before, group.journal.after) for group in outcomes]
+    )
+    diverged = {seed: where for group in outcomes for seed, where in group.journal.diverged.items()}
+    alive = np.where([seed in diverged for seed in seeds], np.nan, 1).astype(np.float32)
+    correct = test_classes == dataset.test_labels
+    unlabelled = np.take_along_axis(train_classes, parts.unlabelled, axis=1)
+    confusions = [confusion(dataset.test_labels, given, dataset.classes).tolist() for given in test_classes]
+    learns_unlabelled = any(isinstance(phase, Finetune) and phase.pseudo_labels for phase in config.phases)
+    measured_on = "validation" if config.validation else "unlabelled"
+    return {
+        "test_accuracy": alive * correct.mean(axis=1),
+        "test_error": alive * (~correct).mean(axis=1),
+        "diverged": {str(seed): where for seed, where in diverged.items()},
+        "confusion": [None if seed in diverged else counts for seed, counts in zip(seeds, confusions, strict=True)],
+        "conditional_entropy": {
+            "labelled": alive * np.take_along_axis(train_entropy, parts.labelled, axis=1).mean(axis=1),
+            "unlabelled": alive * np.take_along_axis(train_entropy, parts.unlabelled, axis=1).mean(axis=1),
+            "test": alive * test_entropy.mean(axis=1),
+        },
+        "pseudo_label_accuracy": alive * (unlabelled == dataset.train_labels[parts.unlabelled]).mean(axis=1),
+        "unlabelled_training": {"measured_on": measured_on, "before": alive * before, "after": alive * after}
+        if learns_unlabelled
+        else None,
+    }
 
 
 def versions() -> dict[str, str]:

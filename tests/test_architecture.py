@@ -47,7 +47,7 @@ ROOMS = {
     "result": {"config", "types"},
     "workdir": {"config", "result", "types"},
     "journal": {"progress", "types", "workdir"},
-    "report": {"config", "protocols", "result", "stats", "types"},
+    "report": {"config", "progress", "protocols", "result", "stats", "types"},
     "run": {
         "config", "finetune", "journal", "models", "pretrain", "progress", "result", "score", "seeds", "split",
         "types", "workdir",

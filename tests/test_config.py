@@ -241,7 +241,7 @@ def test_what_cannot_be_run_is_refused_in_one_sentence_with_the_value(node, fiel
     with pytest.raises(InputError) as refusal:
         dataclasses.replace(node, **{field: value})
     sentence = str(refusal.value)
-    wrong = value[-1] if isinstance(value, tuple) else value
+    wrong = value[-1] if isinstance(value, tuple) and value else value
     assert repr(wrong) in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence

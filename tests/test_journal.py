@@ -95,7 +95,7 @@ def test_an_epoch_of_several_rounds_is_one_line_still(bench):
     assert [(line["epoch"], line["seed"], line["updates"]) for line in two.lines] == [
         (epoch, seed, 120 * (epoch + 1)) for epoch in range(3) for seed in (0, 1)
     ]
-    assert two.told[-1].startswith("pretrain  epoch 3/3")
+    assert two.told[-1].startswith("pretrain, seeds 0 to 1  epoch 3/3")
 
 
 # ---------------------------------------------------------------------------------------------- divergence

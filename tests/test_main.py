@@ -104,7 +104,6 @@ def test_what_the_data_or_the_disk_cannot_give_is_refused_before_anything_else_i
 def test_a_wrong_flag_is_told_where_flags_are_listed(flag):
     (line,) = call(flag).err.splitlines()
     assert line.endswith("; --help lists the flags.")
-    assert line.count("?") == 0 or "Did you mean" in line
 
 
 @needs_mnist
@@ -163,7 +162,7 @@ def test_a_run_ends_with_a_table_on_standard_output(finished):
     assert out.startswith("Test accuracy, %, on the 1,000 test images of mnist_5k")
     assert any(line.startswith("nn ") for line in out.splitlines())
     assert "left" not in out
-    assert "finetune  epoch 2/2" in err
+    assert "finetune, seeds 0 to 1  epoch 2/2" in err
 
 
 def test_a_run_leaves_config_metrics_parameters_and_result(finished):

@@ -46,6 +46,12 @@ def row(table, scenario):
     return re.split(r"\s{2,}", line)
 
 
+def header_of(table):
+    """The names of the columns."""
+    (line,) = [line for line in table.splitlines() if line.startswith("scenario ")]
+    return re.split(r"\s{2,}", line)
+
+
 def flat(text):
     """The text without its line ends."""
     return " ".join(text.split())
@@ -57,16 +63,16 @@ QUICK = SCENARIOS["quick"]
 
 def test_a_row_a_scenario_with_mean_sd_interval_and_seeds():
     table = accuracy_table([make_result(QUICK["nn"], [0.70, 0.72, 0.74]), make_result(QUICK["pl"], [0.8, 0.8, 0.8])])
-    assert re.split(r"\s{2,}", table.splitlines()[2]) == ["scenario", "mean", "SD", "95 % interval", "per seed"]
+    assert header_of(table) == ["scenario", "mean", "SD", "95 % interval", "per seed"]
     # t of 2 degrees of freedom at 0.975 is 4.302653; 4.302653 * 2 / sqrt(3) = 4.968276
     assert row(table, "nn") == ["nn", "72.00", "2.00", "67.03 to 76.97", "70.00 72.00 74.00"]
     assert row(table, "pl") == ["pl", "80.00", "0.00", "80.00 to 80.00", "80.00 80.00 80.00"]
 
 
 def test_the_title_says_what_was_measured_on_what():
-    title = accuracy_table([make_result(QUICK["nn"], [0.7, 0.7])]).splitlines()[0]
-    assert title == (
-        "Test accuracy, %, on the 10,000 test images of mnist; protocol quick, 100 labels, seeds 2 (0 to 1)"
+    title = accuracy_table([make_result(QUICK["nn"], [0.7, 0.7])]).partition("\n\n")[0]
+    assert flat(title) == (
+        "Test accuracy, %, on the 10,000 test images of mnist; protocol quick, 100 labels, seeds 0 to 1"
     )
 
 
@@ -76,7 +82,7 @@ def test_one_seed_has_no_spread():
 
 def test_published_figures_stand_beside_the_papers_own_runs():
     table = accuracy_table([make_result(LEE["nn"], [0.7, 0.7]), make_result(LEE["pl"], [0.8, 0.8])])
-    assert re.split(r"\s{2,}", table.splitlines()[2])[4] == "published"
+    assert header_of(table)[4] == "published"
     assert row(table, "nn")[4] == "74.19 (Lee 2013)"
     assert row(table, "pl")[4] == "83.85 (Lee 2013)"
 
@@ -168,12 +174,18 @@ def with_labels(config, labels):
         (make_result(QUICK["pl"], [0.7], {**MNIST, "name": "kmnist"}), r"data .*: kmnist .* and mnist .*\.$"),
         (make_result(LEE["pl"], [0.7]), r"protocols .*: lee2013 and quick\.$"),
         (make_result(with_labels(QUICK["pl"], 600), [0.7]), r"numbers of labels .*: 100 and 600\.$"),
-        (make_result(QUICK["pl"], [0.7, 0.7]), r"seeds .*: 1 \(0\) and 2 \(0 to 1\)\.$"),
+        (make_result(QUICK["pl"], [0.7, 0.7]), r"seeds .*: seed 0 and seeds 0 to 1\.$"),
     ],
 )
 def test_results_that_do_not_compare_make_no_table(other, says):
     with pytest.raises(InputError, match=f"^Results of different {says}"):
         accuracy_table([make_result(QUICK["nn"], [0.7]), other])
+
+
+def test_other_seeds_between_the_same_ends_make_no_table():
+    one, other = make_result(QUICK["nn"], [0.7] * 3), make_result(QUICK["pl"], [0.7] * 2)
+    with pytest.raises(InputError, match="Results of different seeds"):
+        accuracy_table([one, dataclasses.replace(other, seeds=[0, 2])])
 
 
 def test_no_results_make_no_table():
@@ -190,8 +202,9 @@ def test_the_introduction_says_what_is_run_on_what_and_where(tmp_path):
     assert [tuple(re.split(r"\s{2,}", line, maxsplit=1)) for line in lines if line] == [
         ("scenario", "pl"),
         ("protocol", "quick"),
-        ("data", "zeros: 20 labelled, 40 validation, 1,180 unlabelled, 1,060 test images"),
-        ("seeds", "5 (3 to 7)"),
+        ("data", "zeros, 1,060 test images"),
+        ("training", "20 labelled, 40 validation, 1,180 unlabelled images"),
+        ("seeds", "5 (seeds 3 to 7)"),
         ("device", "2 x cpu (cpu), 4 cores"),
         ("parameters", "12,345 a seed"),
         ("folder", str(tmp_path)),

@@ -1,7 +1,6 @@
 """Whole runs on small data: what they leave behind, and what may and may not change it."""
 
 import dataclasses
-import functools
 import io
 import json
 import sys
@@ -21,16 +20,6 @@ MOMENTUM = PaperMomentum(rate=3.0, decay=0.99, initial_momentum=0.5, final_momen
 DAE = Pretrain(2, 4, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
 PHASE = Finetune(12, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(0.5, t1=6, t2=10, batch_size=16))
 CONFIG = Config("test", "pl_dae", (DAE, PHASE), (32,), "glorot", False, "sigmoid", labels=8, validation=20)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once():
-    """Runs of the same config and number of seeds share their programs: compiling them is most of a run here."""
-    module = sys.modules["pljax.run"]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("prepare", "over_seeds"):
-            patch.setattr(module, name, functools.cache(getattr(module, name)))
-        yield
 
 
 def run_in(path, dataset, *, config=CONFIG, seeds=(0, 1, 2), **options):
@@ -122,6 +111,7 @@ def test_there_is_a_line_of_metrics_for_every_epoch_of_every_seed(whole):
 
 def test_the_same_command_gives_the_same_result(whole, blobs, tmp_path):
     _, folder, _ = whole
+    sys.modules["pljax.run"].programs.cache_clear()  # a new process compiles anew
     run_in(tmp_path, blobs)
     assert but_times(tmp_path) == but_times(folder.path)
     assert (tmp_path / "metrics.jsonl").read_bytes() == (folder.path / "metrics.jsonl").read_bytes()
