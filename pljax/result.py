@@ -37,6 +37,8 @@ class Result:
 
     def __post_init__(self) -> None:
         """Raise ``InputError`` for fields that are not what the comments above say."""
+        for name in ("scenario", "protocol"):
+            _require(isinstance(getattr(self, name), str), name, "a name")
         keys = {"name": str, "digest": str, "train": int, "test": int}
         of_data = isinstance(self.dataset, dict) and all(type(self.dataset.get(key)) is keys[key] for key in keys)
         _require(of_data, "dataset", f"the keys {', '.join(keys)}")

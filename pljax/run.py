@@ -23,7 +23,7 @@ from pljax.models import Classifier, parameter_count
 from pljax.progress import Reporter
 from pljax.result import Result, without_nan
 from pljax.score import confusion, score
-from pljax.seeds import device, mesh_for, over_seeds, seed_keys, share, spread
+from pljax.seeds import device, devices_for, over_seeds, seed_keys, share, spread
 from pljax.types import Dataset, Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
 from pljax.workdir import RunFolder
 
@@ -120,32 +120,25 @@ def train(
     seconds: dict[str, float],
 ) -> Outcome:
     """All phases for a group of seeds, then the one look at the test images. Adds to ``seconds`` by phase."""
-    mesh = mesh_for(len(seeds))
-    data = share(mesh, TrainingData(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)))
-    keys = spread(mesh, seed_keys(seeds))
-    make_split = functools.partial(
-        split.make,
-        classes=dataset.classes,
-        labels=config.labels,
-        validation=config.validation,
-        choose=config.choose_labels,
-    )
-    parts = over_seeds(lambda key, labels: make_split(jax.random.fold_in(key, SPLIT), labels), (0, None))(
-        keys, data.labels
-    )
+    devices = devices_for(len(seeds))
+    data = share(devices, TrainingData(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)))
+    keys = spread(devices, seed_keys(seeds))
+    parts = split_program(config, dataset.classes)(keys, data.labels)
     journal = Journal(seeds, folder, reporter)
     params: Params = {}
     for number in range(len(config.phases)):
         started = time.monotonic()
         phase = programs(config, number, dataset.classes)
         journal.begin(number, phase_name(config, number), phase.trainer)
-        state = train_phase(phase, phase.key(keys), params, parts, data, journal)
+        # What starts constant starts on every device: laid out like the rest, the programs are compiled once.
+        state = spread(devices, phase.init(phase.key(keys), params, parts, data))
+        state = train_phase(phase, phase.key(keys), state, parts, data, journal)
         params = phase.trainer.hand_on(state)
         seconds[phase_name(config, number)] += time.monotonic() - started
     started = time.monotonic()
-    scored = over_seeds(functools.partial(score, final_model(config, dataset.classes), config.output), (0, None))
+    scored = score_program(config, dataset.classes)
     train_scores = jax.device_get(scored(params, data.images))
-    test_scores = jax.device_get(scored(params, share(mesh, jnp.asarray(dataset.test_images))))
+    test_scores = jax.device_get(scored(params, share(devices, jnp.asarray(dataset.test_images))))
     seconds["score"] += time.monotonic() - started
     return Outcome(jax.device_get(params), jax.device_get(parts), journal, train_scores, test_scores)
 
@@ -193,6 +186,21 @@ def programs(config: Config, number: int, classes: int) -> Programs:
     )
 
 
+@functools.lru_cache(maxsize=16)
+def split_program(config: Config, classes: int) -> Callable[..., Split]:
+    """The split of each seed, from the seeds' root keys and the training labels."""
+    make = functools.partial(
+        split.make, classes=classes, labels=config.labels, validation=config.validation, choose=config.choose_labels
+    )
+    return over_seeds(lambda key, labels: make(jax.random.fold_in(key, SPLIT), labels), (0, None))
+
+
+@functools.lru_cache(maxsize=16)
+def score_program(config: Config, classes: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """Classes and conditional entropies of images, from the parameters that each seed ends with."""
+    return over_seeds(functools.partial(score, final_model(config, classes), config.output), (0, None))
+
+
 def final_model(config: Config, classes: int) -> Classifier:
     """The network that the last phase leaves."""
     last = config.phases[-1]
@@ -201,10 +209,9 @@ def final_model(config: Config, classes: int) -> Classifier:
 
 
 def train_phase(
-    phase: Programs, keys: jax.Array, params: Params, parts: Split, data: TrainingData, journal: Journal
+    phase: Programs, keys: jax.Array, state: TrainState, parts: Split, data: TrainingData, journal: Journal
 ) -> TrainState:
     """Every round of one phase, for all seeds at once. ``keys`` are the phase's."""
-    state = phase.init(keys, params, parts, data)
     for t in range(phase.trainer.epochs * phase.trainer.rounds):
         state, metrics = phase.advance(keys, jnp.int32(t), state, parts, data)
         evaluation = phase.evaluate(state, parts, data) if journal.wants_evaluation(t) else None

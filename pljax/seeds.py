@@ -3,6 +3,7 @@
 Nothing else in the package knows that there is more than one seed.
 """
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -65,22 +66,33 @@ def over_seeds(
     return jax.jit(jax.vmap(function, in_axes=tuple(in_axes)), donate_argnums=tuple(donate))
 
 
-def mesh_for(seeds: int) -> Mesh:
+def devices_for(seeds: int) -> tuple[jax.Device, ...]:
     """The local devices that ``seeds`` seeds are spread over: the largest number of them that divides the seeds.
 
     Seeds never talk to each other, so placing the inputs (:func:`spread`, :func:`share`) is all the code
     that several devices need.
     """
     devices = jax.local_devices()
-    count = max(count for count in range(1, len(devices) + 1) if seeds % count == 0)
-    return jax.make_mesh((count,), ("seed",), axis_types=(AxisType.Auto,), devices=devices[:count])
+    return tuple(devices[: max(count for count in range(1, len(devices) + 1) if seeds % count == 0)])
 
 
-def spread(mesh: Mesh, tree: Any) -> Any:
+def spread(devices: tuple[jax.Device, ...], tree: Any) -> Any:
     """Every array of ``tree`` with its leading axis of seeds laid over the devices, an equal share each."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec("seed")))
+    return _place(devices, tree, PartitionSpec("seed"))
 
 
-def share(mesh: Mesh, tree: Any) -> Any:
+def share(devices: tuple[jax.Device, ...], tree: Any) -> Any:
     """Every array of ``tree`` whole on each device."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return _place(devices, tree, PartitionSpec())
+
+
+def _place(devices: tuple[jax.Device, ...], tree: Any, spec: PartitionSpec) -> Any:
+    if len(devices) == 1:  # on a mesh of one device, equal placements can differ by name, and compile anew
+        return jax.device_put(tree, devices[0])
+    return jax.device_put(tree, NamedSharding(_mesh(devices), spec))
+
+
+@functools.cache
+def _mesh(devices: tuple[jax.Device, ...]) -> Mesh:
+    """The one mesh of some devices: programs know it by identity."""
+    return jax.make_mesh((len(devices),), ("seed",), axis_types=(AxisType.Auto,), devices=devices)

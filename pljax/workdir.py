@@ -77,8 +77,11 @@ class RunFolder:
         """The tree that :meth:`save_parameters` wrote. Raises ``InputError`` where it cannot be read."""
         path = self.path / "parameters.npz"
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return flax.traverse_util.unflatten_dict(dict(file), sep="/")
+            with path.open("rb") as stream:
+                if not zipfile.is_zipfile(stream):
+                    raise ValueError("it is not an npz file")
+                with np.load(stream, allow_pickle=False) as file:
+                    return flax.traverse_util.unflatten_dict(dict(file), sep="/")
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"No parameters can be read at {path}: {error}.") from error
 

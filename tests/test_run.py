@@ -191,10 +191,10 @@ def test_other_seeds_go_on_bit_identically_beside_one_that_diverges(whole, blobs
     module = sys.modules["pljax.run"]
     train_phase = module.train_phase
 
-    def spoil_seed_1(trainer, keys, params, *rest):
-        if params:
-            params["hidden"]["kernel"] = params["hidden"]["kernel"].at[1].set(np.nan)
-        return train_phase(trainer, keys, params, *rest)
+    def spoil_seed_1(phase, keys, state, *rest):
+        if phase.trainer.alpha is not None:
+            state.params["hidden"]["kernel"] = state.params["hidden"]["kernel"].at[1].set(np.nan)
+        return train_phase(phase, keys, state, *rest)
 
     monkeypatch.setattr(module, "train_phase", spoil_seed_1)
     result, spoilt, said = run_in(tmp_path, blobs)
@@ -239,3 +239,14 @@ def test_what_the_data_cannot_give_is_refused_before_anything_is_written(blobs, 
 def test_a_result_is_loaded_from_its_folder(whole):
     result, folder, _ = whole
     assert Result.load(folder.path) == Result.load(folder.path / "result.json") == result
+
+
+def test_every_program_is_compiled_once_for_all_groups_of_a_size(blobs, tmp_path):
+    """Two seeds lie on both devices, and one seed on one; neither may compile anything anew in its second round."""
+    module = sys.modules["pljax.run"]
+    for seeds, size in ((range(4), 2), (range(2), 1)):
+        module.programs.cache_clear()
+        run_in(tmp_path, blobs, seeds=seeds, seeds_at_once=size)
+        for number in range(2):
+            phase = module.programs(CONFIG, number, 4)
+            assert [program._cache_size() for program in (phase.init, phase.advance, phase.evaluate)] == [1, 1, 1]

@@ -26,18 +26,18 @@ def test_over_seeds_stacks_one_seeds_function_and_shares_the_rest():
 @pytest.mark.parametrize(("count", "devices"), [(1, 1), (2, 2), (3, 1), (4, 2), (5, 1)])
 def test_as_many_devices_are_used_as_divide_the_seeds(count, devices):
     assert len(jax.local_devices()) == 2
-    assert seeds.mesh_for(count).size == devices
+    assert len(seeds.devices_for(count)) == devices
 
 
 def test_seeds_laid_over_devices_compute_what_one_device_does_and_never_talk():
-    mesh = seeds.mesh_for(4)
+    devices = seeds.devices_for(4)
     keys, images = seeds.seed_keys(range(4)), jnp.ones((6, 3))
 
     def one_seed(key, images):
         return images @ jax.random.normal(key, (3, 2))
 
     function = seeds.over_seeds(one_seed, (0, None))
-    spread = seeds.spread(mesh, keys), seeds.share(mesh, images)
+    spread = seeds.spread(devices, keys), seeds.share(devices, images)
     result = function(*spread)
     assert len(result.sharding.device_set) == 2
     chex.assert_trees_all_close(np.asarray(result), np.asarray(function(keys, images)), atol=1e-6)
