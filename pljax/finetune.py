@@ -163,18 +163,14 @@ class Plan(NamedTuple):
     fills_batches: bool
     updates: int  # an epoch
 
-    @property
-    def labels_once(self) -> bool:
-        return self.pseudo is not None and self.pseudo.assign == "once"
-
 
 def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: TrainingData) -> TrainState:
     """Fresh weights, the layers that an earlier phase handed on in their place, and labels given once."""
     blank = jnp.zeros((1, data.images.shape[1]), jnp.float32)
     fresh = plan.step.model.init(jax.random.fold_in(key, INIT), blank)["params"]
     params = transplant(handed_on, fresh)
-    labels = jnp.zeros((0,), jnp.int32)
-    if plan.pseudo is not None and plan.labels_once:
+    labels = None
+    if plan.pseudo is not None and plan.pseudo.assign == "once":
         candidates = pool(plan.pseudo, plan.updates, split, data)
         labels = losses.pseudo_label(predict(plan.step.model, params, data.images[candidates]))
     return TrainState(params, plan.step.optimizer.init(params), labels)
@@ -213,7 +209,8 @@ def advance(
     else:
         candidates = pool(plan.pseudo, plan.updates, split, data)
         positions = draw(key_for(UNLABELLED_DRAW), plan.pseudo, plan.updates, len(candidates))
-        drawn = candidates[positions], state.pseudo_labels[positions] if plan.labels_once else None
+        given_once = None if state.pseudo_labels is None else state.pseudo_labels[positions]
+        drawn = candidates[positions], given_once
         state, terms = jax.lax.cond(alpha > 0, lambda: epoch_with(drawn), lambda: epoch_with(None))
 
     labelled_loss, unlabelled_loss = terms.mean(axis=0)
@@ -245,10 +242,10 @@ def evaluate(plan: Plan, state: TrainState, split: Split, data: TrainingData) ->
         "pseudo_label_accuracy": jnp.asarray(jnp.nan, jnp.float32),
     }
     if plan.pseudo is None:
-        return Evaluation(metrics, jnp.zeros((0,), jnp.int32))
-    if plan.labels_once:
+        return Evaluation(metrics)
+    if state.pseudo_labels is not None:
         truth = data.labels[pool(plan.pseudo, plan.updates, split, data)]
-        metrics["pseudo_label_accuracy"] = (state.pseudo_labels == truth).mean()
+        metrics["pseudo_label_accuracy"] = jnp.mean(state.pseudo_labels == truth)
         return Evaluation(metrics, state.pseudo_labels)
     metrics["pseudo_label_accuracy"] = metrics["unlabelled_accuracy"]
     return Evaluation(metrics, predicted[len(validation) :])

@@ -1,6 +1,7 @@
 """What the epochs of a run leave behind: lines of metrics, seeds that diverged, pseudo-labels that changed."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -76,9 +77,9 @@ class Journal:
         looked = {name: np.asarray(values) for name, values in evaluation.metrics.items()}
         if not looked:
             return {}
-        labels = np.asarray(evaluation.pseudo_labels)
+        labels: Any = evaluation.pseudo_labels
         looked["pseudo_labels_changed"] = np.full(len(self._seeds), np.nan)
-        if labels.size and self._pseudo_labels is not None:
+        if labels is not None and self._pseudo_labels is not None:
             looked["pseudo_labels_changed"] = (labels != self._pseudo_labels).mean(axis=1)
         self._pseudo_labels, self._evaluated = labels, looked
         if self._trainer.alpha is not None:

@@ -51,7 +51,7 @@ def train_step(
 
     loss, gradients = jax.value_and_grad(objective)(state.params)
     updates, opt_state = step.optimizer.update(gradients, state.opt_state, state.params)
-    return TrainState(optax.apply_updates(state.params, updates), opt_state, state.pseudo_labels), loss
+    return TrainState(optax.apply_updates(state.params, updates), opt_state), loss
 
 
 def mask_pixels(key: jax.Array, images: jax.Array, level: float) -> jax.Array:
@@ -99,7 +99,7 @@ def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: Trai
     """Fresh weights, and the layers that an earlier phase handed on in their place."""
     blank = jnp.zeros((1, data.images.shape[1]), jnp.float32)
     params = transplant(handed_on, plan.step.model.init(jax.random.fold_in(key, INIT), blank)["params"])
-    return TrainState(params, plan.step.optimizer.init(params), jnp.zeros((0,), jnp.int32))
+    return TrainState(params, plan.step.optimizer.init(params))
 
 
 def advance(
@@ -150,7 +150,7 @@ def trainer(config: Config, phase: Pretrain) -> Trainer:
         updates=plan.updates,
         init=functools.partial(init, plan),
         advance=functools.partial(advance, plan),
-        evaluate=lambda state, split, data: Evaluation({}, jnp.zeros((0,), jnp.int32)),
+        evaluate=lambda state, split, data: Evaluation({}),
         hand_on=lambda state: {"hidden": state.params["hidden"]},
         alpha=None,
     )

@@ -67,7 +67,7 @@ class TrainState:
 
     params: Params
     opt_state: Any
-    pseudo_labels: jax.Array  # int32 [P]: labels given once to a pool of P images; P = 0 where none are kept
+    pseudo_labels: jax.Array | None = None  # int32 [P]: labels given once to a pool of P images
 
 
 # What a person wants to see of an epoch: scalars by name. ``finite`` (bool) is always among them.
@@ -79,7 +79,7 @@ class Evaluation:
     """The network between two epochs, measured and not trained on. Diagnostics: nothing is chosen by them."""
 
     metrics: Metrics
-    pseudo_labels: jax.Array  # int32 [K]: the labels of K watched unlabelled images (K = 0: none watched)
+    pseudo_labels: jax.Array | None = None  # int32 [K]: the labels of K watched unlabelled images
 
 
 class Trainer(NamedTuple):

@@ -104,7 +104,7 @@ def test_the_step_is_the_papers_equations_over_several_updates(blobs):
     optimizer = paper_momentum(lambda t: rate, lambda t: p)
     images = blobs.train_images.astype(np.float64) / 255
     params = model.init(key, jnp.zeros((1, 12)))["params"]
-    state = TrainState(params, optimizer.init(params), jnp.zeros((0,), jnp.int32))
+    state = TrainState(params, optimizer.init(params))
     plain = [
         np.asarray(params[layer][kind], np.float64) for layer in ("hidden", "output") for kind in ("kernel", "bias")
     ]
@@ -138,7 +138,7 @@ def test_the_gradient_takes_pseudo_labels_for_constants(blobs):
     model = Classifier((12,), 4, 0.0, 0.0, False, "glorot")
     step = finetune.Step(model, paper_momentum(lambda t: 0.3, lambda t: 0.5), "sigmoid")
     params = model.init(jax.random.key(0), jnp.zeros((1, 12)))["params"]
-    state = TrainState(params, step.optimizer.init(params), jnp.zeros((0,), jnp.int32))
+    state = TrainState(params, step.optimizer.init(params))
     images = jnp.asarray(blobs.train_images[:20], jnp.float32) / 255
     inside = finetune.Batch(images[:5], jnp.asarray(blobs.train_labels[:5]), jnp.ones(5), images[5:])
     labels = jnp.argmax(predict(model, params, jnp.asarray(blobs.train_images[5:20])), axis=-1).astype(jnp.int32)
@@ -161,7 +161,7 @@ def test_unlabelled_rows_of_weight_zero_change_nothing(blobs):
     model = Classifier((12,), 4, 0.2, 0.5, False, "glorot")
     step = finetune.Step(model, paper_momentum(lambda t: 0.3, lambda t: 0.5), "sigmoid")
     params = model.init(jax.random.key(0), jnp.zeros((1, 12)))["params"]
-    state = TrainState(params, step.optimizer.init(params), jnp.zeros((0,), jnp.int32))
+    state = TrainState(params, step.optimizer.init(params))
     images = jnp.asarray(blobs.train_images[:20], jnp.float32) / 255
     short = finetune.Batch(images[:5], jnp.asarray(blobs.train_labels[:5]), jnp.ones(5))
     long = short._replace(unlabelled=images[5:])

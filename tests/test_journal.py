@@ -31,7 +31,7 @@ def evaluation(validation, unlabelled=None, labels=None):
             "validation_accuracy": np.asarray(validation, np.float32),
             "unlabelled_accuracy": np.asarray([0.5] * seeds if unlabelled is None else unlabelled, np.float32),
         },
-        np.zeros((seeds, 0), np.int32) if labels is None else np.asarray(labels, np.int32),
+        None if labels is None else np.asarray(labels, np.int32),
     )
 
 
@@ -91,7 +91,7 @@ def test_an_epoch_of_several_rounds_is_one_line_still(bench):
     with two as journal:
         journal.begin(0, "pretrain", trainer(epochs=3, rounds=4, updates=30))
         for t in range(12):
-            journal.record(t, metrics([t, t]), Evaluation({}, np.zeros((2, 0), np.int32)))
+            journal.record(t, metrics([t, t]), Evaluation({}))
     assert [(line["epoch"], line["seed"], line["updates"]) for line in two.lines] == [
         (epoch, seed, 120 * (epoch + 1)) for epoch in range(3) for seed in (0, 1)
     ]
