@@ -60,10 +60,33 @@ def over_seeds(
 ) -> Callable[..., Any]:
     """``function`` of one seed as one compiled program over a leading axis of seeds.
 
+    The program is ``jit(vmap(function))``. On a single CPU it is ``jit(lax.map(function))`` instead, which goes
+    through the same axis a seed at a time: one seed keeps the cores busy, and the arithmetic of a seed does not
+    depend on how many stand beside it. Training makes hundredths of a per cent out of a last bit.
+
     ``in_axes`` is 0 for an argument with an axis of seeds and ``None`` for one that all seeds share;
     ``donate`` lists the arguments whose memory the results may take over.
     """
-    return jax.jit(jax.vmap(function, in_axes=tuple(in_axes)), donate_argnums=tuple(donate))
+
+    def all_seeds(*arguments: Any) -> Any:
+        stacked = [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis == 0]
+        if not one_at_a_time(jax.tree.leaves(stacked)[0].shape[0]):
+            return jax.vmap(function, in_axes=tuple(in_axes))(*arguments)
+
+        def one_seed(of_seed: list[Any]) -> Any:
+            rest = iter(of_seed)
+            return function(
+                *(next(rest) if axis == 0 else whole for whole, axis in zip(arguments, in_axes, strict=True))
+            )
+
+        return jax.lax.map(one_seed, stacked)
+
+    return jax.jit(all_seeds, donate_argnums=tuple(donate))
+
+
+def one_at_a_time(seeds: int) -> bool:
+    """Whether so many seeds are computed one after another: where a single CPU device has them all."""
+    return jax.default_backend() == "cpu" and len(devices_for(seeds)) == 1
 
 
 def devices_for(seeds: int) -> tuple[jax.Device, ...]:

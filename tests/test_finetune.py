@@ -193,7 +193,8 @@ def test_hidden_labels_of_unlabelled_and_validation_images_change_no_weight(data
 
 
 @pytest.mark.parametrize("pseudo", [PSEUDO, ONCE])
-def test_stacked_seeds_are_the_seeds_alone_in_any_order(data, pseudo):
+@pytest.mark.parametrize("seeds", [[3, 0, 2], [3, 0, 2, 1]])  # one after another; mapped over two devices
+def test_stacked_seeds_are_the_seeds_alone_in_any_order(data, pseudo, seeds):
     phase = dataclasses.replace(PHASE, pseudo_labels=pseudo)
     trainer = compiled(phase)
     split_all, init = over_seeds(split_of, (0, None)), over_seeds(trainer.init, (0, None, 0, None))
@@ -207,11 +208,10 @@ def test_stacked_seeds_are_the_seeds_alone_in_any_order(data, pseudo):
             state, _ = advance(keys, jnp.int32(t), state, parts, data)
         return state.params
 
-    some = stacked([3, 0, 2])
-    chex.assert_trees_all_close(
-        jax.tree.map(lambda leaf: leaf[jnp.array([1, 2, 0])], some), stacked([0, 2, 3]), atol=1e-5
-    )
-    for place, seed in enumerate([3, 0, 2]):
+    some, order = stacked(seeds), np.roll(np.arange(len(seeds)), 1)
+    reordered = jax.tree.map(lambda leaf: leaf[order], some)
+    chex.assert_trees_all_close(reordered, stacked([seeds[place] for place in order]), atol=1e-5)
+    for place, seed in enumerate(seeds):
         alone = train(data, phase=phase, seed=seed)[0].params
         chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[place], some), alone, atol=1e-5)  # noqa: B023
 
