@@ -1,23 +1,42 @@
-"""Print the README's tables from the results that are kept beside this script.
+"""Print the README's table, then one in full for each protocol, from the results that are kept beside this script.
 
-``python experiments/tables.py``: a table a folder of ``experiments/results/``, made of the ``result.json`` of its
-scenarios as ``python -m pljax.main`` left them.
+``python experiments/tables.py`` reads ``experiments/results/PROTOCOL/SCENARIO.json``: the ``result.json`` files that
+``python -m pljax.main --protocol=PROTOCOL --scenario=all --dataset=mnist`` leaves in its folders.
 """
 
 from pathlib import Path
 
-from pljax import Result, accuracy_table
+from pljax import SCENARIOS, Result, accuracy_table
+from pljax.protocols import published
+from pljax.stats import summarize
 
 RESULTS = Path(__file__).parent / "results"
-SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
+
+
+def read(protocol: str) -> dict[str, Result]:
+    """The kept results of a protocol by scenario, in the order of the scenarios."""
+    files = {scenario: RESULTS / protocol / f"{scenario}.json" for scenario in SCENARIOS[protocol]}
+    return {scenario: Result.load(file) for scenario, file in files.items() if file.exists()}
+
+
+def cell(result: Result | None) -> str:
+    """Mean and half the 95 % interval of a result, and the published figure where there is one that compares."""
+    if result is None:
+        return "-"
+    summary = summarize(100 * result.accuracies())
+    figure = published(result.effective_config(), result.dataset["digest"])
+    ours = f"**{summary.mean:.2f}** ± {summary.high - summary.mean:.2f}"
+    return ours + (f" ({figure[1]:.2f})" if figure else "")
 
 
 def main() -> None:
-    for study in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
-        files = [study / f"{scenario}.json" for scenario in SCENARIOS]
-        results = [Result.load(file) for file in files if file.exists()]
-        if results:
-            print(f"{study.name}\n{'=' * len(study.name)}\n{accuracy_table(results)}\n")
+    kept = {protocol: read(protocol) for protocol in SCENARIOS}
+    header = [f"`{protocol}`, {len(next(iter(results.values())).seeds)} seeds" for protocol, results in kept.items()]
+    print(f"| scenario | {' | '.join(header)} |\n| --- |{' --- |' * len(header)}")
+    for scenario in SCENARIOS["quick"]:
+        print(f"| `{scenario}` | {' | '.join(cell(results.get(scenario)) for results in kept.values())} |")
+    for protocol, results in kept.items():
+        print(f"\n{protocol}\n{'=' * len(protocol)}\n{accuracy_table(list(results.values()))}")
 
 
 if __name__ == "__main__":

@@ -29,12 +29,12 @@ What it leaves open, and what is chosen here
     ================================  =====================================================================
 
 Two traps
-    The same settings with inverted dropout train pl to a small part of its accuracy: a rate of 1.5 is then
-    too large by the square of the probability to keep a unit.
+    With inverted dropout a rate of 1.5 is too large, by up to the square of the probability to keep a unit:
+    four of five hidden units die, and pl loses more than ten points.
 
     A last mini-batch of the 4 images that are left, at the full rate, makes the loss jump again and again
     in the first hundred epochs. A quarter to a third of the hidden units die of it, and pseudo-labels then
-    merge whole classes in some seeds: experiments/short_batch.py measures it.
+    merge whole classes in some seeds. experiments/choices.py measures both.
 
 Expected
     ``PUBLISHED``, the paper's figures, each over 30 random splits for 100 labels and 10 for more; the

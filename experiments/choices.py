@@ -1,0 +1,102 @@
+"""What two choices are worth that the paper leaves open, or that are easily missed.
+
+``short_batch``: an epoch over 100 labelled images has mini-batches of 32, 32, 32 and 4. The protocols `quick` and
+`lee2013` fill the last one up to 32; here it stays at 4. ``inverted_dropout``: kept units are scaled up while
+training, where eq. 9 scales all units down afterwards.
+
+This trains a scenario as its protocol has it and with one choice changed, with the same seeds, splits and initial
+weights, and records by seed the largest loss of an epoch once learning has begun, the share of hidden units that answer
+to any of 2,000 images in the end, and the accuracies, in ``experiments/results/choices.json``.
+
+``python experiments/choices.py --choice=short_batch --protocol=quick --scenario=nn`` takes a minute on two cores;
+``--protocol=lee2013 --scenario=pl`` takes half an hour.
+"""
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pljax import SCENARIOS, Config, Dataset, RunFolder, load, run
+
+RESULTS = Path(__file__).parent / "results" / "choices.json"
+LEARNING_HAS_BEGUN = 20  # the epoch; before it the loss is large either way
+
+
+def short_batch(config: Config) -> Config:
+    """The config with a last mini-batch of what is left."""
+    (phase,) = config.phases
+    return dataclasses.replace(config, phases=(dataclasses.replace(phase, last_batch="short"),))
+
+
+def inverted_dropout(config: Config) -> Config:
+    """The config with dropout as Keras and most libraries have it."""
+    return dataclasses.replace(config, inverted_dropout=True)
+
+
+CHOICES = {"short_batch": short_batch, "inverted_dropout": inverted_dropout}
+
+
+def describe(folder: RunFolder, dataset: Dataset) -> dict[str, list[Any]]:
+    """What came of a run, by seed."""
+    result = folder.load_result()
+    lines = [json.loads(line) for line in (folder.path / "metrics.jsonl").read_text().splitlines()]
+    courses = [[line for line in lines if line["seed"] == seed] for seed in result.seeds]
+    return {
+        "largest_loss": [max(line["labelled_loss"] for line in course[LEARNING_HAS_BEGUN:]) for course in courses],
+        "alive_share": alive_share(folder, dataset.train_images[:2000]),
+        "validation_accuracy": [course[-1]["validation_accuracy"] for course in courses],
+        "test_accuracy": result.test_accuracy,
+    }
+
+
+def alive_share(folder: RunFolder, images: np.ndarray) -> list[float]:
+    """The share of hidden units above 0 for any of ``images``, by seed."""
+    hidden = folder.load_parameters()["hidden"]
+    dropout = folder.load_result().effective_config().phases[-1].dropout
+    x = images.astype(np.float32) / 255
+    if dropout and not folder.load_result().effective_config().inverted_dropout:
+        x *= 1 - dropout.visible  # as evaluation scales the pixels
+    return [
+        float((x @ kernel + bias > 0).any(axis=0).mean())
+        for kernel, bias in zip(hidden["kernel"], hidden["bias"], strict=True)
+    ]
+
+
+def keep(name: str, study: dict[str, dict[str, list[Any]]]) -> None:
+    """Add a study to the results, and print it."""
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    rounded = {
+        variant: {figure: [round(value, 4) for value in values] for figure, values in figures.items()}
+        for variant, figures in study.items()
+    }
+    RESULTS.write_text(json.dumps({**known, name: rounded}, indent=1) + "\n")
+    for variant, figures in rounded.items():
+        for figure, values in figures.items():
+            print(f"{name:24} {variant:16} {figure:20} {' '.join(f'{value:.4f}' for value in values)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Compare a protocol with itself but for one choice.")
+    parser.add_argument("--choice", choices=CHOICES, required=True)
+    parser.add_argument("--protocol", choices=("quick", "lee2013"), default="quick")
+    parser.add_argument("--scenario", choices=("nn", "drop_nn", "pl"), default="drop_nn")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--data_dir", help="where the files of MNIST lie; default: the user's cache folder")
+    arguments = parser.parse_args()
+    dataset, study = load("mnist", arguments.data_dir), {}
+    chosen = SCENARIOS[arguments.protocol][arguments.scenario]
+    for variant, config in {"as chosen": chosen, arguments.choice: CHOICES[arguments.choice](chosen)}.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = RunFolder(Path(scratch))
+            run(config, range(arguments.seeds), dataset, folder)
+            study[variant] = describe(folder, dataset)
+    keep(f"{arguments.protocol} {arguments.scenario}, {arguments.choice}, {arguments.seeds} seeds", study)
+
+
+if __name__ == "__main__":
+    main()
