@@ -1,6 +1,8 @@
 """What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere."""
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TextIO
@@ -42,9 +44,11 @@ def name_seeds(seeds: Sequence[int]) -> str:
 
 
 class Reporter:
-    """Writes to ``stream`` how far a phase is, and anything that must be said at once.
+    """Writes to ``stream`` how far a phase is and anything that must be said at once, and hears Ctrl-C.
 
-    A context manager: the bar, where there is one, begins and ends with it.
+    A context manager: the bar, where there is one, begins and ends with it. Ctrl-C is noted and raised as
+    ``KeyboardInterrupt`` by the next :meth:`round`; a second one is raised at once. (Raised where it falls, it
+    can fall into a callback of the garbage collector, where Python drops it and the run goes on.)
     """
 
     def __init__(self, stream: TextIO | None = None):
@@ -66,10 +70,20 @@ class Reporter:
         self._display = Live(Group(self._bar, self._metrics), console=self._console, refresh_per_second=8)
         if self._live:
             self._display.start()
+        self._interrupted, self._usual = False, None
+        if threading.current_thread() is threading.main_thread():
+            self._usual = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._usual is not None:
+            signal.signal(signal.SIGINT, self._usual)
         self._display.stop()
+
+    def _interrupt(self, *_: object) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._interrupted = True
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=not self._live)
@@ -88,3 +102,5 @@ class Reporter:
         if not self._live and done * LINES_A_PHASE // total > (done - 1) * LINES_A_PHASE // total:
             left = (time.monotonic() - self._began) * (total - done) / done
             self.say("  ".join(filter(None, (self._name, f"epoch {epoch}", describe(metrics), f"{left:.0f} s left"))))
+        if self._interrupted:
+            raise KeyboardInterrupt

@@ -5,6 +5,7 @@ import io
 import os
 import pty
 import re
+import signal
 
 import pytest
 
@@ -106,3 +107,15 @@ def test_a_terminal_gets_a_bar_and_no_lines(monkeypatch):
     assert "epoch 20/20" in drawn
     assert "a warning" in drawn
     assert "s left" not in drawn
+
+
+def test_ctrl_c_ends_a_run_at_the_end_of_the_round_it_falls_in():
+    usual = signal.getsignal(signal.SIGINT)
+    with Reporter(io.StringIO()) as reporter:
+        reporter.phase("finetune", 3, 1)
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            reporter.round(1, {})
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is usual
