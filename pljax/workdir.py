@@ -37,8 +37,8 @@ class RunFolder:
     is finished.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
 
     @property
     def finished(self) -> bool:

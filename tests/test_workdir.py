@@ -129,3 +129,10 @@ def test_parameters_that_cannot_be_read_are_refused_in_one_sentence(tmp_path):
             RunFolder(tmp_path).load_parameters()
         assert "\n" not in str(refusal.value)
         path.touch()
+
+
+def test_a_folder_can_be_named_by_a_string(tmp_path):
+    folder = RunFolder(str(tmp_path / "named"))
+    folder.make()
+    assert (tmp_path / "named").is_dir()
+    assert not folder.finished
