@@ -69,6 +69,13 @@ def blur_once(key: jax.Array, images: jax.Array, rows: jax.Array, level: float) 
     return jnp.clip(images + level * noise, 0, 1)
 
 
+def corrupt(phase: Pretrain, key: jax.Array, images: jax.Array, rows: jax.Array) -> jax.Array:
+    """Images with the phase's noise: float32 ``[B, D]`` in [0, 1]; ``rows`` are their indices, int32 ``[B]``."""
+    if phase.noise == "masking":
+        return mask_pixels(key, images, phase.noise_level)
+    return blur_once(key, images, rows, phase.noise_level)
+
+
 def rounds_per_epoch(updates_per_epoch: int) -> int:
     """How many equal rounds of at most ``ROUND_UPDATES`` updates an epoch is cut into.
 
@@ -119,10 +126,9 @@ def advance(
     def update(state: TrainState, now: tuple[jax.Array, jax.Array]) -> tuple[TrainState, jax.Array]:
         number, rows = now
         images = to_unit_interval(data.images[rows])
-        if plan.phase.noise == "masking":
-            corrupted = mask_pixels(jax.random.fold_in(corruption, number), images, plan.phase.noise_level)
-        else:
-            corrupted = blur_once(corruption, images, rows, plan.phase.noise_level)
+        # Masks are drawn anew at every update, the other noise once for all of them.
+        noise_key = jax.random.fold_in(corruption, number) if plan.phase.noise == "masking" else corruption
+        corrupted = corrupt(plan.phase, noise_key, images, rows)
         return train_step(plan.step, state, images, corrupted, jax.random.fold_in(dropout, number))
 
     state, losses_of_updates = jax.lax.scan(update, state, (first + jnp.arange(plan.updates), candidates[positions]))

@@ -16,27 +16,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pljax import finetune, pretrain, split
+from pljax import phases, split
 from pljax.config import Config, Finetune, Pretrain, to_json
+from pljax.files import without_nan
 from pljax.journal import Journal
-from pljax.models import Classifier, parameter_count
+from pljax.models import parameter_count
 from pljax.progress import Reporter
-from pljax.result import Result, without_nan
+from pljax.result import Result
 from pljax.score import confusion, score
 from pljax.seeds import device, devices_for, over_seeds, seed_keys, share, spread
 from pljax.types import Dataset, Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
-from pljax.workdir import RunFolder
-
-# What the root key of a seed is folded with. The split's purpose comes alone, so that a seed has the same
-# labels everywhere; a phase's comes with its place among the phases of its type, so that scenarios share
-# the start that they have in common.
-SPLIT, PRETRAIN, FINETUNE = range(3)
+from pljax.workdir import AUTOENCODER, RunFolder
 
 
 class Outcome(NamedTuple):
     """What a group of seeds left behind, on the host; the leading axis of every array is the seeds'."""
 
-    params: Params
+    params: Params  # of the classifier
+    autoencoder: Params  # empty where none was trained
     split: Split
     journal: Journal
     train: tuple[np.ndarray, np.ndarray]  # predicted int32 [S, N], conditional entropy float32 [S, N]
@@ -76,6 +73,8 @@ def run(
             reporter.say(f"warning: {warning}")
         outcomes = [train(config, group, dataset, folder, reporter, seconds) for group in groups]
     folder.save_parameters(_stack([outcome.params for outcome in outcomes]))
+    if outcomes[0].autoencoder:
+        folder.save_parameters(_stack([outcome.autoencoder for outcome in outcomes]), AUTOENCODER)
     told = {**facts(config, seeds, dataset, seconds, warnings), **figures(config, seeds, dataset, outcomes)}
     result = Result(**without_nan(told))
     folder.save_result(result)
@@ -84,7 +83,7 @@ def run(
 
 def count_parameters(config: Config, dataset: Dataset) -> int:
     """How many parameters the classifier has, a seed."""
-    model = final_model(config, dataset.classes)
+    model = phases.final_model(config, dataset.classes)
     image = jax.ShapeDtypeStruct((1, dataset.train_images.shape[1]), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     return parameter_count(jax.eval_shape(model.init, key, image)["params"])
@@ -126,37 +125,24 @@ def train(
     parts = split_program(config, dataset.classes)(keys, data.labels)
     journal = Journal(seeds, folder, reporter)
     params: Params = {}
+    autoencoder: Params = {}
     for number in range(len(config.phases)):
         started = time.monotonic()
-        phase = programs(config, number, dataset.classes)
-        journal.begin(number, phase_name(config, number), phase.trainer)
+        phase, name = programs(config, number, dataset.classes), phases.name_of(config, number)
+        journal.begin(number, name, phase.trainer)
         # What starts constant starts on every device: laid out like the rest, the programs are compiled once.
         state = spread(devices, phase.init(phase.key(keys), params, parts, data))
         state = train_phase(phase, phase.key(keys), state, parts, data, journal)
         params = phase.trainer.hand_on(state)
-        seconds[phase_name(config, number)] += time.monotonic() - started
+        if isinstance(config.phases[number], Pretrain):
+            autoencoder = jax.device_get(state.params)
+        seconds[name] += time.monotonic() - started
     started = time.monotonic()
     scored = score_program(config, dataset.classes)
     train_scores = jax.device_get(scored(params, data.images))
     test_scores = jax.device_get(scored(params, share(devices, jnp.asarray(dataset.test_images))))
     seconds["score"] += time.monotonic() - started
-    return Outcome(jax.device_get(params), jax.device_get(parts), journal, train_scores, test_scores)
-
-
-def phase_name(config: Config, number: int) -> str:
-    """A phase's name among those of the config: ``pretrain``, ``finetune``, or ``finetune 2`` for a second one.
-
-    >>> from pljax.protocols import arab2022
-    >>> [phase_name(arab2022.SCENARIOS["pl_dae"], number) for number in range(3)]
-    ['pretrain', 'finetune', 'finetune 2']
-    """
-    place = place_of(config, number)
-    return type(config.phases[number]).__name__.lower() + (f" {place + 1}" if place else "")
-
-
-def place_of(config: Config, number: int) -> int:
-    """How many phases of the same type come before a phase."""
-    return sum(type(phase) is type(config.phases[number]) for phase in config.phases[:number])
+    return Outcome(jax.device_get(params), autoencoder, jax.device_get(parts), journal, train_scores, test_scores)
 
 
 class Programs(NamedTuple):
@@ -172,14 +158,10 @@ class Programs(NamedTuple):
 @functools.lru_cache(maxsize=16)
 def programs(config: Config, number: int, classes: int) -> Programs:
     """The programs of a phase. Groups of seeds of one size share them, and runs of one config in one process."""
-    phase, place = config.phases[number], place_of(config, number)
-    if isinstance(phase, Pretrain):
-        purpose, trainer = PRETRAIN, pretrain.trainer(config, phase)
-    else:
-        purpose, trainer = FINETUNE, finetune.trainer(config, phase, classes)
+    trainer = phases.trainer_of(config, number, classes)
     return Programs(
         trainer,
-        key=over_seeds(lambda key: jax.random.fold_in(jax.random.fold_in(key, purpose), place), (0,)),
+        key=over_seeds(functools.partial(phases.key_of, config, number), (0,)),
         init=over_seeds(trainer.init, (0, 0, 0, None)),
         advance=over_seeds(trainer.advance, (0, None, 0, 0, None), donate=(2,)),
         evaluate=over_seeds(trainer.evaluate, (0, 0, None)),
@@ -189,23 +171,13 @@ def programs(config: Config, number: int, classes: int) -> Programs:
 @functools.lru_cache(maxsize=16)
 def split_program(config: Config, classes: int) -> Callable[..., Split]:
     """The split of each seed, from the seeds' root keys and the training labels."""
-    make = functools.partial(
-        split.make, classes=classes, labels=config.labels, validation=config.validation, choose=config.choose_labels
-    )
-    return over_seeds(lambda key, labels: make(jax.random.fold_in(key, SPLIT), labels), (0, None))
+    return over_seeds(functools.partial(phases.split_of, config, classes), (0, None))
 
 
 @functools.lru_cache(maxsize=16)
 def score_program(config: Config, classes: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """Classes and conditional entropies of images, from the parameters that each seed ends with."""
-    return over_seeds(functools.partial(score, final_model(config, classes), config.output), (0, None))
-
-
-def final_model(config: Config, classes: int) -> Classifier:
-    """The network that the last phase leaves."""
-    last = config.phases[-1]
-    assert isinstance(last, Finetune)
-    return finetune.classifier(config, last, classes)
+    return over_seeds(functools.partial(score, phases.final_model(config, classes), config.output), (0, None))
 
 
 def train_phase(

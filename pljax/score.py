@@ -10,6 +10,11 @@ from pljax.models import predict
 from pljax.types import Params
 
 
+def log_probabilities(logits: jax.Array, output: Output) -> jax.Array:
+    """The logarithm of the outputs, ``[..., C]``. Sigmoid outputs stand each for itself: they need not sum to 1."""
+    return jax.nn.log_sigmoid(logits) if output == "sigmoid" else jax.nn.log_softmax(logits)
+
+
 def conditional_entropy(logits: jax.Array, output: Output) -> jax.Array:
     r"""The entropy of the outputs given each image; its mean over images is eq. 17 of Lee (2013), in nats:
 
@@ -26,7 +31,7 @@ def conditional_entropy(logits: jax.Array, output: Output) -> jax.Array:
     >>> round(float(conditional_entropy(jnp.zeros((1, 10)), "softmax")[0]), 4)
     2.3026
     """
-    log_p = jax.nn.log_sigmoid(logits) if output == "sigmoid" else jax.nn.log_softmax(logits)
+    log_p = log_probabilities(logits, output)
     return -(jnp.exp(log_p) * log_p).sum(axis=-1)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pljax.config import to_json
 from pljax.protocols import quick
-from pljax.result import Result, without_nan, write_json
+from pljax.result import Result
 from pljax.types import InputError
 
 CONFIG = quick.SCENARIOS["pl"]
@@ -57,38 +57,11 @@ def test_saving_leaves_one_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
-def test_a_value_that_cannot_be_written_spoils_nothing(tmp_path):
-    RESULT.save(tmp_path / "result.json")
-    with pytest.raises(TypeError):
-        write_json(tmp_path / "result.json", {"a": object()})
-    assert Result.load(tmp_path) == RESULT
-    assert len(list(tmp_path.iterdir())) == 1
-
-
 def test_a_diverged_seed_is_null_in_the_file_and_nan_in_the_array(tmp_path):
     dataclasses.replace(RESULT, test_accuracy=[0.25, math.nan]).save(tmp_path / "result.json")
     written = json.loads((tmp_path / "result.json").read_text(), parse_constant=refuse_constants)
     assert written["test_accuracy"] == [0.25, None]
     np.testing.assert_array_equal(Result.load(tmp_path).accuracies(), [0.25, np.nan])
-
-
-@pytest.mark.parametrize(
-    ("value", "plain"),
-    [
-        (math.nan, None),
-        (-math.inf, None),
-        (np.float32("nan"), None),
-        (np.float32(0.1), 0.1),
-        (np.array([0.1, 1 / 3], np.float32), [0.1, 0.33333334]),
-        (np.int64(3), 3),
-        ((1, (2.0, math.inf)), [1, [2.0, None]]),
-        ({"a": np.array([[1.0, np.nan]])}, {"a": [[1.0, None]]}),
-        ({"text": "nan", "flag": True, "none": None}, {"text": "nan", "flag": True, "none": None}),
-    ],
-)
-def test_what_json_cannot_hold_becomes_null(value, plain):
-    assert without_nan(value) == plain
-    assert json.loads(json.dumps(without_nan(value), allow_nan=False)) == plain
 
 
 def fields_of(result):

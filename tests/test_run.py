@@ -12,7 +12,7 @@ from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, Pretrai
 from pljax.progress import Reporter
 from pljax.protocols import SCENARIOS
 from pljax.result import Result
-from pljax.run import foresee, phase_name, run
+from pljax.run import foresee, run
 from pljax.types import Dataset, InputError
 from pljax.workdir import RunFolder
 
@@ -223,11 +223,6 @@ def test_the_reports_protocol_is_told_where_its_alpha_ends():
     assert foresee(SCENARIOS["arab2022"]["pl"]) == [
         "alpha(t) ends at 2.39 and never reaches alpha_f 3 (epochs 500, t2 600)."
     ]
-
-
-def test_phases_are_named_by_type_and_place():
-    config = SCENARIOS["arab2022"]["pl_dae"]
-    assert [phase_name(config, number) for number in range(3)] == ["pretrain", "finetune", "finetune 2"]
 
 
 def test_what_the_data_cannot_give_is_refused_before_anything_is_written(blobs, tmp_path):

@@ -34,12 +34,12 @@ RUNS = {
 
 
 def test_no_two_runs_share_a_folder():
-    names = [folder_name(*run) for run in RUNS.values()]
+    names = [folder_name([config], *rest) for config, *rest in RUNS.values()]
     assert sorted(set(names)) == sorted(names)
 
 
 def test_the_name_says_what_was_run():
-    name = folder_name(CONFIG, "mnist", range(2, 6), {"hidden": (50, 20), "alpha_f": 0.5})
+    name = folder_name([CONFIG], "mnist", range(2, 6), {"hidden": (50, 20), "alpha_f": 0.5})
     assert name == "quick-pl-mnist-seeds2to5-hidden=50x20-alpha_f=0.5"
 
 

@@ -1,0 +1,62 @@
+"""What a config's phases are made of: names, keys and pure functions of one seed."""
+
+import jax
+
+from pljax import finetune, pretrain, split
+from pljax.config import Config, Finetune, Pretrain
+from pljax.models import Classifier
+from pljax.types import Split, Trainer
+
+# What the root key of a seed is folded with. The split's purpose comes alone, so that a seed has the same
+# labels everywhere; a phase's comes with its place among the phases of its type, so that scenarios share
+# the start that they have in common.
+SPLIT, PRETRAIN, FINETUNE = range(3)
+
+
+def name_of(config: Config, number: int) -> str:
+    """A phase's name among those of the config: ``pretrain``, ``finetune``, or ``finetune 2`` for a second one.
+
+    >>> from pljax.protocols import arab2022
+    >>> [name_of(arab2022.SCENARIOS["pl_dae"], number) for number in range(3)]
+    ['pretrain', 'finetune', 'finetune 2']
+    """
+    place = place_of(config, number)
+    return type(config.phases[number]).__name__.lower() + (f" {place + 1}" if place else "")
+
+
+def place_of(config: Config, number: int) -> int:
+    """How many phases of the same type come before a phase."""
+    return sum(type(phase) is type(config.phases[number]) for phase in config.phases[:number])
+
+
+def key_of(config: Config, number: int, root: jax.Array) -> jax.Array:
+    """The key of a phase, from the root key of its seed."""
+    purpose = PRETRAIN if isinstance(config.phases[number], Pretrain) else FINETUNE
+    return jax.random.fold_in(jax.random.fold_in(root, purpose), place_of(config, number))
+
+
+def split_of(config: Config, classes: int, root: jax.Array, train_labels: jax.Array) -> Split:
+    """The split of a seed, from its root key."""
+    return split.make(
+        jax.random.fold_in(root, SPLIT),
+        train_labels,
+        classes=classes,
+        labels=config.labels,
+        validation=config.validation,
+        choose=config.choose_labels,
+    )
+
+
+def trainer_of(config: Config, number: int, classes: int) -> Trainer:
+    """The pure functions of a phase."""
+    phase = config.phases[number]
+    if isinstance(phase, Pretrain):
+        return pretrain.trainer(config, phase)
+    return finetune.trainer(config, phase, classes)
+
+
+def final_model(config: Config, classes: int) -> Classifier:
+    """The network that the last phase leaves."""
+    last = config.phases[-1]
+    assert isinstance(last, Finetune)
+    return finetune.classifier(config, last, classes)
