@@ -26,7 +26,7 @@ def cell(result: Result | None) -> str:
     summary = summarize(100 * result.accuracies())
     figure = published(result.effective_config(), result.dataset["digest"])
     ours = f"**{summary.mean:.2f}** ± {summary.high - summary.mean:.2f}"
-    return ours + (f" ({figure[1]:.2f})" if figure else "")
+    return ours + (f" ({figure.accuracy:.2f})" if figure else "")
 
 
 def main() -> None:

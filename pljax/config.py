@@ -6,6 +6,7 @@ code of a scenario anywhere: a scenario under a protocol *is* a :class:`Config`,
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pljax.types import InputError
@@ -315,3 +316,24 @@ def from_json(value: Any) -> Any:
         return _KINDS[value["kind"]](**fields)
     except (KeyError, TypeError) as error:
         raise InputError(f"This is no config of pljax: {error}.") from error
+
+
+def differences(one: Config, other: Config) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two configs differ, by path, with their values in either.
+
+    >>> from pljax.protocols import quick
+    >>> config, _ = override(quick.SCENARIOS["pl"], {"alpha_f": 1.0})
+    >>> differences(quick.SCENARIOS["pl"], config)
+    {'phases.0.pseudo_labels.alpha_f': (3.0, 1.0)}
+    """
+    return dict(_differences("", to_json(one), to_json(other)))
+
+
+def _differences(path: str, one: Any, other: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other) and path == "phases":
+        one, other = (dict(enumerate(phases)) for phases in (one, other))
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for name in one:
+            yield from _differences(f"{path}.{name}".removeprefix("."), one[name], other[name])
+    elif one != other:
+        yield path, (one, other)

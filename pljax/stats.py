@@ -1,9 +1,30 @@
-"""Means and their uncertainty over arrays of shape [seeds]. Knows numpy and scipy alone."""
+"""What seeds can and cannot tell: intervals and paired tests over arrays of shape [seeds].
 
+Knows numpy and scipy alone. A value that is not finite, a diverged seed's, is left out, and counts say so.
+"""
+
+import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
+import scipy
+
+CONFIDENCE = 0.95
+ALPHA = 0.05  # the level of tests
+POWER = 0.8
+BCA_FROM = 10  # seeds; the bootstrap's interval covers about 90 % with 10, 85 % with 5, so that fewer have none
+EXACT_UP_TO = 20  # seeds; beyond, sign flips are drawn
+FLIPS = 100_000
+ROUNDING = 1e-9  # what is closer than this, in proportion, is equal: accuracies are rounded, images are whole
+
+NAN = float("nan")
+
+
+class Interval(NamedTuple):
+    """From ``low`` to ``high``; both NaN where there are too few values to have one."""
+
+    low: float
+    high: float
 
 
 class Summary(NamedTuple):
@@ -14,28 +35,274 @@ class Summary(NamedTuple):
     sd: float  # of the sample, n - 1 in the denominator
     low: float  # 95 % t-interval of the mean
     high: float
+    median: float
+    interquartile_mean: float
+    least: float
+    most: float
 
 
-def summarize(values: np.ndarray, confidence: float = 0.95) -> Summary:
-    """Mean, standard deviation and t-interval of the finite ``values``.
+def summarize(values: np.ndarray, confidence: float = CONFIDENCE) -> Summary:
+    """Mean, standard deviation and t-interval of the finite ``values``, and what resists outliers.
 
     The interval is ``mean -+ t * sd / sqrt(n)`` with Student's t at ``n - 1`` degrees of freedom: it is
-    about the seeds (labelled subset, weights, mini-batch order), with the test set held fixed.
+    about the seeds (labelled subset, weights, mini-batch order), with the test set held fixed. The
+    interquartile mean is that of the middle half: a quarter of the values, rounded down, is cut off at
+    either end.
 
-    >>> summary = summarize(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
-    >>> summary.n, summary.mean, round(summary.sd, 3), round(summary.low, 3), round(summary.high, 3)
-    (5, 3.0, 1.581, 1.037, 4.963)
+    >>> summary = summarize(np.array([1.0, 2.0, 3.0, 4.0, 10.0]))
+    >>> summary.n, summary.mean, summary.median, summary.interquartile_mean
+    (5, 4.0, 3.0, 3.0)
+    >>> round(summary.sd, 3), round(summary.low, 3), round(summary.high, 3)
+    (3.536, -0.39, 8.39)
     >>> summarize(np.array([0.7])).low
     nan
     """
-    values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values)]
+    values = np.sort(_finite(values))
     n = len(values)
     if n == 0:
-        return Summary(0, *4 * (float("nan"),))
-    mean = float(values.mean())
-    if n == 1:
-        return Summary(1, mean, *3 * (float("nan"),))
-    sd = float(values.std(ddof=1))
-    half = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * sd / n**0.5
-    return Summary(n, mean, sd, mean - half, mean + half)
+        return Summary(0, *8 * (NAN,))
+    mean, sd = float(values.mean()), float(values.std(ddof=1)) if n > 1 else NAN
+    half = float(scipy.special.stdtrit(n - 1, (1 + confidence) / 2)) * sd / n**0.5 if n > 1 else NAN
+    middle = values[n // 4 : n - n // 4]
+    return Summary(
+        n,
+        mean,
+        sd,
+        mean - half,
+        mean + half,
+        float(np.median(values)),
+        float(middle.mean()),
+        float(values[0]),
+        float(values[-1]),
+    )
+
+
+def bca_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
+    """The mean's bias-corrected and accelerated bootstrap interval (Efron 1987), from ``BCA_FROM`` values on.
+
+    The resamples are drawn with a seed of their own: the same values, in any order, have the same interval.
+
+    >>> low, high = bca_interval(np.arange(12.0))
+    >>> 3 < low < 5.5 < high < 8
+    True
+    >>> bca_interval(np.arange(9.0))
+    Interval(low=nan, high=nan)
+    """
+    values = np.sort(_finite(values))
+    if len(values) < BCA_FROM:
+        return Interval(NAN, NAN)
+    if np.ptp(values) == 0:
+        return Interval(float(values[0]), float(values[0]))
+    found = scipy.stats.bootstrap(
+        (values,), np.mean, confidence_level=confidence, method="BCa", rng=np.random.default_rng(0)
+    )
+    return Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
+
+
+class Paired(NamedTuple):
+    """One treatment against another, seed by seed: a sample of differences, and what it says.
+
+    A field is NaN where the sample is too small to have it.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    low: float  # 95 % t-interval of the mean difference
+    high: float
+    permutation_p: float  # two-sided, from sign flips
+    t_p: float  # two-sided, the paired t-test
+    effect: float  # Cohen's d_z, mean / sd; infinite where all differences are the same
+    wins: int
+    ties: int
+    losses: int
+    improvement: float  # probability that a seed is better with the first: (wins + ties / 2) / n
+    improvement_low: float  # Wilson's 95 % interval
+    improvement_high: float
+    seeds_needed: int | None  # see seeds_for_power
+
+
+def compare_paired(differences: np.ndarray) -> Paired:
+    """What the finite ``differences``, one a seed, say of the two treatments that they are between.
+
+    >>> test = compare_paired(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    >>> test.mean, test.permutation_p, round(test.t_p, 5), (test.wins, test.ties, test.losses)
+    (3.0, 0.0625, 0.01324, (5, 0, 0))
+    """
+    differences = _finite(differences)
+    summary = summarize(differences)
+    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+    ties = summary.n - wins - losses
+    share = (wins + ties / 2) / summary.n if summary.n else NAN
+    effect = _effect(differences)
+    return Paired(
+        *summary[:5],
+        permutation_p(differences),
+        t_test_p(differences),
+        effect,
+        wins,
+        ties,
+        losses,
+        share,
+        *wilson_interval(share, summary.n),
+        seeds_for_power(effect),
+    )
+
+
+def permutation_p(differences: np.ndarray) -> float:
+    """Two-sided p of the sign-flip test: how often the absolute sum is as large if every sign is up to chance.
+
+    Under the null hypothesis that treatments are exchangeable within a seed, all ``2^n`` sign patterns
+    are equally likely. Up to ``EXACT_UP_TO`` differences they are all counted; beyond, ``FLIPS`` are drawn,
+    and the observed one is counted in (the +1 that keeps the test valid).
+
+    >>> permutation_p(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    0.0625
+    """
+    differences = _finite(differences)
+    n = len(differences)
+    if n == 0:
+        return NAN
+    sizes = np.sort(np.abs(differences))  # sorted, so that the order of the seeds cannot choose the flips
+    # Sums that are equal in exact arithmetic may differ in their last bits.
+    observed = abs(differences.sum()) - ROUNDING * sizes.sum()
+    if n <= EXACT_UP_TO:
+        sums = sizes[:1]  # its sign may stay: flipping all signs does not change an absolute sum
+        for size in sizes[1:]:
+            sums = np.concatenate([sums + size, sums - size])
+        return float((np.abs(sums) >= observed).mean())
+    generator, sums = np.random.default_rng(0), np.zeros(FLIPS)
+    for size in sizes:
+        sums += np.where(generator.integers(0, 2, FLIPS, dtype=np.int8), size, -size)
+    return float((1 + (np.abs(sums) >= observed).sum()) / (1 + FLIPS))
+
+
+def smallest_p(n: int) -> float:
+    """The smallest p that :func:`permutation_p` can give for ``n`` differences.
+
+    >>> smallest_p(5), round(smallest_p(10), 5)
+    (0.0625, 0.00195)
+    """
+    return 2.0 ** (1 - n) if n <= EXACT_UP_TO else 1 / (1 + FLIPS)
+
+
+def seeds_to_reach(alpha: float = ALPHA, comparisons: int = 1) -> int:
+    """The fewest seeds with which the exact test can reach ``alpha`` at all, after Holm's correction.
+
+    >>> seeds_to_reach(), seeds_to_reach(comparisons=6)
+    (6, 8)
+    """
+    return next(n for n in range(1, EXACT_UP_TO + 1) if comparisons * smallest_p(n) <= alpha or n == EXACT_UP_TO)
+
+
+def t_test_p(differences: np.ndarray) -> float:
+    """Two-sided p of Student's t-test that the mean difference is 0."""
+    differences = _finite(differences)
+    n, effect = len(differences), _effect(differences)
+    if n < 2:
+        return NAN
+    if math.isnan(effect):
+        return 1.0  # every difference is 0
+    return float(2 * scipy.special.stdtr(n - 1, -abs(effect) * n**0.5))
+
+
+def _effect(differences: np.ndarray) -> float:
+    """Cohen's d_z: mean over standard deviation. NaN for fewer than two differences or none but 0."""
+    if len(differences) < 2 or not differences.any():
+        return NAN
+    mean, sd = float(differences.mean()), float(differences.std(ddof=1))
+    rounding = ROUNDING * np.abs(differences).max()
+    if abs(mean) <= rounding:
+        return 0.0
+    if sd <= rounding:
+        return math.copysign(math.inf, mean)
+    return mean / sd
+
+
+def wilson_interval(share: float, n: int, confidence: float = CONFIDENCE) -> Interval:
+    """Wilson's interval of a probability that was met in a ``share`` of ``n`` cases.
+
+    >>> low, high = wilson_interval(1.0, 5)
+    >>> round(low, 3), round(high, 3)
+    (0.566, 1.0)
+    """
+    if n == 0:
+        return Interval(NAN, NAN)
+    z = float(scipy.special.ndtri((1 + confidence) / 2))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
+
+
+def seeds_for_power(effect: float, power: float = POWER, alpha: float = ALPHA) -> int | None:
+    """The seeds with which a two-sided paired t-test finds an effect d_z of this size with probability ``power``.
+
+    At least as many as the exact test needs to reach ``alpha`` at all. ``None`` without an effect.
+
+    >>> seeds_for_power(1.0), seeds_for_power(0.2), seeds_for_power(3.0)
+    (10, 199, 6)
+    """
+    if math.isnan(effect) or effect == 0:
+        return None
+    fewest = seeds_to_reach(alpha)
+    if math.isinf(effect):
+        return fewest
+    z = scipy.special.ndtri([1 - alpha / 2, power]).sum()
+    n = max(fewest, math.floor((z / effect) ** 2))  # the normal approximation: never too many
+    while t_test_power(effect, n, alpha) < power:
+        n += 1
+    return n
+
+
+def t_test_power(effect: float, n: int, alpha: float = ALPHA) -> float:
+    """The power of a two-sided paired t-test of ``n`` seeds, two or more, against an effect d_z.
+
+    >>> round(t_test_power(1.0, 10), 3), t_test_power(100.0, 10)
+    (0.803, 1.0)
+    """
+    noncentrality = abs(effect) * n**0.5
+    critical = scipy.special.stdtrit(n - 1, 1 - alpha / 2)
+    power = float(1 - scipy.special.ncfdtr(1, n - 1, noncentrality**2, critical**2))  # t squared is F
+    return 1.0 if math.isnan(power) and noncentrality > 30 else power  # so far out scipy may have no number
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Holm's (1979) adjusted p-values of a family of tests; a NaN stays and is not counted in.
+
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    adjusted = np.array(p_values, np.float64)
+    order = np.argsort(adjusted)  # NaN comes last
+    order = order[: np.isfinite(adjusted).sum()]
+    steps = np.arange(len(order), 0, -1) * adjusted[order]
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted
+
+
+class Against(NamedTuple):
+    """A sample of seeds against a figure that somebody else published: one sample, nothing is paired."""
+
+    difference: float  # the mean minus the figure
+    low: float  # 95 % t-interval
+    high: float
+    inside: bool | None  # whether the figure lies inside the interval of the mean; None where there is none
+    overlaps: bool | None  # whether its own interval meets that of the mean; None where either is not there
+
+
+def compare_to(summary: Summary, figure: float, half_interval: float | None = None) -> Against:
+    """A summary against a published ``figure`` and, where the source gives it, half its own 95 % interval.
+
+    >>> compare_to(summarize(np.array([84.0, 86.0, 88.0])), 80.0)._asdict()["inside"]
+    False
+    """
+    low, high = summary.low - figure, summary.high - figure
+    known = not math.isnan(low)
+    inside = low <= 0 <= high if known else None
+    overlaps = low <= half_interval and high >= -half_interval if known and half_interval is not None else None
+    return Against(summary.mean - figure, low, high, inside, overlaps)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    return values[np.isfinite(values)]

@@ -1,6 +1,7 @@
 """A config is frozen, refuses what cannot be run, comes back from JSON, and its dials do what they say."""
 
 import dataclasses
+import itertools
 import json
 import math
 
@@ -16,6 +17,7 @@ from pljax.config import (
     PaperMomentum,
     Pretrain,
     PseudoLabels,
+    differences,
     from_json,
     override,
     to_json,
@@ -284,3 +286,106 @@ def test_a_config_needs_a_layer_and_ends_with_a_classifier(field, value, says):
 )
 def test_the_ends_of_the_ranges_are_allowed(node, field, value):
     assert getattr(dataclasses.replace(node, **{field: value}), field) == value
+
+
+# ------------------------------------------------------------------------------------------ differences
+
+CHOICES = {
+    "glorot": "normal",
+    "softmax": "sigmoid",
+    "first": "random",
+    "gaussian": "masking",
+    "mean": "sum",
+    "every_update": "once",
+    "uniform": "shuffle_buffer",
+    "filled": "short",
+    "mine": "yours",
+    "both": "neither",
+}
+
+
+def another(value):
+    """A value that may stand where this one stands."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, tuple):
+        return (*value, 3)
+    if isinstance(value, float):
+        return (value + 1) / 2 if value != 1 else 0.5
+    return CHOICES[value] if isinstance(value, str) else value + 1
+
+
+def changed(node):
+    """Every way to change one field: its path, its value before and after, and the node with it changed."""
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if field.name == "phases":
+            for place, phase in enumerate(value):
+                for path, *values, new in changed(phase):
+                    phases = (*value[:place], new, *value[place + 1 :])
+                    yield f"phases.{place}.{path}", *values, dataclasses.replace(node, phases=phases)
+        elif dataclasses.is_dataclass(value):
+            for path, *values, new in changed(value):
+                yield f"{field.name}.{path}", *values, dataclasses.replace(node, **{field.name: new})
+        else:
+            new = another(value)
+            yield field.name, to_json(value), to_json(new), dataclasses.replace(node, **{field.name: new})
+
+
+# Between them the two have every kind of dataclass.
+MASKED = dataclasses.replace(PRETRAIN, noise_level=0.5)
+WHOLE = dataclasses.replace(CONFIG, phases=(MASKED, FINETUNE))
+OTHER = dataclasses.replace(CONFIG, phases=(MASKED, dataclasses.replace(FINETUNE, optimizer=MOMENTUM)))
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "before", "after", "new"),
+    [
+        pytest.param(config, *change, id=f"{name}-{change[0]}")
+        for name, config in {"WHOLE": WHOLE, "OTHER": OTHER}.items()
+        for change in changed(config)
+    ],
+)
+def test_one_field_changed_is_the_one_difference(config, path, before, after, new):
+    assert before != after
+    assert differences(config, new) == {path: (before, after)}
+
+
+@pytest.mark.parametrize("config", [*ALL, pytest.param(CONFIG, id="by hand")])
+def test_a_config_does_not_differ_from_its_equal(config):
+    assert differences(config, from_json(to_json(config))) == {}
+
+
+def test_every_two_protocols_differ_and_either_way_alike():
+    configs = [config for scenarios in SCENARIOS.values() for config in scenarios.values()]
+    for one, other in itertools.combinations(configs, 2):
+        found = differences(one, other)
+        assert "protocol" in found or "scenario" in found
+        assert {path: (after, before) for path, (before, after) in found.items()} == differences(other, one)
+
+
+def test_all_fields_changed_are_told_in_the_configs_order():
+    new = dataclasses.replace(with_finetune(epochs=99, dropout=Dropout(0.0, 0.75)), labels=40)
+    assert list(differences(CONFIG, new).items()) == [
+        ("phases.1.epochs", (7, 99)),
+        ("phases.1.dropout.hidden", (0.5, 0.75)),
+        ("labels", (20, 40)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("optimizer", Adam()), ("optimizer", MOMENTUM), ("dropout", None), ("pseudo_labels", None)]
+)
+def test_a_part_of_another_kind_is_one_difference(field, value):
+    expected = (to_json(getattr(FINETUNE, field)), to_json(value))
+    assert differences(CONFIG, with_finetune(**{field: value})) == {f"phases.1.{field}": expected}
+
+
+def test_a_phase_of_another_kind_is_one_difference():
+    new = dataclasses.replace(CONFIG, phases=(FINETUNE, FINETUNE))
+    assert differences(CONFIG, new) == {"phases.0": (to_json(PRETRAIN), to_json(FINETUNE))}
+
+
+def test_another_number_of_phases_is_one_difference():
+    new = dataclasses.replace(CONFIG, phases=(FINETUNE,))
+    assert differences(CONFIG, new) == {"phases": (to_json(CONFIG.phases), to_json(new.phases))}

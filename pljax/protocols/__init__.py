@@ -1,10 +1,12 @@
 """The protocols: how the four scenarios are trained. One file each, to be read like a page of a lab book.
 
-Each file has ``SCENARIOS``, the configs by name, and ``PUBLISHED``, the accuracies (per cent) that its source
-reports by (scenario, labels), with ``SOURCE`` to cite them by.
+Each file has ``SCENARIOS``, the configs by name; ``PUBLISHED``, the accuracies (per cent) that its source
+reports by (scenario, labels); ``HALF_INTERVALS``, half their 95 % intervals where the source gives them; and
+``SOURCE`` to cite them by.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 from pljax.config import Config
 from pljax.protocols import arab2022, lee2013, quick
@@ -17,25 +19,46 @@ SCENARIOS: dict[str, dict[str, Config]] = {
 # Of the whole MNIST as pljax.types.Dataset.digest has it: a name alone proves nothing.
 MNIST_DIGEST = "8a8d88b05fcccd614bbdd6d797c3931d6c390d3be9ca23bea632fd267608e3a5"
 
-_SOURCES = {"lee2013": lee2013, "arab2022": arab2022}
+
+class Reference(NamedTuple):
+    """A figure that a source published for a scenario, test accuracy in per cent."""
+
+    source: str
+    accuracy: float
+    half_interval: float | None  # half the source's own 95 % interval; None where it gives none
+    own_protocol: bool  # whether it may fairly stand beside the run: see :func:`published`
 
 
-def published(config: Config, digest: str) -> tuple[str, float] | None:
-    """The source and its accuracy (per cent) that a run may fairly stand beside, or ``None``.
+def references(config: Config, digest: str) -> list[Reference]:
+    """What the sources published for a run's scenario and number of labels, on the full MNIST.
+
+    ``digest`` is that of the data set that was run on: for other data there is nothing.
+
+    >>> [(reference.source, reference.own_protocol) for reference in references(quick.SCENARIOS["pl"], MNIST_DIGEST)]
+    [('Lee 2013', False), ('Arab et al. 2022', False)]
+    """
+    case = (config.scenario, config.labels)
+    return [
+        Reference(
+            source.SOURCE,
+            source.PUBLISHED[case],
+            source.HALF_INTERVALS.get(case),
+            config == dataclasses.replace(source.SCENARIOS[config.scenario], labels=config.labels),
+        )
+        for source in (lee2013, arab2022)
+        if digest == MNIST_DIGEST and case in source.PUBLISHED
+    ]
+
+
+def published(config: Config, digest: str) -> Reference | None:
+    """The published figure that a run may fairly stand beside, or ``None``.
 
     Fair means the source's own protocol, on the full MNIST, with a number of labels that it reports and no
     dial turned but that one. ``digest`` is that of the data set that was run on.
 
-    >>> published(lee2013.SCENARIOS["pl"], MNIST_DIGEST)
-    ('Lee 2013', 83.85)
+    >>> published(lee2013.SCENARIOS["pl"], MNIST_DIGEST).accuracy
+    83.85
     >>> published(quick.SCENARIOS["pl"], MNIST_DIGEST) is None
     True
     """
-    source = _SOURCES.get(config.protocol)
-    if source is None or digest != MNIST_DIGEST:
-        return None
-    original = SCENARIOS[config.protocol].get(config.scenario)
-    accuracy = source.PUBLISHED.get((config.scenario, config.labels))
-    if original is None or accuracy is None or dataclasses.replace(config, labels=original.labels) != original:
-        return None
-    return source.SOURCE, accuracy
+    return next((reference for reference in references(config, digest) if reference.own_protocol), None)

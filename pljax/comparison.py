@@ -1,0 +1,184 @@
+"""Finished runs side by side: results become the numbers of :mod:`pljax.stats`, paired by seed."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pljax.config import DIALS, Config, differences
+from pljax.protocols import Reference, references
+from pljax.result import Result
+from pljax.stats import Against, Interval, Paired, Summary, bca_interval, compare_paired, compare_to, holm, summarize
+from pljax.types import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One run under the name it has beside the others. Accuracies are in per cent."""
+
+    label: str
+    result: Result
+    accuracies: np.ndarray  # float64 [S]; NaN for a diverged seed
+    summary: Summary
+    bca: Interval
+    published: list[tuple[Reference, Against]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """``first`` minus ``second``, in points, on the seeds that both have and that diverged in neither."""
+
+    first: str
+    second: str
+    seeds: list[int]
+    differences: np.ndarray  # float64 [n]
+    test: Paired
+    holm_p: float  # the permutation test's, adjusted for all pairs of the comparison
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Some runs and every pair of them."""
+
+    rows: list[Row]
+    pairs: list[Pair]
+
+    @property
+    def results(self) -> list[Result]:
+        return [row.result for row in self.rows]
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """All numbers of a comparison as plain values."""
+    return {
+        "runs": [
+            {
+                "label": row.label,
+                "protocol": row.result.protocol,
+                "scenario": row.result.scenario,
+                "seeds": row.result.seeds,
+                "accuracies": row.accuracies,
+                "summary": row.summary._asdict(),
+                "bca_interval": row.bca._asdict(),
+                "published": [{**reference._asdict(), **test._asdict()} for reference, test in row.published],
+            }
+            for row in comparison.rows
+        ],
+        "pairs": [{**dataclasses.asdict(pair), "test": pair.test._asdict()} for pair in comparison.pairs],
+    }
+
+
+def compare(results: Sequence[Result]) -> Comparison:
+    """Summaries of each result and paired tests of every two, a later one minus an earlier.
+
+    Raises ``InputError`` for results that do not belong together: see :func:`require_comparable`.
+    """
+    require_comparable(results)
+    rows = [_row(label, result) for label, result in zip(labels(results), results, strict=True)]
+    paired = [(first, second, *paired_differences(first, second)) for second, first in itertools.combinations(rows, 2)]
+    tests = [compare_paired(points) for *_, points in paired]
+    adjusted = holm(np.array([test.permutation_p for test in tests]))
+    pairs = [
+        Pair(first.label, second.label, seeds, points, test, float(p))
+        for (first, second, seeds, points), test, p in zip(paired, tests, adjusted, strict=True)
+    ]
+    return Comparison(rows, pairs)
+
+
+def require_comparable(results: Sequence[Result]) -> None:
+    """Raise ``InputError`` unless there are results, all of the same data and labelled images, with common seeds."""
+    if not results:
+        raise InputError("There is no result to compare.")
+    for kind, key, text in _MUST_AGREE:
+        different = {key(result): text(result) for result in results}
+        if len(different) > 1:
+            raise InputError(f"Results of different {kind} cannot be compared: {' and '.join(different.values())}.")
+    for one, other in itertools.combinations(results, 2):
+        if not set(one.seeds) & set(other.seeds):
+            raise InputError(f"{_name(one)} and {_name(other)} have no seed in common and cannot be compared.")
+
+
+# What results must have in common: its name, what is compared of a result, and how a person is told.
+_MUST_AGREE: list[tuple[str, Callable[[Result], Any], Callable[[Result], str]]] = [
+    (
+        "data",
+        lambda result: result.dataset["digest"],
+        lambda result: f"{result.dataset['name']} (SHA-256 {result.dataset['digest']})",
+    ),
+    (
+        "numbers of labels",
+        lambda result: result.effective_config().labels,
+        lambda result: f"{_name(result)} has {result.effective_config().labels}",
+    ),
+    (
+        "split rules",
+        lambda result: result.effective_config().choose_labels,
+        lambda result: f"{_name(result)} labels {result.effective_config().choose_labels} images of each class",
+    ),
+]
+
+
+def _name(result: Result) -> str:
+    return f"{result.protocol} {result.scenario}"
+
+
+def labels(results: Sequence[Result]) -> list[str]:
+    """A name for each result: the scenario, and as much more as tells it from the others."""
+    several = len({result.protocol for result in results}) > 1
+    names = [_name(result) if several else result.scenario for result in results]
+    told_apart = [
+        name + _what_differs(result, [other for other, same in zip(results, names, strict=True) if same == name])
+        for result, name in zip(results, names, strict=True)
+    ]
+    return [
+        f"{name} ({told_apart[: place + 1].count(name)})" if told_apart.count(name) > 1 else name
+        for place, name in enumerate(told_apart)
+    ]
+
+
+def _what_differs(result: Result, namesakes: Sequence[Result]) -> str:
+    """The fields in which the config of a result differs from that of any of its namesakes."""
+    own = result.effective_config()
+    fields = {
+        _field(own, path): ours
+        for other in namesakes
+        for path, (ours, _) in differences(own, other.effective_config()).items()
+    }
+    return "".join(f", {name}={_in_short(value)}" for name, value in fields.items())
+
+
+def _field(config: Config, path: str) -> str:
+    """A field of the config as the command line calls it, or by its own name where it has no dial."""
+    first, *rest = path.split(".")
+    steps = (type(config.phases[int(rest[0])]), *rest[1:]) if first == "phases" and rest else (first, *rest)
+    return next((dial for dial, field in DIALS.items() if field == steps), path.rpartition(".")[2])
+
+
+def _in_short(value: Any) -> str:
+    """A config's value in a name: a dataclass by its kind, a list of widths as ``1000x500``."""
+    if isinstance(value, dict):
+        return str(value["kind"])
+    return "x".join(map(_in_short, value)) if isinstance(value, list) else str(value)
+
+
+def paired_differences(first: Row, second: Row) -> tuple[list[int], np.ndarray]:
+    """The seeds that both runs have a figure for, in the order of the first, and the differences in points."""
+    theirs = dict(zip(second.result.seeds, second.accuracies, strict=True))
+    both = {
+        seed: ours - theirs[seed]
+        for seed, ours in zip(first.result.seeds, first.accuracies, strict=True)
+        if np.isfinite(ours) and np.isfinite(theirs.get(seed, np.nan))
+    }
+    return list(both), np.array(list(both.values()), np.float64)
+
+
+def _row(label: str, result: Result) -> Row:
+    accuracies = 100 * result.accuracies()
+    summary = summarize(accuracies)
+    published = [
+        (reference, compare_to(summary, reference.accuracy, reference.half_interval))
+        for reference in references(result.effective_config(), result.dataset["digest"])
+    ]
+    return Row(label, result, accuracies, summary, bca_interval(accuracies), published)
