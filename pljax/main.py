@@ -9,8 +9,9 @@ from absl import app, flags, logging
 
 from pljax import config as configs
 from pljax import data, protocols, split
+from pljax.comparison import compare
 from pljax.progress import Reporter
-from pljax.report import accuracy_table, introduction
+from pljax.report import in_full, introduction
 from pljax.result import Result
 from pljax.run import count_parameters, run
 from pljax.seeds import MOST_SEED, choose_backend, device
@@ -142,12 +143,18 @@ def execute() -> None:
     for config in chosen:
         split.check(dataset.train_labels, dataset.classes, config.labels, config.validation)
     workdir = Path(FLAGS.workdir)
-    folders = [RunFolder(workdir / folder_name(config, dataset.name, seeds, dials)) for config in chosen]
+    folders = [RunFolder(workdir / folder_name([config], dataset.name, seeds, dials)) for config in chosen]
     results = [
         result_in(folder, config, seeds, dataset, reporter) for folder, config in zip(folders, chosen, strict=True)
     ]
     reporter.say("")
-    print(accuracy_table(results))
+    compared = compare(results)
+    print(in_full(compared))
+    if len(results) > 1:
+        from pljax.compare import write_report  # a run of one scenario need not wait for matplotlib
+
+        report = write_report(compared, folders, workdir / folder_name(chosen, dataset.name, seeds, dials), dataset)
+        print(f"\nreport: {report}")
 
 
 def main(arguments: list[str]) -> int:

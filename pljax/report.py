@@ -1,15 +1,15 @@
 """What a person reads before and after a run: plain text made of configs and results."""
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pljax import words
+from pljax.comparison import Comparison, compare
 from pljax.config import Config
 from pljax.progress import name_seeds
-from pljax.protocols import published
 from pljax.result import Result
-from pljax.stats import Summary, summarize
-from pljax.types import Dataset, InputError
+from pljax.types import Dataset
 
 WIDTH = 79
 
@@ -32,67 +32,64 @@ def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: 
 
 
 def accuracy_table(results: Sequence[Result]) -> str:
-    """The table at the end: a row a scenario, published figures where they compare, and what must be known beside it.
+    """The table at the end: a row a run, published figures where they compare, and what must be known beside it.
 
-    Raises ``InputError`` for results that no table may hold together: see :func:`require_comparable`.
+    Raises ``InputError`` for results that no table may hold together: see ``comparison.require_comparable``.
     """
-    require_comparable(results)
-    configs = [result.effective_config() for result in results]
-    figures = [published(config, result.dataset["digest"]) for config, result in zip(configs, results, strict=True)]
-    header = ["scenario", "mean", "SD", "95 % interval", *(["published"] if any(figures) else []), "per seed"]
-    rows = [header]
-    for result, figure in zip(results, figures, strict=True):
-        beside = [f"{figure[1]:.2f} ({figure[0]})" if figure else "-"] if any(figures) else []
+    return _accuracy_table(compare(results))
+
+
+def in_full(comparison: Comparison) -> str:
+    """The accuracy table and, where there are several runs, the table of pairs and what they mean."""
+    parts = [_accuracy_table(comparison)]
+    if comparison.pairs:
+        parts += ["", *textwrap.wrap(PAIRS_TITLE, WIDTH), "", *_align(_pair_rows(comparison))]
+        parts += _paragraphs([*words.limits(comparison), *words.conclusions(comparison)])
+    return "\n".join(parts)
+
+
+PAIRS_TITLE = "Pairs, seed by seed: differences of test accuracy in points"
+
+
+def _accuracy_table(comparison: Comparison) -> str:
+    own = [
+        next((reference for reference, _ in row.published if reference.own_protocol), None) for row in comparison.rows
+    ]
+    rows = [["scenario", "mean", "SD", "95 % interval", *(["published"] if any(own) else []), "per seed"]]
+    for row, figure in zip(comparison.rows, own, strict=True):
+        beside = [f"{figure.accuracy:.2f} ({figure.source})" if figure else "-"] if any(own) else []
+        summary = row.summary
+        shown = [words.number(summary.mean), words.number(summary.sd), words.interval(summary.low, summary.high)]
+        rows.append([row.label, *shown, *beside, " ".join(scores(row.result))])
+    title = textwrap.wrap(words.describe(comparison), WIDTH)
+    return "\n".join([*title, "", *_align(rows), *_paragraphs(words.remarks(comparison.results))])
+
+
+def _pair_rows(comparison: Comparison) -> list[list[str]]:
+    rows = [["pair", "seeds", "mean", "95 % interval", "p", "p (Holm)", "higher in"]]
+    for pair in comparison.pairs:
+        test = pair.test
         rows.append(
-            [result.scenario, *_summary_cells(summarize(100 * result.accuracies())), *beside, _per_seed(result)]
+            [
+                f"{pair.first} - {pair.second}",
+                str(test.n),
+                words.number(test.mean),
+                words.interval(test.low, test.high),
+                words.p_value(test.permutation_p),
+                words.p_value(pair.holm_p),
+                f"{test.wins} of {test.n}",
+            ]
         )
-    first = results[0]
-    title = (
-        f"Test accuracy, %, on the {first.dataset['test']:,} test images of {first.dataset['name']}; "
-        f"protocol {first.protocol}, {configs[0].labels} labels, {name_seeds(first.seeds)}"
-    )
-    return "\n".join([*textwrap.wrap(title, WIDTH), "", *_align(rows), *_notes(results)])
+    return rows
 
 
-def require_comparable(results: Sequence[Result]) -> None:
-    """Raise ``InputError`` unless there are results, all of the same data, protocol, number of labels and seeds."""
-    if not results:
-        raise InputError("There is no result to make a table of.")
-    kinds: dict[str, Callable[[Result], Any]] = {
-        "data": lambda result: f"{result.dataset['name']} (SHA-256 {result.dataset['digest']})",
-        "protocols": lambda result: result.protocol,
-        "numbers of labels": lambda result: result.effective_config().labels,
-        "seeds": lambda result: " ".join(map(str, result.seeds)),
-    }
-    for name, of in kinds.items():
-        different = sorted({str(of(result)) for result in results})
-        if len(different) > 1:
-            raise InputError(f"Results of different {name} cannot stand in one table: {' and '.join(different)}.")
-
-
-def _summary_cells(summary: Summary) -> list[str]:
-    def cell(value: float) -> str:
-        return "-" if value != value else f"{value:.2f}"
-
-    interval = f"{cell(summary.low)} to {cell(summary.high)}" if summary.n > 1 else "-"
-    return [cell(summary.mean), cell(summary.sd), interval]
-
-
-def _per_seed(result: Result) -> str:
-    fell = fallen(result)
-    cells = []
-    for seed, accuracy in zip(result.seeds, result.test_accuracy, strict=True):
-        cells.append("diverged" if accuracy is None else f"{100 * accuracy:.2f}" + ("*" if seed in fell else ""))
-    return " ".join(cells)
-
-
-def fallen(result: Result) -> list[int]:
-    """The seeds that pseudo-labels left less accurate than they found them."""
-    change = result.unlabelled_training
-    if change is None:
-        return []
-    pairs = zip(result.seeds, change["before"], change["after"], strict=True)
-    return [seed for seed, before, after in pairs if before is not None and after is not None and after < before]
+def scores(result: Result) -> list[str]:
+    """A cell a seed: its accuracy in per cent, with a star where pseudo-labels did harm."""
+    fell = words.fallen(result)
+    return [
+        "diverged" if accuracy is None else f"{100 * accuracy:.2f}" + ("*" if seed in fell else "")
+        for seed, accuracy in zip(result.seeds, result.test_accuracy, strict=True)
+    ]
 
 
 def _align(rows: list[list[str]]) -> list[str]:
@@ -105,32 +102,10 @@ def _align(rows: list[list[str]]) -> list[str]:
             for place, (cell, width) in enumerate(zip(row, widths, strict=False))
         ]
         head = "  ".join(cells) + "   "
-        lines += textwrap.wrap(row[-1], WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+        width = max(WIDTH, len(head) + 9)
+        lines += textwrap.wrap(row[-1], width, initial_indent=head, subsequent_indent=" " * len(head))
     return lines
 
 
-def _notes(results: Sequence[Result]) -> list[str]:
-    """What a reader of the table must know, a paragraph each."""
-    notes = [
-        "The interval is Student's t over seeds: the labelled subset, the initial weights and the order of the "
-        "mini-batches vary, the test images do not."
-    ]
-    if any(result.effective_config().choose_labels == "first" for result in results):
-        notes[0] = (
-            "The interval is Student's t over seeds: the initial weights and the order of the mini-batches vary, "
-            "the labelled subset and the test images do not."
-        )
-    for result in results:
-        for seed, where in result.diverged.items():
-            notes.append(
-                f"{result.scenario}: seed {seed} diverged ({where}) and is in no mean; try a lower --learning_rate."
-            )
-        fell = fallen(result)
-        if fell:
-            assert result.unlabelled_training is not None
-            notes.append(
-                f"* {result.scenario}: pseudo-labels left {'seed' if len(fell) == 1 else 'seeds'} "
-                f"{', '.join(map(str, fell))} less accurate on {result.unlabelled_training['measured_on']} images "
-                "than they found it; try a lower --alpha_f or a later --t1."
-            )
-    return [line for note in notes for line in ("", *textwrap.wrap(note, WIDTH))]
+def _paragraphs(texts: Sequence[str]) -> list[str]:
+    return [line for text in texts for line in ("", *textwrap.wrap(text, WIDTH))]

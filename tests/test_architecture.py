@@ -22,6 +22,7 @@ ROOMS = {
     "losses": set(),
     "schedules": set(),
     "stats": set(),
+    "files": set(),
     "progress": set(),
     "tfds_download": set(),
     # data
@@ -36,6 +37,7 @@ ROOMS = {
     "score": {"losses", "models", "types"},
     "finetune": {"config", "losses", "models", "optimizers", "schedules", "types"},
     "pretrain": {"config", "losses", "models", "optimizers", "types"},
+    "phases": {"config", "finetune", "models", "pretrain", "split", "types"},
     # the axis of seeds
     "seeds": {"types"},
     # the protocols
@@ -43,18 +45,42 @@ ROOMS = {
     "protocols.arab2022": {"config"},
     "protocols.quick": {"config", "protocols.lee2013"},
     "protocols": {"config", "protocols.arab2022", "protocols.lee2013", "protocols.quick"},
-    # the shell
-    "result": {"config", "types"},
-    "workdir": {"config", "result", "types"},
+    # the shell of a run
+    "result": {"config", "files", "types"},
+    "workdir": {"config", "files", "result", "types"},
     "journal": {"progress", "types", "workdir"},
-    "report": {"config", "progress", "protocols", "result", "stats", "types"},
     "run": {
-        "config", "finetune", "journal", "models", "pretrain", "progress", "result", "score", "seeds", "split",
-        "types", "workdir",
+        "config", "files", "journal", "models", "phases", "progress", "result", "score", "seeds", "split", "types",
+        "workdir",
     },
+    # finished runs: numbers, sentences, pictures, pages
+    "comparison": {"config", "protocols", "result", "stats", "types"},
+    "words": {"comparison", "progress", "protocols", "result", "stats"},
+    "report": {"comparison", "config", "progress", "result", "types", "words"},
+    "revisit": {
+        "config", "models", "phases", "pretrain", "result", "score", "seeds", "types", "workdir",
+    },
+    "figures.style": set(),
+    "figures.calibration": set(),
+    "figures.material": {"config", "result", "revisit", "types", "workdir"},
+    "figures.scores": {"figures.material", "figures.style", "protocols", "stats", "types", "words"},
+    "figures.confusion": {"figures.material", "figures.style", "words"},
+    "figures.courses": {"config", "figures.material", "figures.style", "stats", "types", "words"},
+    "figures.outputs": {
+        "figures.calibration", "figures.material", "figures.style", "stats", "types", "words",
+    },
+    "figures.images": {"figures.material", "figures.style", "revisit", "types", "words"},
+    "figures": {
+        "figures.confusion", "figures.courses", "figures.images", "figures.material", "figures.outputs",
+        "figures.scores", "figures.style", "types",
+    },
+    "page": {"comparison", "figures", "files", "report", "words"},
+    # what people start
     "": {"config", "data", "progress", "protocols", "report", "result", "run", "types", "workdir"},
+    "compare": {"comparison", "data", "figures", "files", "page", "report", "types", "workdir"},
     "main": {
-        "config", "data", "progress", "protocols", "report", "result", "run", "seeds", "split", "types", "workdir",
+        "compare", "comparison", "config", "data", "progress", "protocols", "report", "result", "run", "seeds",
+        "split", "types", "workdir",
     },
 }  # fmt: skip
 
@@ -120,17 +146,29 @@ def test_the_two_kinds_of_phases_do_not_know_each_other():
 
 
 def test_the_core_does_not_know_the_shell():
-    core = {"split", "finetune", "pretrain", "score"}
-    shell = {"run", "main", "seeds", "data", "journal", "progress", "report", "result", "workdir", "protocols", ""}
+    core = {"split", "finetune", "pretrain", "phases", "score"}
+    shell = {"run", "main", "seeds", "data", "files", "journal", "progress", "result", "workdir", "protocols", ""}
     for room in core:
         assert not known(room) & shell
 
 
 def test_only_the_loop_trains_and_only_the_command_line_and_the_package_know_the_loop():
     knows = {room: {other for other in ROOMS if room in ROOMS[other]} for room in ROOMS}
-    assert knows["finetune"] == knows["pretrain"] == knows["score"] == knows["journal"] == {"run"}
+    assert knows["finetune"] == {"phases"}
+    assert knows["journal"] == {"run"}
     assert knows["run"] == {"", "main"}
+    assert knows["compare"] == {"main"}
     assert knows["main"] == set()
+
+
+def test_what_is_told_of_finished_runs_trains_nothing():
+    for room in ("comparison", "words", "report", "revisit", "figures", "page", "compare"):
+        assert "run" not in known(room)
+
+
+def test_numbers_and_sentences_need_no_pictures():
+    for room in ("comparison", "words", "report", "run"):
+        assert not {other for other in known(room) if other == "page" or other.startswith("figures")}
 
 
 @pytest.mark.parametrize("room", FILES)
@@ -138,7 +176,9 @@ def test_the_package_does_not_know_experiments_or_tests(room):
     assert not {name.partition(".")[0] for name in imported(FILES[room])} & {"experiments", "tests"}
 
 
-@pytest.mark.parametrize("room", ["stats", "progress", "config", "originals", "download", "tfds_download"])
+@pytest.mark.parametrize(
+    "room", ["stats", "files", "progress", "config", "comparison", "words", "originals", "download", "tfds_download"]
+)
 def test_a_room_without_arrays_on_a_device_imports_no_jax(room):
     assert not {name.partition(".")[0] for name in imported(FILES[room])} & {"jax", "jaxlib", "flax", "optax"}
 

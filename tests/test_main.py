@@ -14,6 +14,7 @@ import pytest
 from absl.testing import flagsaver
 from mnist_files import lay_out, needs_mnist
 
+from pljax import compare
 from pljax import main as program
 from pljax.originals import FILES, TRAIN_LABELS, URLS
 
@@ -229,6 +230,36 @@ def test_a_finished_run_of_another_config_other_data_or_other_seeds_is_neither_s
 def test_a_broken_result_is_refused_in_one_line(copy):
     (only_folder(copy) / "result.json").write_text("{")
     assert_refused(call(*SMALL, f"--workdir={copy}"), "is no result of pljax")
+
+
+# -------------------------------------------------------------------------------------------- several runs
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Two scenarios in one command."""
+    workdir = tmp_path_factory.mktemp("both") / "runs"
+    return Finished(workdir, call(*SMALL, "--scenario=nn,drop_nn", f"--workdir={workdir}"))
+
+
+def test_several_scenarios_end_with_their_comparison_and_the_path_of_a_report(both):
+    assert both.outcome.status == 0
+    assert "drop_nn - nn" in both.outcome.out
+    *_, last = both.outcome.out.splitlines()
+    report = both.workdir / "quick-nn+drop_nn-mnist_5k-seeds0to1-hidden=8-epochs=2" / "report.html"
+    assert last == f"report: {report}"
+    assert report.exists()
+
+
+def test_the_comparison_of_the_folders_has_the_same_numbers_and_the_same_words(both, tmp_path):
+    (automatic,) = both.workdir.glob("*+*")
+    runs = [next(both.workdir.glob(f"quick-{name}-*")) for name in ("nn", "drop_nn")]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert compare.main([*map(str, runs), f"--output={tmp_path}"]) == 0
+    assert out.getvalue().partition("\nreport:")[0] == both.outcome.out.partition("\nreport:")[0]
+    for name in ("comparison.json", "report.md"):
+        assert (tmp_path / name).read_text() == (automatic / name).read_text()
 
 
 # --------------------------------------------------------------------------------------------- as a process

@@ -5,39 +5,13 @@ import re
 
 import numpy as np
 import pytest
+from made_results import MNIST, make_result
 
-from pljax.config import override, to_json
-from pljax.protocols import MNIST_DIGEST, SCENARIOS
-from pljax.report import WIDTH, accuracy_table, fallen, introduction
-from pljax.result import Result
+from pljax.comparison import compare
+from pljax.config import override
+from pljax.protocols import SCENARIOS
+from pljax.report import WIDTH, accuracy_table, in_full, introduction
 from pljax.types import Dataset, InputError
-
-MNIST = {"name": "mnist", "digest": MNIST_DIGEST, "train": 60_000, "test": 10_000}
-
-
-def make_result(config, accuracies, dataset=MNIST, diverged=None, before=None, after=None, measured_on="validation"):
-    """A result of seeds 0, 1, ... with the given accuracies (fractions)."""
-    seeds = len(accuracies)
-    return Result(
-        scenario=config.scenario,
-        protocol=config.protocol,
-        dataset=dataset,
-        seeds=list(range(seeds)),
-        test_accuracy=list(accuracies),
-        test_error=[None if accuracy is None else 1 - accuracy for accuracy in accuracies],
-        diverged=diverged or {},
-        class_counts={"labelled": [10] * 10, "test": [1000] * 10},
-        confusion=[None] * seeds,
-        conditional_entropy={part: [0.1] * seeds for part in ("labelled", "unlabelled", "test")},
-        pseudo_label_accuracy=[None] * seeds,
-        unlabelled_training=before and {"measured_on": measured_on, "before": before, "after": after},
-        parameters=3_975_010,
-        config=to_json(config),
-        warnings=[],
-        versions={},
-        device={},
-        seconds={},
-    )
 
 
 def row(table, scenario):
@@ -130,21 +104,8 @@ def test_where_all_seeds_diverged_there_is_no_mean():
 def test_a_seed_that_pseudo_labels_made_worse_is_marked_and_explained():
     result = make_result(QUICK["pl"], [0.8, 0.6, 0.7], before=[0.7, 0.7, 0.7], after=[0.8, 0.6, 0.7])
     table = accuracy_table([result])
-    assert fallen(result) == [1]
     assert row(table, "pl")[-1] == "80.00 60.00* 70.00"
     assert "* pl: pseudo-labels left seed 1 less accurate on validation images" in flat(table)
-
-
-def test_several_such_seeds_are_named_together():
-    result = make_result(
-        QUICK["pl"], [0.5, 0.6, 0.7], before=[0.7, 0.7, 0.7], after=[0.5, 0.6, 0.7], measured_on="unlabelled"
-    )
-    assert "left seeds 0, 1 less accurate on unlabelled images" in flat(accuracy_table([result]))
-
-
-def test_a_diverged_seed_has_not_fallen():
-    result = make_result(QUICK["pl"], [0.8, None], before=[0.7, None], after=[0.8, None], diverged={"1": "finetune"})
-    assert fallen(result) == []
 
 
 def test_nothing_is_marked_where_all_went_well():
@@ -153,39 +114,41 @@ def test_nothing_is_marked_where_all_went_well():
     assert "diverged" not in table
 
 
-def test_what_the_interval_is_about_depends_on_how_labels_are_chosen():
-    random = flat(accuracy_table([make_result(QUICK["nn"], [0.7, 0.7])]))
-    first = flat(accuracy_table([make_result(SCENARIOS["arab2022"]["nn"], [0.7, 0.7])]))
-    assert "the labelled subset, the initial weights and the order of the mini-batches vary" in random
-    assert "the labelled subset and the test images do not" in first
-
-
-def with_labels(config, labels):
-    return dataclasses.replace(config, labels=labels)
-
-
-@pytest.mark.parametrize(
-    ("other", "says"),
-    [
-        (
-            make_result(QUICK["pl"], [0.7], {**MNIST, "digest": "ffff"}),
-            r"data .*: mnist \(.*\) and mnist \(.*ffff\)\.$",
-        ),
-        (make_result(QUICK["pl"], [0.7], {**MNIST, "name": "kmnist"}), r"data .*: kmnist .* and mnist .*\.$"),
-        (make_result(LEE["pl"], [0.7]), r"protocols .*: lee2013 and quick\.$"),
-        (make_result(with_labels(QUICK["pl"], 600), [0.7]), r"numbers of labels .*: 100 and 600\.$"),
-        (make_result(QUICK["pl"], [0.7, 0.7]), r"seeds .*: 0 and 0 1\.$"),
-    ],
-)
-def test_results_that_do_not_compare_make_no_table(other, says):
-    with pytest.raises(InputError, match=f"^Results of different {says}"):
+def test_results_that_do_not_compare_make_no_table():
+    other = make_result(QUICK["pl"], [0.7], {**MNIST, "digest": "ffff"})
+    with pytest.raises(InputError, match=r"^Results of different data cannot be compared"):
         accuracy_table([make_result(QUICK["nn"], [0.7]), other])
 
 
-def test_other_seeds_between_the_same_ends_make_no_table():
-    one, other = make_result(QUICK["nn"], [0.7] * 3), make_result(QUICK["pl"], [0.7] * 2)
-    with pytest.raises(InputError, match="Results of different seeds"):
-        accuracy_table([one, dataclasses.replace(other, seeds=[0, 2])])
+def test_protocols_may_stand_in_one_table_under_their_names():
+    table = accuracy_table([make_result(QUICK["pl"], [0.8, 0.8]), make_result(LEE["pl"], [0.9, 0.9])])
+    assert row(table, "quick pl")[-2:] == ["-", "80.00 80.00"]
+    assert row(table, "lee2013 pl")[-2:] == ["83.85 (Lee 2013)", "90.00 90.00"]
+
+
+def test_several_runs_have_a_table_of_pairs():
+    scores = np.array([[0.70, 0.72, 0.71], [0.75, 0.78, 0.70]])
+    results = [make_result(QUICK[name], of.tolist()) for name, of in zip(("nn", "pl"), scores, strict=True)]
+    text = in_full(compare(results))
+    # Differences 5, 6, -1: mean 3.3333, SD 3.7859, t 4.302653; sign flips reach |10| in 4 of 8 cases.
+    assert row(text, "pl - nn") == ["pl - nn", "3", "3.33", "-6.07 to 12.74", "0.5000", "0.5000", "2 of 3"]
+    assert "The smallest p that 3 seeds can reach" in flat(text)
+    assert "pl is 3.33 points above nn" in flat(text)
+
+
+def test_one_run_has_no_pairs():
+    result = make_result(QUICK["nn"], [0.7, 0.8])
+    assert in_full(compare([result])) == accuracy_table([result])
+
+
+@pytest.mark.parametrize("seeds", [2, 10, 30])
+def test_all_four_scenarios_keep_to_the_page(seeds):
+    noise = np.random.default_rng(0).normal(0, 0.02, (4, seeds))
+    results = [
+        make_result(config, (0.75 + 0.05 * place + of).tolist())
+        for place, (config, of) in enumerate(zip(QUICK.values(), noise, strict=True))
+    ]
+    assert max(map(len, in_full(compare(results)).splitlines())) <= WIDTH
 
 
 def test_no_results_make_no_table():

@@ -1,0 +1,93 @@
+"""``python -m pljax.compare RUN [RUN ...]``: finished runs side by side, in the terminal and as a report."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pljax import comparison, data, figures, page
+from pljax.comparison import Comparison
+from pljax.files import write_json
+from pljax.report import in_full
+from pljax.types import Dataset, InputError
+from pljax.workdir import RunFolder
+
+
+def write_report(
+    compared: Comparison,
+    folders: Sequence[RunFolder],
+    output: Path,
+    dataset: Dataset | None,
+    why_no_dataset: str | None = None,
+) -> Path:
+    """Write ``report.html``, ``report.md``, ``figures/`` and ``comparison.json`` to ``output``.
+
+    Args:
+      compared: the numbers.
+      folders: where each of its runs lies, for what the figures need beyond results.
+      output: a folder, made if need be.
+      dataset: the images that the runs were made on, or ``None``: some figures need them.
+      why_no_dataset: a sentence, for the line that stands in place of those figures.
+
+    Returns:
+      The path of ``report.html``.
+
+    Raises:
+      InputError: the report cannot be written.
+    """
+    runs = [figures.Run(row.label, row.result, folder) for row, folder in zip(compared.rows, folders, strict=True)]
+    drawn = figures.draw(runs, dataset, why_no_dataset)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        write_json(output / "comparison.json", comparison.as_json(compared))
+        return page.write(compared, drawn, output)
+    except OSError as error:
+        raise InputError(
+            f"The report cannot be written to {output} ({error.strerror}): give another place with --output."
+        ) from error
+
+
+def load_dataset(name: str, data_dir: str | None) -> tuple[Dataset | None, str | None]:
+    """The images of the runs, or why they are not to be had."""
+    try:
+        return data.load(name, data_dir, say=_say), None
+    except InputError as error:
+        return None, str(error)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def execute(arguments: argparse.Namespace) -> None:
+    """Everything that the command line asks for, in order."""
+    paths = [Path(run) for run in arguments.runs]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise InputError("The same run is given twice: give each once.")
+    folders = [RunFolder(path) for path in paths]
+    compared = comparison.compare([folder.load_result() for folder in folders])
+    print(in_full(compared))
+    dataset, why_not = load_dataset(compared.results[0].dataset["name"], arguments.data_dir)
+    report = write_report(compared, folders, Path(arguments.output), dataset, why_not)
+    print(f"\nreport: {report}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 2 and one sentence for input that cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m pljax.compare", description="Compare finished runs, seed by seed.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a finished run")
+    parser.add_argument("--output", default="comparison", help="the folder of the report; default: %(default)s")
+    parser.add_argument("--data_dir", help="where the data files lie; default: the user's cache folder")
+    try:
+        execute(parser.parse_args(arguments))
+    except InputError as error:
+        print(f"pljax: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pljax: interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The sentences that are made of a comparison: what they say, and what they refuse to say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from made_results import make_result
+
+from pljax.comparison import compare
+from pljax.config import override
+from pljax.protocols import SCENARIOS
+from pljax.words import conclusions, describe, fallen, limits, remarks, reproductions, several, telling_pairs
+
+QUICK, LEE = SCENARIOS["quick"], SCENARIOS["lee2013"]
+# The first ten have mean 0 and SD 0.7348; half their interval is 2.262157 * 0.7348 / sqrt(10) = 0.5257.
+NOISE = np.array([0.3, -1.2, 0.8, 0.1, -0.5, 1.1, -0.9, 0.6, -0.2, -0.1, 0.4, -0.7])
+
+
+def shifted(points, n, config=QUICK["pl"], base=80.0):
+    """A result whose seeds are ``points`` (a number or one a seed) above 80 %."""
+    return make_result(config, ((base + np.broadcast_to(points, n)) / 100).tolist())
+
+
+def pair_of(points, n):
+    """`nn` at 80 % in every seed, and `pl` that many points above."""
+    return compare([shifted(0, n, QUICK["nn"]), shifted(points, n)])
+
+
+def only(sentences):
+    (sentence,) = sentences
+    return sentence
+
+
+def test_a_clear_difference_is_told_with_its_interval_its_seeds_and_its_p():
+    said = only(conclusions(pair_of(5 + NOISE[:10], 10)))
+    assert said.startswith("pl is 5.00 points above nn (95 % CI 4.47 to 5.53), higher in 10 of 10 seeds")
+    assert said.endswith("permutation p = 0.0020: significant at the 5 % level.")
+
+
+def test_a_fall_is_told_as_a_fall():
+    said = only(conclusions(pair_of(-5 + NOISE[:10], 10)))
+    assert "pl is 5.00 points below nn (95 % CI -5.53 to -4.47), lower in 10 of 10 seeds" in said
+
+
+def test_noise_is_not_significant_and_the_seeds_it_would_take_are_told():
+    compared = pair_of(0.2 + NOISE[:10], 10)
+    said = only(conclusions(compared))
+    needed = compared.pairs[0].test.seeds_needed
+    assert needed > 10
+    assert "not significant at the 5 % level" in said
+    assert f"would need {needed:,} seeds to be found with 80 % power" in said
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_there_is_no_verdict_where_no_test_can_give_one(n):
+    compared = pair_of(50 + NOISE[:n], n)
+    assert "significant" not in only(conclusions(compared))
+    said = only(limits(compared))
+    assert f"The smallest p that {n} seeds can reach" in said
+    assert "no exact test can reach 0.05, so there is no verdict here. 6 seeds could." in said
+
+
+def test_five_seeds_of_four_scenarios_are_told_how_many_seeds_a_verdict_takes():
+    compared = compare([shifted(number + NOISE[:5], 5, config) for number, config in enumerate(QUICK.values())])
+    said = only(limits(compared))
+    assert "is 0.0625, 0.3750 after Holm's correction for 6 pairs" in said
+    assert "6 seeds could for a single pair, 8 for 6 pairs." in said
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(7, False), (8, True)])
+def test_the_correction_counts_in_whether_a_verdict_can_be_had(n, verdict):
+    compared = compare([shifted(9 * number + NOISE[:n], n, config) for number, config in enumerate(QUICK.values())])
+    assert ("no verdict" in only(limits(compared))) is not verdict
+    # Differences between the runs are all alike, and as clear as can be.
+    assert all(("significant" in sentence) is verdict for sentence in conclusions(compared))
+
+
+def test_one_common_seed_has_a_difference_and_no_interval():
+    one = dataclasses.replace(shifted(0, 1, QUICK["nn"]))
+    said = only(conclusions(compare([one, shifted(2, 1)])))
+    assert said == "pl is 2.00 points above nn in the one seed that both have: one seed has no interval."
+
+
+def test_nothing_can_be_said_where_every_common_seed_diverged():
+    lost = make_result(QUICK["pl"], [None, None], diverged={"0": "finetune, epoch 1", "1": "finetune, epoch 1"})
+    said = only(conclusions(compare([shifted(0, 2, QUICK["nn"]), lost])))
+    assert said == "pl and nn have no seed in common that diverged in neither."
+
+
+def test_equal_scores_are_level():
+    said = only(conclusions(pair_of(0, 10)))
+    assert said.startswith("pl is level with nn (95 % CI 0.00 to 0.00), higher in 0 of 10 seeds")
+    assert said.endswith("not significant at the 5 % level.")
+
+
+def named(compared):
+    return [(pair.first, pair.second) for pair in telling_pairs(compared)]
+
+
+def test_each_run_is_held_against_the_one_before_it_and_the_last_against_the_first():
+    compared = compare([shifted(NOISE[:3], 3, config) for config in QUICK.values()])
+    assert named(compared) == [("drop_nn", "nn"), ("pl", "drop_nn"), ("pl_dae", "pl"), ("pl_dae", "nn")]
+
+
+def test_under_two_protocols_the_same_scenario_is_held_against_itself():
+    compared = compare([shifted(NOISE[:3], 3, of[name]) for of in (QUICK, LEE) for name in ("pl", "pl_dae")])
+    assert named(compared) == [
+        ("quick pl_dae", "quick pl"),
+        ("lee2013 pl_dae", "lee2013 pl"),
+        ("lee2013 pl", "quick pl"),
+        ("lee2013 pl_dae", "quick pl_dae"),
+    ]
+
+
+def test_runs_that_have_neither_in_common_are_all_held_against_each_other():
+    compared = compare([shifted(0, 3, QUICK["nn"]), shifted(1, 3, LEE["pl"])])
+    assert named(compared) == [("lee2013 pl", "quick nn")]
+
+
+# --------------------------------------------------------------------------------------- published figures
+
+
+def test_a_papers_own_protocol_is_held_against_the_paper():
+    said = only(reproductions(compare([shifted(5 + NOISE[:10], 10, LEE["pl"])])))
+    assert said == (
+        "pl is 1.15 points above the 83.85 % of Lee 2013 (unpaired, 95 % CI 0.62 to 1.68): the published figure lies "
+        "outside the run's interval."
+    )
+
+
+def test_a_figure_inside_the_interval_is_said_to_be_inside():
+    assert "lies inside" in only(reproductions(compare([shifted(3.85 + NOISE[:10], 10, LEE["pl"])])))
+
+
+def test_another_protocol_reproduces_nothing():
+    assert reproductions(compare([shifted(NOISE[:10], 10, QUICK["pl"])])) == []
+    changed, _ = override(LEE["pl"], {"alpha_f": 1.0})
+    assert reproductions(compare([shifted(NOISE[:10], 10, changed)])) == []
+
+
+def test_a_run_without_a_mean_is_held_against_nothing():
+    lost = make_result(LEE["pl"], [None], diverged={"0": "finetune, epoch 1"})
+    assert reproductions(compare([lost])) == []
+
+
+# ------------------------------------------------------------------------------------------------- remarks
+
+
+def test_the_line_says_what_was_measured_on_what():
+    said = describe(compare([shifted(0, 2), shifted(1, 2, LEE["pl"])]))
+    assert said == (
+        "Test accuracy, %, on the 10,000 test images of mnist; protocols quick and lee2013, 100 labels, seeds 0 to 1"
+    )
+
+
+def test_runs_of_different_seeds_are_said_to_have_their_own():
+    assert describe(compare([shifted(0, 2), shifted(1, 3)])).endswith("each run with its own seeds")
+
+
+def test_what_varies_depends_on_how_labels_are_chosen():
+    random = only(remarks([shifted(0, 2)]))
+    first = only(remarks([shifted(0, 2, SCENARIOS["arab2022"]["nn"])]))
+    assert "the labelled subset, the initial weights and the order of the mini-batches vary" in random
+    assert "the labelled subset and the test images do not" in first
+
+
+def test_a_diverged_seed_is_named():
+    lost = make_result(QUICK["nn"], [0.5, None, 0.7], diverged={"1": "finetune, epoch 7"})
+    assert remarks([lost])[1].startswith("nn: seed 1 diverged (finetune, epoch 7) and is in no mean")
+
+
+def test_seeds_that_pseudo_labels_made_worse_are_named():
+    result = make_result(QUICK["pl"], [0.8, 0.6, 0.5], before=[0.7, 0.7, 0.7], after=[0.8, 0.6, 0.5])
+    assert fallen(result) == [1, 2]
+    assert "pl: pseudo-labels left seeds 1, 2 less accurate on validation images" in remarks([result])[1]
+
+
+def test_a_diverged_seed_has_not_fallen():
+    result = make_result(QUICK["pl"], [0.8, None], before=[0.7, None], after=[0.8, None], diverged={"1": "finetune"})
+    assert fallen(result) == []
+
+
+def test_different_devices_are_told():
+    one, other = (
+        dataclasses.replace(shifted(0, 2, QUICK[name]), device={"kind": kind, "platform": kind})
+        for name, kind in (("nn", "cpu"), ("pl", "gpu"))
+    )
+    assert any("different devices, cpu (cpu) and gpu (gpu)" in remark for remark in remarks([one, other]))
+    assert not any("devices" in remark for remark in remarks([one, one]))
+
+
+@pytest.mark.parametrize(("names", "text"), [("a", "a"), ("ab", "a and b"), ("abc", "a, b and c")])
+def test_names_in_a_sentence(names, text):
+    assert several(names) == text
