@@ -1,4 +1,4 @@
-"""Print the README's table, then one in full for each protocol, from the results that are kept beside this script.
+"""Print the README's table, then each protocol's comparison, from the results that are kept beside this script.
 
 ``python experiments/tables.py`` reads ``experiments/results/PROTOCOL/SCENARIO.json``: the ``result.json`` files that
 ``python -m pljax.main --protocol=PROTOCOL --scenario=all --dataset=mnist`` leaves in its folders.
@@ -6,8 +6,10 @@
 
 from pathlib import Path
 
-from pljax import SCENARIOS, Result, accuracy_table
+from pljax import SCENARIOS, Result
+from pljax.comparison import compare
 from pljax.protocols import published
+from pljax.report import in_full
 from pljax.stats import summarize
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,7 +38,7 @@ def main() -> None:
     for scenario in SCENARIOS["quick"]:
         print(f"| `{scenario}` | {' | '.join(cell(results.get(scenario)) for results in kept.values())} |")
     for protocol, results in kept.items():
-        print(f"\n{protocol}\n{'=' * len(protocol)}\n{accuracy_table(list(results.values()))}")
+        print(f"\n{protocol}\n{'=' * len(protocol)}\n{in_full(compare(list(results.values())))}")
 
 
 if __name__ == "__main__":

@@ -191,6 +191,13 @@ def test_importing_the_package_starts_no_backend():
     assert ended.stdout == "3\n", ended.stderr
 
 
+def test_the_command_line_starts_without_what_only_reports_need():
+    heavy = {"matplotlib", "sklearn", "scipy.stats", "jinja2", "pandas"}
+    code = f"import sys, pljax.main; print(sorted({heavy} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stdout == "[]\n", ended.stderr
+
+
 def installed_with(name):
     """Every distribution that an installation of ``name`` brings along here, without optional extras."""
     found, to_do = set(), [(name, "")]
