@@ -4,7 +4,7 @@ Source
     `lee2013` at a fifth of the width and three tenths of the length.
 
 Command
-    ``python -m pljax.main --scenario=all --dataset=mnist --seeds=5``
+    ``python -m pljax.main --scenario=all --dataset=mnist --seeds=10``
 
 What differs from `lee2013`
     1,000 hidden units; every time constant (the length, T, T1, T2, the half-life of the learning rate)
