@@ -1,6 +1,7 @@
 """``python -m pljax.compare RUN [RUN ...]``: finished runs side by side, in the terminal and as a report."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,11 +37,10 @@ def write_report(
       InputError: the report cannot be written.
     """
     runs = [figures.Run(row.label, row.result, folder) for row, folder in zip(compared.rows, folders, strict=True)]
-    drawn = figures.draw(runs, dataset, why_no_dataset)
     try:
         output.mkdir(parents=True, exist_ok=True)
         write_json(output / "comparison.json", comparison.as_json(compared))
-        return page.write(compared, drawn, output)
+        return page.write(compared, figures.draw(runs, dataset, why_no_dataset), output)
     except OSError as error:
         raise InputError(
             f"The report cannot be written to {output} ({error.strerror}): give another place with --output."
@@ -61,7 +61,7 @@ def _say(text: str) -> None:
 
 def execute(arguments: argparse.Namespace) -> None:
     """Everything that the command line asks for, in order."""
-    paths = [Path(run) for run in arguments.runs]
+    paths = [path.parent if path.name == "result.json" else path for path in map(Path, arguments.runs)]
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("The same run is given twice: give each once.")
     folders = [RunFolder(path) for path in paths]
@@ -83,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"pljax: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("pljax: interrupted.", file=sys.stderr)
         return 130

@@ -8,9 +8,21 @@ from typing import Any
 import numpy as np
 
 from pljax.config import DIALS, Config, differences
-from pljax.protocols import Reference, references
+from pljax.progress import name_seeds
+from pljax.protocols import SCENARIOS, Reference, references
 from pljax.result import Result
-from pljax.stats import Against, Interval, Paired, Summary, bca_interval, compare_paired, compare_to, holm, summarize
+from pljax.stats import (
+    Against,
+    Interval,
+    Paired,
+    Summary,
+    bca_interval,
+    compare_paired,
+    compare_to,
+    holm,
+    smallest_p,
+    summarize,
+)
 from pljax.types import InputError
 
 
@@ -35,7 +47,8 @@ class Pair:
     seeds: list[int]
     differences: np.ndarray  # float64 [n]
     test: Paired
-    holm_p: float  # the permutation test's, adjusted for all pairs of the comparison
+    holm_p: float  # the permutation test's, adjusted for all pairs that have two seeds or more; NaN for others
+    best_p: float  # the smallest that it could be with so many seeds in every pair
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +71,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "label": row.label,
                 "protocol": row.result.protocol,
                 "scenario": row.result.scenario,
+                "dials_turned": dials_turned(row.result),
                 "seeds": row.result.seeds,
                 "accuracies": row.accuracies,
                 "summary": row.summary._asdict(),
@@ -79,10 +93,11 @@ def compare(results: Sequence[Result]) -> Comparison:
     rows = [_row(label, result) for label, result in zip(labels(results), results, strict=True)]
     paired = [(first, second, *paired_differences(first, second)) for second, first in itertools.combinations(rows, 2)]
     tests = [compare_paired(points) for *_, points in paired]
-    adjusted = holm(np.array([test.permutation_p for test in tests]))
+    adjusted = holm(np.array([test.permutation_p if test.n > 1 else np.nan for test in tests]))
+    best = holm(np.array([smallest_p(test.n) if test.n > 1 else np.nan for test in tests]))
     pairs = [
-        Pair(first.label, second.label, seeds, points, test, float(p))
-        for (first, second, seeds, points), test, p in zip(paired, tests, adjusted, strict=True)
+        Pair(first.label, second.label, seeds, points, *judged)
+        for (first, second, seeds, points), *judged in zip(paired, tests, adjusted.tolist(), best.tolist(), strict=True)
     ]
     return Comparison(rows, pairs)
 
@@ -97,7 +112,8 @@ def require_comparable(results: Sequence[Result]) -> None:
             raise InputError(f"Results of different {kind} cannot be compared: {' and '.join(different.values())}.")
     for one, other in itertools.combinations(results, 2):
         if not set(one.seeds) & set(other.seeds):
-            raise InputError(f"{_name(one)} and {_name(other)} have no seed in common and cannot be compared.")
+            named = [f"{_name(result)} ({name_seeds(result.seeds)})" for result in (one, other)]
+            raise InputError(f"{' and '.join(named)} have no seed in common and cannot be compared.")
 
 
 # What results must have in common: its name, what is compared of a result, and how a person is told.
@@ -132,6 +148,13 @@ def labels(results: Sequence[Result]) -> list[str]:
         name + _what_differs(result, [other for other, same in zip(results, names, strict=True) if same == name])
         for result, name in zip(results, names, strict=True)
     ]
+    seeds: dict[str, set[tuple[int, ...]]] = {name: set() for name in told_apart}
+    for result, name in zip(results, told_apart, strict=True):
+        seeds[name].add(tuple(result.seeds))
+    told_apart = [
+        f"{name}, {name_seeds(result.seeds)}" if len(seeds[name]) > 1 else name
+        for result, name in zip(results, told_apart, strict=True)
+    ]
     return [
         f"{name} ({told_apart[: place + 1].count(name)})" if told_apart.count(name) > 1 else name
         for place, name in enumerate(told_apart)
@@ -140,13 +163,26 @@ def labels(results: Sequence[Result]) -> list[str]:
 
 def _what_differs(result: Result, namesakes: Sequence[Result]) -> str:
     """The fields in which the config of a result differs from that of any of its namesakes."""
-    own = result.effective_config()
-    fields = {
-        _field(own, path): ours
-        for other in namesakes
-        for path, (ours, _) in differences(own, other.effective_config()).items()
-    }
-    return "".join(f", {name}={_in_short(value)}" for name, value in fields.items())
+    fields = [_own_fields(result.effective_config(), other.effective_config()) for other in namesakes]
+    return "".join(f", {name}={value}" for name, value in _in_order({k: v for of in fields for k, v in of.items()}))
+
+
+def dials_turned(result: Result) -> dict[str, str]:
+    """What the config of a result has otherwise than its protocol, by the name of the dial."""
+    config = result.effective_config()
+    original = SCENARIOS.get(config.protocol, {}).get(config.scenario)
+    return {} if original is None else dict(_in_order(_own_fields(config, original)))
+
+
+def _own_fields(own: Config, other: Config) -> dict[str, str]:
+    """The fields of one config that differ from those of another."""
+    return {_field(own, path): _in_short(ours) for path, (ours, _) in differences(own, other).items()}
+
+
+def _in_order(fields: dict[str, str]) -> list[tuple[str, str]]:
+    """Fields in the order of the dials, others last."""
+    order = list(DIALS)
+    return sorted(fields.items(), key=lambda field: order.index(field[0]) if field[0] in order else len(order))
 
 
 def _field(config: Config, path: str) -> str:
@@ -178,7 +214,7 @@ def _row(label: str, result: Result) -> Row:
     accuracies = 100 * result.accuracies()
     summary = summarize(accuracies)
     published = [
-        (reference, compare_to(summary, reference.accuracy, reference.half_interval))
+        (reference, compare_to(summary, reference.accuracy, reference.half_interval, reference.one_run))
         for reference in references(result.effective_config(), result.dataset["digest"])
     ]
     return Row(label, result, accuracies, summary, bca_interval(accuracies), published)

@@ -12,7 +12,9 @@ from pljax import words
 from pljax.comparison import Comparison, Row
 from pljax.figures import Figure
 from pljax.files import write_whole
+from pljax.protocols import Reference
 from pljax.report import scores
+from pljax.stats import Against
 from pljax.words import interval, number, p_value
 
 
@@ -50,13 +52,11 @@ def render(name: str, comparison: Comparison, figures: Sequence[Figure]) -> str:
     )
     environment.filters["minus"] = with_minus_signs
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
-    results = comparison.results
     return environment.get_template(f"{name}.jinja").render(
         title=words.several(row.label for row in comparison.rows),
         subtitle=words.describe(comparison),
         conclusions=words.conclusions(comparison),
         limits=words.limits(comparison),
-        remarks=words.remarks(results),
         against=words.reproductions(comparison),
         tables=tables(comparison),
         shown=[figure for figure in figures if figure.png is not None],
@@ -104,7 +104,7 @@ def summary_table(comparison: Comparison) -> Table:
                 *map(number, (summary.median, summary.interquartile_mean, summary.least, summary.most)),
             ]
         )
-    return Table("Test accuracy, %", header, rows, words.remarks(comparison.results))
+    return Table("Test accuracy, %", header, rows, words.remarks(comparison.rows))
 
 
 def pairs_table(comparison: Comparison) -> Table:
@@ -128,41 +128,42 @@ def pairs_table(comparison: Comparison) -> Table:
             ]
         )
     notes = [
-        *words.limits(comparison),
         "p is two-sided, from sign flips of the differences; Holm's correction is for all pairs of the table. d_z is "
         "the mean difference over its standard deviation. P(higher) is the probability that a seed scores higher with "
-        "the first than with the second, ties counted half, with Wilson's interval. The last column is the number of "
-        "seeds with which the paired t-test would find the observed effect four times in five, or the number that the "
-        "exact test needs to reach 0.05 at all.",
+        "the first than with the second, ties counted half, with Wilson's interval. The last column is for planning: "
+        "with so many seeds a single paired t-test at 0.05 would find the effect four times in five if it were exactly "
+        "the observed one, which few seeds overestimate; never fewer than the exact test needs to reach 0.05 at all.",
     ]
     return Table("Pairs, seed by seed, points", header, rows, notes)
 
 
 def published_table(comparison: Comparison) -> Table:
     """A row a run and published figure: one sample against one number."""
-    header = ["run", "published", "source", "protocol", "difference", "95 % CI", "inside", "intervals meet"]
-    rows = []
-    for row in comparison.rows:
-        for reference, test in row.published:
-            own = "" if reference.half_interval is None else f" ± {number(reference.half_interval, 1)}"
-            rows.append(
-                [
-                    row.label,
-                    f"{number(reference.accuracy)}{own}",
-                    reference.source,
-                    "the source's" if reference.own_protocol else f"another: {row.result.protocol}",
-                    number(test.difference),
-                    interval(test.low, test.high),
-                    _yes_or_no(test.inside),
-                    _yes_or_no(test.overlaps),
-                ]
-            )
+    header = ["run", "published", "source", "protocol", "difference", "95 % CI", "inside"]
+    rows = [
+        [row.label, *_published_cells(row.result.protocol, reference, test)]
+        for row in comparison.rows
+        for reference, test in row.published
+    ]
     note = (
-        "Unpaired: the run's mean minus the published figure, with the interval of the run's mean. Inside: the "
-        "published figure lies in the run's interval. The interval of the published figure, where the source gives "
-        "one, is the source's own. Under another protocol the figures are for orientation, not for reproduction."
+        "Unpaired: the run's mean minus the published figure. The interval holds the uncertainty of the mean and, "
+        "where the source tells it, that of the figure: its own 95 % interval (the wider end, where a range is given), "
+        "or the spread of one seed where the figure is of a single run. Inside: the published figure lies in it. Under "
+        "another protocol, or a network that the source only quotes, figures are for orientation, not for reproduction."
     )
     return Table("Against published figures, points", header, rows, [note])
+
+
+def _published_cells(protocol: str, reference: Reference, test: Against) -> list[str]:
+    own = "" if reference.half_interval is None else f" ± {number(reference.half_interval, 1)}"
+    return [
+        f"{number(reference.accuracy)}{own}" + (" (one run)" if reference.one_run else ""),
+        reference.source,
+        "the source's" if reference.own_protocol else f"another than {protocol}",
+        number(test.difference),
+        interval(test.low, test.high),
+        "-" if test.inside is None else "yes" if test.inside else "no",
+    ]
 
 
 def scores_table(comparison: Comparison) -> Table:
@@ -181,6 +182,8 @@ def provenance(row: Row) -> dict[str, str]:
     where = f"{device.get('count')} x {device.get('kind')} ({device.get('platform')}), {device.get('cores')} cores"
     return {
         "run": row.label,
+        "protocol": f"{result.protocol}{words.turned(result)}",
+        "seeds": " ".join(map(str, result.seeds)),
         "data": f"{data['name']}, {sizes}, SHA-256 {data['digest']}",
         "parameters": f"{result.parameters:,} a seed",
         "device": where,
@@ -188,7 +191,3 @@ def provenance(row: Row) -> dict[str, str]:
         "seconds": ", ".join(f"{name} {seconds:,.0f}" for name, seconds in result.seconds.items()),
         "warnings": " ".join(result.warnings) or "none",
     }
-
-
-def _yes_or_no(answer: bool | None) -> str:
-    return "-" if answer is None else "yes" if answer else "no"

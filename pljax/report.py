@@ -15,7 +15,10 @@ WIDTH = 79
 
 
 def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: Mapping[str, Any]) -> str:
-    """The block before training. ``facts``: platform, kind, count and cores of the device, parameters, folder."""
+    """The block before training.
+
+    ``facts``: platform, kind, count and cores of the device, parameters, memory and folder.
+    """
     unlabelled = len(dataset.train_labels) - config.labels - config.validation
     rows = {
         "scenario": config.scenario,
@@ -25,6 +28,7 @@ def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: 
         "seeds": f"{len(seeds)} ({name_seeds(seeds)})",
         "device": f"{facts['count']} x {facts['kind']} ({facts['platform']}), {facts['cores']} cores",
         "parameters": f"{facts['parameters']:,} a seed",
+        "memory": f"about {facts['memory']} at the peak",
         "folder": str(facts["folder"]),
     }
     width = max(map(len, rows))
@@ -45,6 +49,7 @@ def in_full(comparison: Comparison) -> str:
     if comparison.pairs:
         parts += ["", *textwrap.wrap(PAIRS_TITLE, WIDTH), "", *_align(_pair_rows(comparison))]
         parts += _paragraphs([*words.limits(comparison), *words.conclusions(comparison)])
+    parts += _paragraphs(words.reproductions(comparison))
     return "\n".join(parts)
 
 
@@ -62,7 +67,7 @@ def _accuracy_table(comparison: Comparison) -> str:
         shown = [words.number(summary.mean), words.number(summary.sd), words.interval(summary.low, summary.high)]
         rows.append([row.label, *shown, *beside, " ".join(scores(row.result))])
     title = textwrap.wrap(words.describe(comparison), WIDTH)
-    return "\n".join([*title, "", *_align(rows), *_paragraphs(words.remarks(comparison.results))])
+    return "\n".join([*title, "", *_align(rows), *_paragraphs(words.remarks(comparison.rows))])
 
 
 def _pair_rows(comparison: Comparison) -> list[list[str]]:

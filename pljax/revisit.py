@@ -68,9 +68,14 @@ def _by_seed(params: Params, seeds: Sequence[int], model: nn.Module) -> dict[int
 
 
 def probabilities(networks: Networks, images: np.ndarray) -> np.ndarray:
-    """The classifier's outputs for images, uint8 ``[n, D]``, with dropout off: float32 ``[n, C]``."""
-    program = _outputs(networks.config, networks.classes)
-    return np.asarray(program(networks.classifier, images))
+    """The classifier's outputs for images, uint8 ``[n, D]``, with dropout off: float32 ``[n, C]``.
+
+    Raises ``InputError`` if its weights are not finite.
+    """
+    answers = np.asarray(_outputs(networks.config, networks.classes)(networks.classifier, images))
+    if not np.isfinite(answers).all():
+        raise InputError(f"The network of seed {networks.seed} has weights that are not finite.")
+    return answers
 
 
 @functools.lru_cache(maxsize=8)

@@ -47,7 +47,7 @@ def summarize(values: np.ndarray, confidence: float = CONFIDENCE) -> Summary:
     The interval is ``mean -+ t * sd / sqrt(n)`` with Student's t at ``n - 1`` degrees of freedom: it is
     about the seeds (labelled subset, weights, mini-batch order), with the test set held fixed. The
     interquartile mean is that of the middle half: a quarter of the values, rounded down, is cut off at
-    either end.
+    either end, of fewer than four none.
 
     >>> summary = summarize(np.array([1.0, 2.0, 3.0, 4.0, 10.0]))
     >>> summary.n, summary.mean, summary.median, summary.interquartile_mean
@@ -189,6 +189,8 @@ def smallest_p(n: int) -> float:
 def seeds_to_reach(alpha: float = ALPHA, comparisons: int = 1) -> int:
     """The fewest seeds with which the exact test can reach ``alpha`` at all, after Holm's correction.
 
+    The most that are counted exactly, where even they are too few.
+
     >>> seeds_to_reach(), seeds_to_reach(comparisons=6)
     (6, 8)
     """
@@ -284,23 +286,30 @@ class Against(NamedTuple):
     """A sample of seeds against a figure that somebody else published: one sample, nothing is paired."""
 
     difference: float  # the mean minus the figure
-    low: float  # 95 % t-interval
+    low: float  # 95 % interval, as far as the figure's own uncertainty is known
     high: float
-    inside: bool | None  # whether the figure lies inside the interval of the mean; None where there is none
-    overlaps: bool | None  # whether its own interval meets that of the mean; None where either is not there
+    inside: bool | None  # whether the figure lies in it, that is, a difference of 0; None where there is none
 
 
-def compare_to(summary: Summary, figure: float, half_interval: float | None = None) -> Against:
-    """A summary against a published ``figure`` and, where the source gives it, half its own 95 % interval.
+def compare_to(summary: Summary, figure: float, half_interval: float | None = None, one_run: bool = False) -> Against:
+    """A summary against a published ``figure``.
 
-    >>> compare_to(summarize(np.array([84.0, 86.0, 88.0])), 80.0)._asdict()["inside"]
-    False
+    The half-width of the difference's interval is that of the mean, ``t * sd / sqrt(n)``; together with the
+    figure's own ``half_interval``, where the source gives one, the root of the sum of their squares; and against
+    the figure of ``one_run``, which spreads as a seed does and not as a mean, ``t * sd * sqrt(1 + 1 / n)``.
+
+    >>> summary = summarize(np.array([84.0, 86.0, 88.0]))
+    >>> [compare_to(summary, 80.0, one_run=one_run).inside for one_run in (False, True)]
+    [False, True]
     """
-    low, high = summary.low - figure, summary.high - figure
-    known = not math.isnan(low)
-    inside = low <= 0 <= high if known else None
-    overlaps = low <= half_interval and high >= -half_interval if known and half_interval is not None else None
-    return Against(summary.mean - figure, low, high, inside, overlaps)
+    half = summary.high - summary.mean
+    if one_run:
+        half *= math.sqrt(summary.n + 1)
+    elif half_interval is not None:
+        half = math.hypot(half, half_interval)
+    difference = summary.mean - figure
+    inside = None if math.isnan(half) else abs(difference) <= half
+    return Against(difference, difference - half, difference + half, inside)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

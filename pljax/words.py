@@ -1,13 +1,16 @@
 """The numbers of a comparison in plain sentences."""
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 
-from pljax.comparison import Comparison, Pair, Row
+from pljax.comparison import Comparison, Pair, Row, dials_turned
 from pljax.progress import name_seeds
 from pljax.protocols import Reference
 from pljax.result import Result
 from pljax.stats import ALPHA, BCA_FROM, EXACT_UP_TO, FLIPS, Against, seeds_to_reach, smallest_p
+
+WATCHED = 1000  # unlabelled images that are followed where there is no validation set: pljax.finetune.WATCHED
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -50,7 +53,7 @@ def several(names: Iterable[str]) -> str:
 
 def conclusions(comparison: Comparison) -> list[str]:
     """The pairs that tell most: what each run adds to the one before it, and the last to the first."""
-    return [conclude(pair, len(comparison.pairs)) for pair in telling_pairs(comparison)]
+    return [conclude(pair, counted_pairs(comparison)) for pair in telling_pairs(comparison)]
 
 
 def telling_pairs(comparison: Comparison) -> list[Pair]:
@@ -85,57 +88,62 @@ def conclude(pair: Pair, comparisons: int) -> str:
         f"{pair.first} is {place} {pair.second} (95 % CI {interval(test.low, test.high)}), "
         f"{'lower' if falls else 'higher'} in {test.losses if falls else test.wins} of {test.n} seeds"
     )
-    if comparisons * smallest_p(test.n) > ALPHA:
+    if pair.best_p > ALPHA:
         return f"{sentence}."
     corrected = f", {p_value(pair.holm_p)} after Holm's correction" if comparisons > 1 else ""
     sentence += f"; permutation p = {p_value(test.permutation_p)}{corrected}"
     if pair.holm_p <= ALPHA:
         return f"{sentence}: significant at the 5 % level."
-    if test.seeds_needed is None:
-        return f"{sentence}: not significant at the 5 % level."
+    sentence += ": not significant at the 5 % level"
+    if test.seeds_needed is None or test.seeds_needed <= test.n:
+        return f"{sentence}."
     return (
-        f"{sentence}: not significant at the 5 % level; a true difference of this size would need "
-        f"{test.seeds_needed:,} seeds to be found with 80 % power."
+        f"{sentence}; if the true difference were exactly this one, a paired t-test would need {test.seeds_needed:,} "
+        "seeds to find it with 80 % power."
     )
+
+
+def counted_pairs(comparison: Comparison) -> int:
+    """The pairs that Holm's correction is for: those with two common seeds or more."""
+    return sum(pair.test.n > 1 for pair in comparison.pairs)
 
 
 def limits(comparison: Comparison) -> list[str]:
     """What so many seeds can reach at all."""
-    comparisons = len(comparison.pairs)
-    counts = sorted({pair.test.n for pair in comparison.pairs if pair.test.n > 1})
-    return [_limit(n, comparisons) for n in counts]
+    best = {pair.test.n: pair.best_p for pair in comparison.pairs if pair.test.n > 1}
+    return [_limit(n, best[n], counted_pairs(comparison)) for n in sorted(best)]
 
 
-def _limit(n: int, comparisons: int) -> str:
-    smallest, corrected = smallest_p(n), min(comparisons * smallest_p(n), 1.0)
+def _limit(n: int, best: float, comparisons: int) -> str:
     kind = "exact permutation test" if n <= EXACT_UP_TO else f"permutation test ({FLIPS:,} random flips)"
-    after = f", {p_value(corrected)} after Holm's correction for {comparisons} pairs" if comparisons > 1 else ""
-    sentence = f"The smallest p that {n} seeds can reach in the {kind} is {p_value(smallest)}{after}"
-    if corrected <= ALPHA:
+    after = f", {p_value(best)} after Holm's correction for {comparisons} pairs" if comparisons > 1 else ""
+    sentence = f"The smallest p that {n} seeds can reach in the {kind} is {p_value(smallest_p(n))}{after}"
+    if best <= ALPHA:
         return f"{sentence}."
     single, family = seeds_to_reach(), seeds_to_reach(comparisons=comparisons)
     more = f" for a single pair, {family} for {comparisons} pairs" if comparisons > 1 else ""
-    whole = "no exact test can reach 0.05" if smallest > ALPHA else "no pair can reach 0.05 among so many"
+    whole = "no exact test can reach 0.05" if smallest_p(n) > ALPHA else "no such pair can reach 0.05 among so many"
     return f"{sentence}: {whole}, so there is no verdict here. {single} seeds could{more}."
 
 
-def remarks(results: Sequence[Result]) -> list[str]:
+def remarks(rows: Sequence[Row]) -> list[str]:
     """What a reader of the scores must know: what varies, which seeds are missing, which went wrong."""
-    said = [what_varies(results)]
-    for result in results:
-        for seed, where in result.diverged.items():
+    said = [what_varies([row.result for row in rows])]
+    for row in rows:
+        if row.result.diverged:
+            where = several(f"seed {seed} diverged ({where})" for seed, where in row.result.diverged.items())
             said.append(
-                f"{result.scenario}: seed {seed} diverged ({where}) and is in no mean; try a lower --learning_rate."
+                f"{row.label}: {where}. What diverged is in no mean, which flatters it: {row.summary.n} of "
+                f"{len(row.result.seeds)} seeds are left; try a lower --learning_rate."
             )
-        fell = fallen(result)
+        fell = fallen(row.result)
         if fell:
-            assert result.unlabelled_training is not None
+            told = several(f"seed {seed} by {number(100 * drop, 1)} points" for seed, drop in fell.items())
             said.append(
-                f"* {result.scenario}: pseudo-labels left {'seed' if len(fell) == 1 else 'seeds'} "
-                f"{', '.join(map(str, fell))} less accurate on {result.unlabelled_training['measured_on']} images "
-                "than they found it; try a lower --alpha_f or a later --t1."
+                f"{row.label}: pseudo-labels left {told} less accurate (*) on "
+                f"{measured_on(row.result)} than they found it; try a lower --alpha_f or a later --t1."
             )
-    kinds = sorted({f"{result.device.get('kind')} ({result.device.get('platform')})" for result in results})
+    kinds = sorted({f"{row.result.device.get('kind')} ({row.result.device.get('platform')})" for row in rows})
     if len(kinds) > 1:
         said.append(f"The runs were made on different devices, {several(kinds)}: rounding is part of the differences.")
     return said
@@ -154,13 +162,33 @@ def what_varies(results: Sequence[Result]) -> str:
     )
 
 
-def fallen(result: Result) -> list[int]:
-    """The seeds that pseudo-labels left less accurate than they found them."""
+def fallen(result: Result) -> dict[int, float]:
+    """The seeds that pseudo-labels left less accurate than they found them, and by how much, as a fraction.
+
+    A fall of less than two standard errors of a difference between two shares of so many images is not told.
+    """
     change = result.unlabelled_training
     if change is None:
-        return []
-    pairs = zip(result.seeds, change["before"], change["after"], strict=True)
-    return [seed for seed, before, after in pairs if before is not None and after is not None and after < before]
+        return {}
+    drops = {}
+    for seed, before, after in zip(result.seeds, change["before"], change["after"], strict=True):
+        if before is not None and after is not None:
+            noise = math.sqrt(2 * before * (1 - before) / images_measured(result))
+            if before - after > 2 * noise:
+                drops[seed] = before - after
+    return drops
+
+
+def images_measured(result: Result) -> int:
+    """On how many images accuracy is measured while pseudo-labels act."""
+    config = result.effective_config()
+    return config.validation or min(WATCHED, result.dataset["train"] - config.labels)
+
+
+def measured_on(result: Result) -> str:
+    """The images that :func:`fallen` is about, in words."""
+    kind = result.unlabelled_training["measured_on"] if result.unlabelled_training else "validation"
+    return f"{images_measured(result):,} {kind} images"
 
 
 def reproductions(comparison: Comparison) -> list[str]:
@@ -174,18 +202,13 @@ def reproductions(comparison: Comparison) -> list[str]:
 
 
 def _reproduction(row: Row, reference: Reference, test: Against) -> str:
-    side = "above" if test.difference > 0 else "below"
-    sentence = (
-        f"{row.label} is {number(abs(test.difference))} points {side} the {number(reference.accuracy)} % of "
-        f"{reference.source}"
-    )
+    distance = number(abs(test.difference))
+    side = "level with" if distance == "0.00" else f"{distance} points {'above' if test.difference > 0 else 'below'}"
+    sentence = f"{row.label} is {side} the {number(reference.accuracy)} % of {reference.source}"
     if test.inside is None:
         return f"{sentence}: one seed has no interval."
-    where = "inside" if test.inside else "outside"
-    return (
-        f"{sentence} (unpaired, 95 % CI {interval(test.low, test.high)}): the published figure lies {where} the run's "
-        "interval."
-    )
+    agrees = "agrees" if test.inside else "does not agree"
+    return f"{sentence} (unpaired, 95 % CI {interval(test.low, test.high)}): the published figure {agrees} with it."
 
 
 def describe(comparison: Comparison) -> str:
@@ -196,9 +219,24 @@ def describe(comparison: Comparison) -> str:
     seeds = {name_seeds(result.seeds) for result in results}
     return (
         f"Test accuracy, %, on the {first.dataset['test']:,} test images of {first.dataset['name']}; "
-        f"protocol{'s' if len(protocols) > 1 else ''} {several(protocols)}, {first.effective_config().labels} labels, "
+        f"protocol{'s' if len(protocols) > 1 else ''} {several(protocols)}{_dials(comparison)}, "
+        f"{first.effective_config().labels} labels, "
         f"{seeds.pop() if len(seeds) == 1 else 'each run with its own seeds'}"
     )
+
+
+def turned(result: Result) -> str:
+    """The dials of a run that were turned, to follow its protocol's name."""
+    told = [f"{name}={value}" for name, value in dials_turned(result).items()]
+    return f" with {several(told)}" if told else ""
+
+
+def _dials(comparison: Comparison) -> str:
+    """The dials that were turned and that every run has that they act on at one value; labels tell of the others."""
+    turned = [dials_turned(result) for result in comparison.results]
+    values = {name: {of[name] for of in turned if name in of} for name in dict.fromkeys(n for of in turned for n in of)}
+    told = [f"{name}={value}" for name, (value, *others) in values.items() if not others]
+    return f" with {several(told)}" if told else ""
 
 
 def shows_bca(comparison: Comparison) -> bool:

@@ -205,7 +205,7 @@ def test_results_that_do_not_belong_together_are_refused_by_what_differs(other, 
 def test_every_two_must_have_a_seed_in_common():
     chain = [draw("nn", [0, 1]), draw("pl", [1, 2]), draw("pl_dae", [2, 3])]
     assert len(compare(chain[:2]).pairs) == len(compare(chain[1:]).pairs) == 1
-    with pytest.raises(InputError, match=r"^quick nn and quick pl_dae have no seed in common"):
+    with pytest.raises(InputError, match=r"^quick nn \(seeds 0 to 1\) and quick pl_dae .* have no seed in common"):
         compare(chain)
 
 
@@ -311,12 +311,13 @@ def test_a_published_figure_knows_whether_it_is_of_the_runs_own_protocol(config,
 
 
 def test_a_published_figure_is_met_by_the_mean_in_per_cent():
-    # 84 -+ 4.97, against 83.85 -+ 1.5 and 72.28.
+    # 84 -+ 4.97, against 83.85 -+ 1.5 and one run with 72.28, out of reach of 4.97 sqrt(3 + 1) = 9.94.
     (lee, against_lee), (arab, against_arab) = published_beside(LEE["pl"])
     assert (lee.accuracy, arab.accuracy) == (83.85, 72.28)
     assert against_lee.difference == pytest.approx(84 - 83.85)
-    assert (against_lee.inside, against_lee.overlaps) == (True, True)
-    assert (against_arab.inside, against_arab.overlaps) == (False, None)
+    assert against_lee.inside
+    assert not against_arab.inside
+    assert against_arab.high - against_arab.low == pytest.approx(2 * 4.9683 * 2, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -365,4 +366,4 @@ def test_json_holds_the_same_numbers(results, tmp_path):
         assert (written["first"], written["second"], written["seeds"]) == (pair.first, pair.second, pair.seeds)
         assert written["differences"] == pair.differences.tolist()
         assert written["test"] == without_numbers_that_are_none(pair.test._asdict())
-        assert written["holm_p"] == pair.holm_p
+        assert written["holm_p"] == (None if math.isnan(pair.holm_p) else pair.holm_p)

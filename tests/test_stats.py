@@ -477,28 +477,25 @@ def test_holm_of_one_and_of_none():
 
 
 @pytest.mark.parametrize(
-    ("figure", "half_interval", "inside", "overlaps"),
+    ("figure", "known", "half"),
     [
-        (86.0, 1.0, True, True),
-        (89.0, 1.0, True, True),
-        (91.0, 1.0, False, True),
-        (92.5, 1.0, False, False),
-        (79.5, 1.0, False, False),
-        (81.0, 1.0, False, True),
-        (86.0, None, True, None),
-        (80.0, None, False, None),
+        (84.0, {}, 4.9683),  # 4.302653 * 2 / sqrt(3)
+        (81.0, {}, 4.9683),
+        (80.5, {"half_interval": 1.5}, 5.1898),  # the root of 4.9683 squared and 1.5 squared
+        (78.0, {"one_run": True}, 9.9366),  # 4.302653 * 2 * sqrt(1 + 1 / 3)
+        (75.0, {"one_run": True}, 9.9366),
     ],
 )
-def test_a_published_figure_lies_inside_or_outside(figure, half_interval, inside, overlaps):
-    summary = summarize(np.array([84.0, 86.0, 88.0]))  # 86 -+ 4.97
-    found = compare_to(summary, figure, half_interval)
-    low, high = 81.0317 - figure, 90.9683 - figure
-    assert found == (86 - figure, pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4), inside, overlaps)
+def test_a_published_figure_is_held_against_the_interval_of_the_difference(figure, known, half):
+    found = compare_to(summarize(np.array([84.0, 86.0, 88.0])), figure, **known)
+    difference = 86 - figure
+    assert found[:3] == pytest.approx((difference, difference - half, difference + half), abs=1e-4)
+    assert found.inside is (abs(difference) <= half)
 
 
 def test_one_seed_has_a_distance_to_a_published_figure_and_no_verdict():
     found = compare_to(summarize(np.array([84.0])), 80.0, 1.0)
-    assert found._replace(low=0, high=0) == Against(4.0, 0, 0, None, None)
+    assert found._replace(low=0, high=0) == Against(4.0, 0, 0, None)
     assert math.isnan(found.low)
     assert math.isnan(found.high)
 
@@ -551,3 +548,10 @@ def test_holm_keeps_the_error_rate_of_all_pairs_of_four():
         for treatments in accuracies
     ]
     rate(np.array(found) <= 0.05, (0.01, 0.06))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [3, 10, 30])
+def test_one_run_of_the_same_kind_lies_inside_as_often_as_it_should(n):
+    samples = np.random.default_rng(n).normal(3, 2, (REPEATS, n + 1))
+    rate([bool(compare_to(summarize(of[1:]), of[0], one_run=True).inside) for of in samples], (0.93, 0.97))

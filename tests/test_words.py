@@ -9,7 +9,7 @@ from made_results import make_result
 from pljax.comparison import compare
 from pljax.config import override
 from pljax.protocols import SCENARIOS
-from pljax.words import conclusions, describe, fallen, limits, remarks, reproductions, several, telling_pairs
+from pljax.words import conclude, conclusions, describe, fallen, limits, remarks, reproductions, several, telling_pairs
 
 QUICK, LEE = SCENARIOS["quick"], SCENARIOS["lee2013"]
 # The first ten have mean 0 and SD 0.7348; half their interval is 2.262157 * 0.7348 / sqrt(10) = 0.5257.
@@ -48,12 +48,29 @@ def test_noise_is_not_significant_and_the_seeds_it_would_take_are_told():
     needed = compared.pairs[0].test.seeds_needed
     assert needed > 10
     assert "not significant at the 5 % level" in said
-    assert f"would need {needed:,} seeds to be found with 80 % power" in said
+    assert f"would need {needed:,} seeds to find it with 80 % power" in said
+
+
+def test_a_pair_that_has_the_seeds_it_needs_is_not_told_to_take_so_many():
+    (pair,) = pair_of(0.2 + NOISE[:10], 10).pairs
+    for needed, told in ((10, False), (11, True)):
+        judged = dataclasses.replace(pair, test=pair.test._replace(seeds_needed=needed))
+        assert ("would need" in conclude(judged, 1)) is told
+
+
+def test_a_pair_with_fewer_seeds_than_the_others_has_a_verdict_of_its_own():
+    long = [shifted(9 * place + NOISE[:10], 10, QUICK[name]) for place, name in enumerate(("nn", "pl", "pl_dae"))]
+    short = shifted(-9 + NOISE[:4], 4, QUICK["drop_nn"])
+    compared = compare([*long, short])
+    for pair, said in zip(telling_pairs(compared), conclusions(compared), strict=True):
+        assert ("significant" in said) is (pair.test.n == 10)
+        assert (pair.holm_p <= 0.05) is (pair.test.n == 10)
+    assert len(limits(compared)) == 2
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5])
 def test_there_is_no_verdict_where_no_test_can_give_one(n):
-    compared = pair_of(50 + NOISE[:n], n)
+    compared = pair_of(15 + NOISE[:n], n)
     assert "significant" not in only(conclusions(compared))
     said = only(limits(compared))
     assert f"The smallest p that {n} seeds can reach" in said
@@ -69,7 +86,7 @@ def test_five_seeds_of_four_scenarios_are_told_how_many_seeds_a_verdict_takes():
 
 @pytest.mark.parametrize(("n", "verdict"), [(7, False), (8, True)])
 def test_the_correction_counts_in_whether_a_verdict_can_be_had(n, verdict):
-    compared = compare([shifted(9 * number + NOISE[:n], n, config) for number, config in enumerate(QUICK.values())])
+    compared = compare([shifted(6 * number - 2 + NOISE[:n], n, config) for number, config in enumerate(QUICK.values())])
     assert ("no verdict" in only(limits(compared))) is not verdict
     # Differences between the runs are all alike, and as clear as can be.
     assert all(("significant" in sentence) is verdict for sentence in conclusions(compared))
@@ -121,15 +138,21 @@ def test_runs_that_have_neither_in_common_are_all_held_against_each_other():
 
 
 def test_a_papers_own_protocol_is_held_against_the_paper():
-    said = only(reproductions(compare([shifted(5 + NOISE[:10], 10, LEE["pl"])])))
+    said = only(reproductions(compare([shifted(8 + NOISE[:10], 10, LEE["pl"])])))
     assert said == (
-        "pl is 1.15 points above the 83.85 % of Lee 2013 (unpaired, 95 % CI 0.62 to 1.68): the published figure lies "
-        "outside the run's interval."
+        # The root of 0.5257 squared and the paper's own 1.5 squared is 1.5895.
+        "pl is 4.15 points above the 83.85 % of Lee 2013 (unpaired, 95 % CI 2.56 to 5.74): the published figure does "
+        "not agree with it."
     )
 
 
-def test_a_figure_inside_the_interval_is_said_to_be_inside():
-    assert "lies inside" in only(reproductions(compare([shifted(3.85 + NOISE[:10], 10, LEE["pl"])])))
+def test_a_figure_inside_the_interval_is_said_to_agree():
+    assert "is level with the 83.85 % of Lee 2013" in only(
+        reproductions(compare([shifted(3.85 + NOISE[:10], 10, LEE["pl"])]))
+    )
+    assert "the published figure agrees with it" in only(
+        reproductions(compare([shifted(3.85 + NOISE[:10], 10, LEE["pl"])]))
+    )
 
 
 def test_another_protocol_reproduces_nothing():
@@ -146,6 +169,18 @@ def test_a_run_without_a_mean_is_held_against_nothing():
 # ------------------------------------------------------------------------------------------------- remarks
 
 
+def remarks_on(*results):
+    return remarks(compare(results).rows)
+
+
+def test_the_dials_that_were_turned_are_told():
+    changed, _ = override(QUICK["pl"], {"hidden": (50, 20), "epochs": 60})
+    nn, _ = override(QUICK["nn"], {"hidden": (50, 20), "epochs": 60})
+    both = [shifted(0, 2, nn), shifted(1, 2, changed)]
+    assert "protocol quick with hidden=50x20 and epochs=60, 100 labels" in describe(compare(both))
+    assert "protocol quick, 100 labels" in describe(compare([shifted(0, 2)]))
+
+
 def test_the_line_says_what_was_measured_on_what():
     said = describe(compare([shifted(0, 2), shifted(1, 2, LEE["pl"])]))
     assert said == (
@@ -158,26 +193,35 @@ def test_runs_of_different_seeds_are_said_to_have_their_own():
 
 
 def test_what_varies_depends_on_how_labels_are_chosen():
-    random = only(remarks([shifted(0, 2)]))
-    first = only(remarks([shifted(0, 2, SCENARIOS["arab2022"]["nn"])]))
+    random = only(remarks_on(shifted(0, 2)))
+    first = only(remarks_on(shifted(0, 2, SCENARIOS["arab2022"]["nn"])))
     assert "the labelled subset, the initial weights and the order of the mini-batches vary" in random
     assert "the labelled subset and the test images do not" in first
 
 
 def test_a_diverged_seed_is_named():
     lost = make_result(QUICK["nn"], [0.5, None, 0.7], diverged={"1": "finetune, epoch 7"})
-    assert remarks([lost])[1].startswith("nn: seed 1 diverged (finetune, epoch 7) and is in no mean")
+    assert remarks_on(lost)[1].startswith("nn: seed 1 diverged (finetune, epoch 7). What diverged is in no mean")
 
 
 def test_seeds_that_pseudo_labels_made_worse_are_named():
     result = make_result(QUICK["pl"], [0.8, 0.6, 0.5], before=[0.7, 0.7, 0.7], after=[0.8, 0.6, 0.5])
-    assert fallen(result) == [1, 2]
-    assert "pl: pseudo-labels left seeds 1, 2 less accurate on validation images" in remarks([result])[1]
+    assert fallen(result) == {1: pytest.approx(0.1), 2: pytest.approx(0.2)}
+    assert (
+        "pl: pseudo-labels left seed 1 by 10.0 points and seed 2 by 20.0 points less accurate (*) on 1,000 validation "
+        "images than they found it"
+    ) in remarks_on(result)[1]
+
+
+@pytest.mark.parametrize(("after", "told"), [(0.69, False), (0.67, False), (0.65, True)])
+def test_a_fall_within_the_noise_of_a_thousand_images_is_not_told(after, told):
+    # Two standard errors of a difference at 0.7: 2 sqrt(2 * 0.21 / 1000) = 0.041.
+    assert bool(fallen(make_result(QUICK["pl"], [after], before=[0.7], after=[after]))) is told
 
 
 def test_a_diverged_seed_has_not_fallen():
     result = make_result(QUICK["pl"], [0.8, None], before=[0.7, None], after=[0.8, None], diverged={"1": "finetune"})
-    assert fallen(result) == []
+    assert fallen(result) == {}
 
 
 def test_different_devices_are_told():
@@ -185,8 +229,8 @@ def test_different_devices_are_told():
         dataclasses.replace(shifted(0, 2, QUICK[name]), device={"kind": kind, "platform": kind})
         for name, kind in (("nn", "cpu"), ("pl", "gpu"))
     )
-    assert any("different devices, cpu (cpu) and gpu (gpu)" in remark for remark in remarks([one, other]))
-    assert not any("devices" in remark for remark in remarks([one, one]))
+    assert any("different devices, cpu (cpu) and gpu (gpu)" in remark for remark in remarks_on(one, other))
+    assert not any("devices" in remark for remark in remarks_on(one, one))
 
 
 @pytest.mark.parametrize(("names", "text"), [("a", "a"), ("ab", "a and b"), ("abc", "a, b and c")])

@@ -35,8 +35,11 @@ def course(material: Material, run: Run, metric: str, scale: float = 1.0) -> Cou
     begins = _begins(run)
     measured: dict[int, dict[int, float]] = {seed: {} for seed in accuracy_by_seed(run)}
     for line in material.metrics(run):
-        if line.get(metric) is not None and line.get("seed") in measured and line.get("phase") in begins:
-            measured[line["seed"]][begins[line["phase"]] + line["epoch"] + 1] = scale * line[metric]
+        seed, phase, epoch, value = (line.get(name) for name in ("seed", "phase", "epoch", metric))
+        if not isinstance(epoch, int) or not isinstance(value, int | float):
+            continue
+        if seed in measured and phase in begins:
+            measured[seed][begins[phase] + epoch + 1] = scale * value
     epochs = sorted(set().union(*measured.values()))
     if not epochs:
         raise InputError(f"The metrics of {run.label} do not have {metric}.")
@@ -84,9 +87,9 @@ def learning_curves(material: Material) -> Drawing:
     return Drawing(
         figure,
         f"Accuracy on {images} images, mean over seeds; the band is the 95 % t-interval at each epoch by itself"
-        f"{_instead(curves)}. The axis begins where the curves have settled: first epochs may lie below it.{which} An "
-        "epoch is a pass over the labelled images; epochs are counted on through the phases that train the "
-        f"classifier.{weights} Nothing was chosen by these curves.",
+        f"{_instead(curves)}. The axis is made for what follows the first tenth of the epochs: these may lie below "
+        f"it.{which} An epoch is a pass over the labelled images; epochs are counted on through the phases that train "
+        f"the classifier.{weights} Nothing was chosen by these curves.",
         f"Learning curves of {several(run.label for _, run in runs)}. Mean accuracy on {images} images after the "
         f"last epoch, per cent: {ends}.",
     )
@@ -115,10 +118,10 @@ def pseudo_labels(material: Material) -> Drawing:
     return Drawing(
         figure,
         "Above: how many of the pseudo-labels agree with the labels that training never sees. Below: how many are "
-        "not what they were at the measurement before, a fiftieth of the phase earlier. Mean over seeds, the band is "
+        "not what they were at the measurement before. Mean over seeds, the band is "
         f"the 95 % t-interval at each epoch by itself{_instead(right)}. Labels given anew at every update are followed "
-        "on the same unlabelled images throughout, at most 1,000; labels given once cannot change. First measurements "
-        "may lie outside the axes.",
+        "on the same unlabelled images throughout, at most 1,000; labels given once cannot change. The first "
+        "tenth may lie outside the axes.",
         f"Two panels by epoch. Pseudo-labels that are right, per cent, first and last measurement: {several(told)}. "
         f"Changed at the last one: {several(last)}.",
     )
@@ -163,9 +166,14 @@ def _instead(curves: Sequence[Course]) -> str:
 
 
 def _settled_limits(curves: Sequence[Course]) -> tuple[float, float]:
-    """Limits that show all seeds once the first tenth of the measurements is over."""
-    settled = [value for curve in curves for value in curve.values[:, curve.values.shape[1] // 10 :].ravel()]
-    return style.limits(settled, 0, 100)
+    """Limits that show all seeds and bands once the first tenth of the measurements is over."""
+    shown: list[float] = []
+    for curve in curves:
+        begin = curve.values.shape[1] // 10
+        bands = [curve.low, curve.high] if len(curve.values) >= BAND_FROM else []
+        for drawn in (*curve.values, *bands):
+            shown += np.clip(drawn[begin:], 0, 100).tolist()
+    return style.limits(shown, 0, 100)
 
 
 def _finish(figure: matplotlib.figure.Figure, runs: Sequence[tuple[int, Run]]) -> None:

@@ -8,6 +8,7 @@ import matplotlib.axes
 import numpy as np
 
 from pljax import revisit
+from pljax.config import Pretrain
 from pljax.figures import style
 from pljax.figures.material import Material, Run
 from pljax.figures.style import Drawing, counted
@@ -104,9 +105,10 @@ def autoencoder(material: Material) -> Drawing:
 
 def _with_autoencoder(material: Material, seed: int) -> tuple[Run, revisit.Networks]:
     for _, run in material.numbered():
-        networks = material.networks(run, seed)
-        if networks.autoencoder is not None:
-            return run, networks
+        if any(isinstance(phase, Pretrain) for phase in run.result.effective_config().phases):
+            networks = material.networks(run, seed)
+            if networks.autoencoder is not None:
+                return run, networks
     raise InputError("No run has kept an auto-encoder.")
 
 

@@ -1,8 +1,9 @@
 """The protocols: how the four scenarios are trained. One file each, to be read like a page of a lab book.
 
 Each file has ``SCENARIOS``, the configs by name; ``PUBLISHED``, the accuracies (per cent) that its source
-reports by (scenario, labels); ``HALF_INTERVALS``, half their 95 % intervals where the source gives them; and
-``SOURCE`` to cite them by.
+reports by (scenario, labels); ``HALF_INTERVALS``, half their 95 % intervals where the source gives them; ``ONE_RUN``,
+whether each is of a single run; ``SOURCE`` to cite them by; and ``QUOTED``, whose figure it is where the source
+quotes another.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ class Reference(NamedTuple):
     source: str
     accuracy: float
     half_interval: float | None  # half the source's own 95 % interval; None where it gives none
+    one_run: bool  # whether it is the figure of a single run, not a mean
     own_protocol: bool  # whether it may fairly stand beside the run: see :func:`published`
 
 
@@ -40,10 +42,12 @@ def references(config: Config, digest: str) -> list[Reference]:
     case = (config.scenario, config.labels)
     return [
         Reference(
-            source.SOURCE,
+            source.QUOTED.get(config.scenario, source.SOURCE),
             source.PUBLISHED[case],
             source.HALF_INTERVALS.get(case),
-            config == dataclasses.replace(source.SCENARIOS[config.scenario], labels=config.labels),
+            source.ONE_RUN,
+            config.scenario not in source.QUOTED
+            and config == dataclasses.replace(source.SCENARIOS[config.scenario], labels=config.labels),
         )
         for source in (lee2013, arab2022)
         if digest == MNIST_DIGEST and case in source.PUBLISHED

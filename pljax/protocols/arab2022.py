@@ -86,5 +86,7 @@ SCENARIOS = {
 
 # Test accuracy in per cent by (scenario, labels).
 SOURCE = "Arab et al. 2022"
+QUOTED: dict[str, str] = {}
+ONE_RUN = True
 PUBLISHED = {("nn", 100): 70.03, ("drop_nn", 100): 71.20, ("pl", 100): 72.28, ("pl_dae", 100): 76.95}
 HALF_INTERVALS: dict[tuple[str, int], float] = {}  # one run each has none

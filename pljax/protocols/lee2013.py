@@ -86,6 +86,8 @@ SCENARIOS = {
 # Test accuracy in per cent by (scenario, labels): 100 minus the test error of table 1. The rows of nn are
 # quoted there from Weston et al. (2008); the others are Lee's own runs.
 SOURCE = "Lee 2013"
+QUOTED = {"nn": "Weston et al. 2008"}
+ONE_RUN = False
 PUBLISHED = {
     ("nn", 100): 74.19,
     ("nn", 600): 88.56,
