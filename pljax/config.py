@@ -5,11 +5,13 @@ code of a scenario anywhere: a scenario under a protocol *is* a :class:`Config`,
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from pljax.types import InputError
+
+MOST = 2**31 - 1  # JAX counts in int32
+LARGEST = 3e38  # and computes in float32
 
 
 def _require(condition: bool, sentence: str) -> None:
@@ -19,15 +21,15 @@ def _require(condition: bool, sentence: str) -> None:
 
 def _check_count(name: str, value: Any, least: int = 1) -> None:
     whole = isinstance(value, int) and not isinstance(value, bool)
-    _require(whole and value >= least, f"{name} is {value!r}: give a whole number of at least {least}.")
+    _require(whole and least <= value <= MOST, f"{name} is {value!r}: give a whole number from {least} to {MOST}.")
 
 
-def _check_number(name: str, value: Any, low: float, high: float = math.inf, *, above: bool = False) -> None:
+def _check_number(name: str, value: Any, low: float, high: float = LARGEST, *, above: bool = False) -> None:
     """``above`` excludes the lower end; the upper end is always excluded."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     inside = number and (low < value if above else low <= value) and value < high
-    bound = f"{'above' if above else 'of at least'} {low:g}" + ("" if high == math.inf else f" and below {high:g}")
-    _require(inside, f"{name} is {value!r}: give a number {bound}.")
+    least = "above" if above else "of at least"
+    _require(inside, f"{name} is {value!r}: give a number {least} {low:g} and below {high:g}.")
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
@@ -162,7 +164,7 @@ class Pretrain:
         _check_count("pretraining's updates_per_epoch", self.updates_per_epoch)
         _check_count("pretrain_batch_size", self.batch_size)
         _check_choice("noise", self.noise, ("masking", "gaussian"))
-        _check_number("noise_level", self.noise_level, 0, 1 if self.noise == "masking" else math.inf)
+        _check_number("noise_level", self.noise_level, 0, 1 if self.noise == "masking" else LARGEST)
         _check_number("pretraining's hidden_dropout", self.hidden_dropout, 0, 1)
         _check_type("pretraining's optimizer", self.optimizer, PaperMomentum, GradientDescent, Adam)
         _check_widths("bottleneck", self.bottleneck, least=0)
@@ -299,23 +301,29 @@ def to_json(value: Any) -> Any:
     return [to_json(item) for item in value] if isinstance(value, tuple) else value
 
 
-def from_json(value: Any) -> Any:
-    """The inverse of :func:`to_json`. Raises ``InputError`` on what no config can hold.
+def from_json(value: Any) -> Config:
+    """The inverse of :func:`to_json`. Raises ``InputError`` on what is no config.
 
     >>> from pljax.protocols import quick
     >>> config = quick.SCENARIOS["pl_dae"]
     >>> from_json(to_json(config)) == config
     True
     """
+    try:
+        config = _from_json(value)
+    except (KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"This is no config of pljax: {error}.") from error
+    if not isinstance(config, Config):
+        raise InputError("This is no config of pljax.")
+    return config
+
+
+def _from_json(value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(from_json(item) for item in value)
+        return tuple(_from_json(item) for item in value)
     if not isinstance(value, dict):
         return value
-    fields = {name: from_json(item) for name, item in value.items() if name != "kind"}
-    try:
-        return _KINDS[value["kind"]](**fields)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"This is no config of pljax: {error}.") from error
+    return _KINDS[value["kind"]](**{name: _from_json(item) for name, item in value.items() if name != "kind"})
 
 
 def differences(one: Config, other: Config) -> dict[str, tuple[Any, Any]]:

@@ -137,7 +137,10 @@ def parse_idx(packed: bytes, source: str) -> np.ndarray:
             f"{source} has {len(content) - start:,} bytes of data where its header, {shape}, "
             f"needs {math.prod(shape):,}."
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    try:
+        return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    except ValueError as error:  # no data, of sizes too large to be multiplied, or too many dimensions
+        raise InputError(f"{source} has a header, {shape}, that no array can have.") from error
 
 
 def _load_mnist_5k() -> Dataset:

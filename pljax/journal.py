@@ -26,12 +26,32 @@ class Journal:
         self.before = np.full(len(seeds), np.nan)
         self.after = np.full(len(seeds), np.nan)
 
-    def begin(self, number: int, name: str, trainer: Trainer) -> None:
-        """A phase begins: its number among the run's, its name, and how long it is."""
-        self._number, self._name, self._trainer = number, name, trainer
         self._evaluated: dict[str, np.ndarray] = {}
         self._pseudo_labels: np.ndarray | None = None
-        self._reporter.phase(f"{name}, {name_seeds(self._seeds)}", trainer.epochs, trainer.rounds)
+
+    def begin(self, number: int, name: str, trainer: Trainer, done: int = 0) -> None:
+        """A phase begins, or goes on after ``done`` rounds: its number, its name, and how long it is."""
+        self._number, self._name, self._trainer = number, name, trainer
+        if not done:
+            self._evaluated, self._pseudo_labels = {}, None
+        self._reporter.phase(f"{name}, {name_seeds(self._seeds)}", trainer.epochs, trainer.rounds, done)
+
+    def remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """All that later lines depend on, as arrays and plain values: :meth:`recall` takes it back."""
+        arrays = {"before": self.before, "after": self.after}
+        arrays |= {f"evaluated/{name}": values for name, values in self._evaluated.items()}
+        if self._pseudo_labels is not None:
+            arrays["pseudo_labels"] = self._pseudo_labels
+        return arrays, {"diverged": {str(seed): where for seed, where in self.diverged.items()}}
+
+    def recall(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Go on from what another journal remembered."""
+        self.before, self.after = arrays["before"], arrays["after"]
+        self._evaluated = {
+            name.removeprefix("evaluated/"): values for name, values in arrays.items() if name.startswith("evaluated/")
+        }
+        self._pseudo_labels = arrays.get("pseudo_labels")
+        self.diverged = {int(seed): where for seed, where in facts["diverged"].items()}
 
     def wants_evaluation(self, t: int) -> bool:
         """Whether the network is to be looked at after round ``t``."""

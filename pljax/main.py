@@ -8,18 +8,20 @@ from typing import Any
 from absl import app, flags, logging
 
 from pljax import config as configs
-from pljax import data, protocols, split
+from pljax import data, memory, protocols, split
 from pljax.comparison import compare
-from pljax.progress import Reporter
+from pljax.keeper import parse_every
+from pljax.progress import Interrupted, Reporter
 from pljax.report import in_full, introduction
 from pljax.result import Result
-from pljax.run import count_parameters, run
+from pljax.run import count_parameters, in_groups, require_same, run
 from pljax.seeds import MOST_SEED, choose_backend, device
 from pljax.types import Dataset, InputError
 from pljax.workdir import RunFolder, folder_name
 
 FLAGS = flags.FLAGS
 SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
+MOST_SEEDS = 100_000  # in one run
 
 
 def define_flags() -> None:
@@ -33,7 +35,8 @@ def define_flags() -> None:
     flags.DEFINE_integer("seeds_at_once", None, "How many share the device's memory; default: all.")
     flags.DEFINE_string("backend", None, "cpu, gpu or tpu; default: what JAX finds.")
     flags.DEFINE_string("workdir", "runs", "Gets a folder for each run.")
-    flags.DEFINE_bool("overwrite", False, "Run again what is finished in the workdir.")
+    flags.DEFINE_string("checkpoint_every", "1min", "How much work may be lost: a time or epochs, 30s, 5min, 20epochs.")
+    flags.DEFINE_bool("overwrite", False, "Begin anew what is begun or finished in the workdir.")
     flags.DEFINE_list("hidden", None, "Dial: width of the hidden layer, or widths with commas.")
     for name, text in {
         "labels": "labelled images, evenly by class.",
@@ -95,8 +98,8 @@ def choose_configs(protocol: str, scenarios: list[str], dials: dict[str, Any]) -
 
 def choose_seeds(first: int, count: int, at_once: int | None) -> range:
     """The seeds to run. Raises ``InputError``."""
-    if not 1 <= count <= MOST_SEED + 1:
-        raise InputError(f"--seeds is {count}: give a number from 1 to {MOST_SEED + 1}.")
+    if not 1 <= count <= MOST_SEEDS:
+        raise InputError(f"--seeds is {count}: give a number from 1 to {MOST_SEEDS}.")
     if not 0 <= first <= MOST_SEED + 1 - count:
         raise InputError(f"--first_seed is {first}: give a number from 0 to {MOST_SEED + 1 - count}.")
     if at_once is not None and at_once < 1:
@@ -104,34 +107,42 @@ def choose_seeds(first: int, count: int, at_once: int | None) -> range:
     return range(first, first + count)
 
 
-def finished_result(folder: RunFolder, config: configs.Config, seeds: range, dataset: Dataset) -> Result | None:
-    """The result that already lies in the folder, if there is one. Raises ``InputError`` if it is of another run."""
-    if FLAGS.overwrite or not folder.finished:
-        return None
-    result = folder.load_result()
-    if (result.effective_config(), result.dataset["digest"], result.seeds) != (config, dataset.digest, list(seeds)):
-        raise InputError(
-            f"{folder.path} holds a run of another config, other data or other seeds: "
-            "choose another --workdir, or --overwrite it."
-        )
-    return result
+def introduce(folder: RunFolder, config: configs.Config, seeds: range, dataset: Dataset, reporter: Reporter) -> None:
+    """Say what will be run, on what, and how much memory it takes. Raises ``InputError`` if it takes too much."""
+    at_once = min(FLAGS.seeds_at_once or len(seeds), len(seeds))
+    prediction = memory.predict(config, dataset, at_once)
+    warning = memory.require_room(prediction, len(seeds), at_once)
+    size = memory.in_words(prediction.total(len(seeds), at_once))
+    facts = {**device(), "parameters": count_parameters(config, dataset), "memory": size, "folder": folder.path}
+    reporter.say(introduction(config, dataset, seeds, facts))
+    if warning:
+        reporter.say(f"warning: {warning}")
 
 
 def result_in(folder: RunFolder, config: configs.Config, seeds: range, dataset: Dataset, reporter: Reporter) -> Result:
-    """The result of one scenario: the finished one of its folder, or that of a run."""
-    result = finished_result(folder, config, seeds, dataset)
-    if result is not None:
-        reporter.say(f"{folder.path} is finished: its result is shown; --overwrite runs it again.")
-        return result
+    """The result of one scenario: that of its folder where it is finished, or that of a run."""
     folder.make()
-    facts = {**device(), "parameters": count_parameters(config, dataset), "folder": folder.path}
-    reporter.say(introduction(config, dataset, seeds, facts))
-    return run(config, seeds, dataset, folder, reporter, seeds_at_once=FLAGS.seeds_at_once)
+    if not FLAGS.overwrite:
+        require_same(config, in_groups(seeds, FLAGS.seeds_at_once), dataset, folder)
+    if FLAGS.overwrite or not folder.finished:
+        introduce(folder, config, seeds, dataset, reporter)
+    every = parse_every(FLAGS.checkpoint_every)
+    return run(
+        config,
+        seeds,
+        dataset,
+        folder,
+        reporter,
+        seeds_at_once=FLAGS.seeds_at_once,
+        checkpoint_every=every,
+        overwrite=FLAGS.overwrite,
+    )
 
 
 def execute() -> None:
     """Everything that the flags ask for, in order."""
     seeds = choose_seeds(FLAGS.first_seed, FLAGS.seeds, FLAGS.seeds_at_once)
+    parse_every(FLAGS.checkpoint_every)  # refused before anything is loaded
     dials = dials_given()
     chosen = choose_configs(FLAGS.protocol, FLAGS.scenario, dials)
     choose_backend(FLAGS.backend)
@@ -167,6 +178,9 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(f"pljax: {error}", file=sys.stderr)
         return 2
+    except Interrupted as interrupted:
+        print(f"pljax: {interrupted}; the same command goes on from here.", file=sys.stderr)
+        return interrupted.status
     except KeyboardInterrupt:
         print("pljax: interrupted.", file=sys.stderr)
         return 130
@@ -177,8 +191,9 @@ def parse(arguments: list[str]) -> list[str]:
     """Read the flags; a wrong one is one sentence and exit status 2."""
     try:
         return FLAGS(arguments)
-    except flags.Error as error:
-        print(f"pljax: {str(error).rstrip(' .?')}; --help lists the flags.", file=sys.stderr)
+    except (flags.Error, RecursionError) as error:  # absl recurses over a long flag that it does not know
+        told = " ".join(str(error).splitlines()).rstrip(" .?")
+        print(f"pljax: {told}; --help lists the flags.", file=sys.stderr)
         sys.exit(2)
 
 

@@ -43,13 +43,24 @@ def name_seeds(seeds: Sequence[int]) -> str:
     return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
-class Reporter:
-    """Writes to ``stream`` how far a phase is and anything that must be said at once, and hears Ctrl-C.
+class Interrupted(KeyboardInterrupt):
+    """A signal asked for an end. ``status`` is the exit status that says which one it was."""
 
-    A context manager: the bar, where there is one, begins and ends with it. Ctrl-C is noted and raised as
-    ``KeyboardInterrupt`` by the next :meth:`round`; a second one is raised at once. (Raised where it falls, it
-    can fall into a callback of the garbage collector, where Python drops it and the run goes on.)
+    def __init__(self, signal_number: int):
+        super().__init__(f"interrupted by {signal.Signals(signal_number).name}")
+        self.status = 128 + signal_number
+
+
+class Reporter:
+    """Writes to ``stream`` how far a phase is and anything that must be said at once, and hears Ctrl-C and SIGTERM.
+
+    A context manager: the bar, where there is one, begins and ends with it, and so does its ear. The first
+    signal is noted in ``heard``, for the loop to end at a good place; a second one is raised as ``Interrupted``
+    where it falls. (The first is not, because it can fall into a callback of the garbage collector, where
+    Python drops an exception and the run goes on.)
     """
+
+    heard: int | None = None
 
     def __init__(self, stream: TextIO | None = None):
         stream = stream or sys.stderr
@@ -70,28 +81,29 @@ class Reporter:
         self._display = Live(Group(self._bar, self._metrics), console=self._console, refresh_per_second=8)
         if self._live:
             self._display.start()
-        self._interrupted, self._usual = False, None
+        self.heard, self._usual = None, {}
         if threading.current_thread() is threading.main_thread():
-            self._usual = signal.signal(signal.SIGINT, self._interrupt)
+            self._usual = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._usual is not None:
-            signal.signal(signal.SIGINT, self._usual)
+        for number, handler in self._usual.items():
+            signal.signal(number, handler)
         self._display.stop()
 
-    def _interrupt(self, *_: object) -> None:
-        if self._interrupted:
-            raise KeyboardInterrupt
-        self._interrupted = True
+    def _hear(self, number: int, *_: object) -> None:
+        if self.heard is not None:
+            raise Interrupted(number)
+        self.heard = number
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=not self._live)
 
-    def phase(self, name: str, epochs: int, rounds: int) -> None:
-        """A phase begins: so many epochs of so many rounds."""
-        self._name, self._epochs, self._rounds, self._began = name, epochs, rounds, time.monotonic()
-        self._task = self._bar.add_task(name, total=epochs * rounds, epoch=f"0/{epochs}")
+    def phase(self, name: str, epochs: int, rounds: int, done: int = 0) -> None:
+        """A phase begins, or goes on where so many rounds are ``done``: so many epochs of so many rounds."""
+        self._name, self._epochs, self._rounds = name, epochs, rounds
+        self._began, self._done_before = time.monotonic(), done
+        self._task = self._bar.add_task(name, total=epochs * rounds, completed=done, epoch=f"{done // rounds}/{epochs}")
         self._metrics.plain = "compiling"
 
     def round(self, done: int, metrics: Mapping[str, float]) -> None:
@@ -100,7 +112,5 @@ class Reporter:
         self._bar.update(self._task, completed=done, epoch=epoch)
         self._metrics.plain = describe(metrics)
         if not self._live and done * LINES_A_PHASE // total > (done - 1) * LINES_A_PHASE // total:
-            left = (time.monotonic() - self._began) * (total - done) / done
+            left = (time.monotonic() - self._began) * (total - done) / (done - self._done_before)
             self.say("  ".join(filter(None, (self._name, f"epoch {epoch}", describe(metrics), f"{left:.0f} s left"))))
-        if self._interrupted:
-            raise KeyboardInterrupt

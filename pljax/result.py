@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,24 +39,23 @@ class Result:
 
     def __post_init__(self) -> None:
         """Raise ``InputError`` for fields that are not what the comments above say."""
-        for name in ("scenario", "protocol"):
-            _require(isinstance(getattr(self, name), str), name, "a name")
-        keys = {"name": str, "digest": str, "train": int, "test": int}
-        of_data = isinstance(self.dataset, dict) and all(type(self.dataset.get(key)) is keys[key] for key in keys)
-        _require(of_data, "dataset", f"the keys {', '.join(keys)}")
-        of_seeds = isinstance(self.seeds, list) and all(type(seed) is int for seed in self.seeds)
-        _require(of_seeds and bool(self.seeds), "seeds", "a list of whole numbers")
-        entropies = self.conditional_entropy if isinstance(self.conditional_entropy, dict) else {"": None}
-        change = self.unlabelled_training
+        for name, (is_right, expected) in _FIELDS.items():
+            _require(is_right(getattr(self, name)), name, expected)
+        change, count = self.unlabelled_training or {}, len(self.seeds)
+        shares = {name: getattr(self, name) for name in ("test_accuracy", "test_error", "pseudo_label_accuracy")}
+        shares |= {name: change[name] for name in ("before", "after") if change}
+        for name, column in {**shares, **self.conditional_entropy}.items():
+            right = _is_column(column, count, most=1 if name in shares else sys.float_info.max)
+            _require(right, name, "a number or null for each seed")
+        without = {str(seed) for seed, share in zip(self.seeds, self.test_accuracy, strict=True) if share is None}
+        _require(set(self.diverged) == without, "diverged", "a dict by seed, of those whose accuracy is null")
+        tables = _is_list(self.confusion, lambda table: table is None or _is_table(table))
+        sizes = {len(table) for table in self.confusion if table is not None} if tables else set()
         _require(
-            change is None or (isinstance(change, dict) and "measured_on" in change), "unlabelled_training", "a dict"
+            tables and len(sizes) <= 1 and len(self.confusion) == count,
+            "confusion",
+            "a square table or null for each seed",
         )
-        columns: dict[str, Any] = {"test_accuracy": self.test_accuracy, "test_error": self.test_error, **entropies}
-        columns |= {} if change is None else {"before": change.get("before"), "after": change.get("after")}
-        for name, column in columns.items():
-            right = isinstance(column, list) and all(isinstance(item, float | int | None) for item in column)
-            _require(right and len(column) == len(self.seeds), name, "a number or null for each seed")
-        _require(isinstance(self.diverged, dict), "diverged", "a dict by seed")
 
     def save(self, path: Path) -> None:
         """Write the result as JSON: whole or not at all."""
@@ -84,10 +85,7 @@ class Result:
 
     def effective_config(self) -> Config:
         """The config that was run."""
-        config = from_json(self.config)
-        if not isinstance(config, Config):
-            raise InputError("its config is not one of pljax.")
-        return config
+        return from_json(self.config)
 
     def accuracies(self) -> np.ndarray:
         """Test accuracies, float64 ``[S]``, NaN for a seed that diverged."""
@@ -97,3 +95,75 @@ class Result:
 def _require(right: bool, name: str, expected: str) -> None:
     if not right:
         raise InputError(f"{name} is not {expected}.")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_count(value: Any, least: int = 0) -> bool:
+    return type(value) is int and least <= value < 2**63
+
+
+def _is_number(value: Any, most: float = sys.float_info.max) -> bool:
+    return type(value) in (int, float) and 0 <= value <= most
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or _is_text(value) or _is_number(value)
+
+
+def _is_list(value: Any, right: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(right, value))
+
+
+def _is_dict(value: Any, right: Callable[[Any], bool], keys: set[str] | None = None) -> bool:
+    """Texts to what is ``right``, with exactly these keys where they are given."""
+    whole = isinstance(value, dict) and all(map(_is_text, value)) and all(map(right, value.values()))
+    return whole and (keys is None or set(value) == keys)
+
+
+def _is_column(value: Any, count: int, most: float) -> bool:
+    return _is_list(value, lambda item: item is None or _is_number(item, most)) and len(value) == count
+
+
+def _is_table(value: Any) -> bool:
+    return _is_list(value, lambda row: _is_list(row, _is_count) and len(row) == len(value))
+
+
+def _is_data(value: Any) -> bool:
+    texts, counts = ("name", "digest"), ("train", "test")
+    known = isinstance(value, dict) and {*texts, *counts} <= set(value)
+    return known and all(_is_text(value[name]) for name in texts) and all(_is_count(value[name], 1) for name in counts)
+
+
+def _is_seeds(value: Any) -> bool:
+    whole = _is_list(value, lambda seed: type(seed) is int and 0 <= seed < 2**32)
+    return whole and 0 < len(value) == len(set(value))
+
+
+def _is_change(value: Any) -> bool:
+    known = value is None or (isinstance(value, dict) and set(value) == {"measured_on", "before", "after"})
+    return known and (value is None or _is_text(value["measured_on"]))
+
+
+# What each field must be by itself, and how a person is told.
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "scenario": (_is_text, "a name"),
+    "protocol": (_is_text, "a name"),
+    "dataset": (_is_data, "the keys name, digest, train, test"),
+    "seeds": (_is_seeds, "a list of different whole numbers from 0 to 2^32 - 1"),
+    "diverged": (lambda value: _is_dict(value, _is_text), "a dict by seed"),
+    "class_counts": (
+        lambda value: _is_dict(value, lambda counts: _is_list(counts, _is_count), {"labelled", "test"}),
+        "a dict of whole numbers",
+    ),
+    "conditional_entropy": (lambda value: _is_dict(value, lambda _: True), "a dict by part"),
+    "unlabelled_training": (_is_change, "null or the keys measured_on, before, after"),
+    "parameters": (_is_count, "a whole number"),
+    "config": (lambda value: isinstance(value, dict), "a dict"),
+    "warnings": (lambda value: _is_list(value, _is_text), "a list of texts"),
+    "versions": (lambda value: _is_dict(value, _is_text), "a dict of texts"),
+    "device": (lambda value: _is_dict(value, _is_plain), "a dict of texts and numbers"),
+    "seconds": (lambda value: _is_dict(value, _is_number), "a dict of numbers"),
+}

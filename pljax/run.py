@@ -1,43 +1,28 @@
-"""The only loop with side effects: a config, seeds and data become a folder with a result.
+"""A config, seeds and data become a folder with a result: what was begun is gone on with, what is done is kept."""
 
-Everything computed is a pure function of one seed from ``split``, ``pretrain``, ``finetune`` and ``score``;
-here they are put over the seeds, called in order, and told to a person and to the disk.
-"""
-
-import functools
 import importlib.metadata
 import platform
-import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from pljax import phases, split
-from pljax.config import Config, Finetune, Pretrain, to_json
+from pljax.config import Config, Finetune, differences, to_json
 from pljax.files import without_nan
 from pljax.journal import Journal
+from pljax.keeper import MINUTE, Every, Keeper
 from pljax.models import parameter_count
 from pljax.progress import Reporter
 from pljax.result import Result
-from pljax.score import confusion, score
-from pljax.seeds import device, devices_for, over_seeds, seed_keys, share, spread
-from pljax.types import Dataset, Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
+from pljax.score import confusion
+from pljax.seeds import device
+from pljax.training import Outcome, split_seeds, train
+from pljax.types import Dataset, InputError, Split
 from pljax.workdir import AUTOENCODER, RunFolder
-
-
-class Outcome(NamedTuple):
-    """What a group of seeds left behind, on the host; the leading axis of every array is the seeds'."""
-
-    params: Params  # of the classifier
-    autoencoder: Params  # empty where none was trained
-    split: Split
-    journal: Journal
-    train: tuple[np.ndarray, np.ndarray]  # predicted int32 [S, N], conditional entropy float32 [S, N]
-    test: tuple[np.ndarray, np.ndarray]  # the same, [S, M]
 
 
 def run(
@@ -48,37 +33,113 @@ def run(
     reporter: Reporter | None = None,
     *,
     seeds_at_once: int | None = None,
+    checkpoint_every: Every = MINUTE,
+    overwrite: bool = False,
 ) -> Result:
     """Train every seed, score the test set once, and leave the result in ``folder``.
+
+    A run that was cut off goes on from its last checkpoint, and ends with what it would have ended with; a
+    finished one is not run again.
 
     Args:
       config: what to train.
       seeds: which seeds; each gives what it would give alone.
       dataset: the images.
-      folder: where config, metrics, parameters and result go.
+      folder: where config, metrics, checkpoints, parameters and result go.
       reporter: is told how far it is; one that writes to standard error if not given.
       seeds_at_once: how many seeds share the device's memory; all of them if not given.
+      checkpoint_every: how much work may be lost; a minute's if not given.
+      overwrite: begin anew, whatever is in the folder.
 
     Raises:
-      InputError: the data cannot give the split, or the folder cannot be written.
+      InputError: the data cannot give the split, the folder cannot be written, or it holds another run.
+      Interrupted: a signal asked for an end; all that was done is saved.
     """
     split.check(dataset.train_labels, dataset.classes, config.labels, config.validation)
-    folder.start(config)
-    warnings = foresee(config)
-    size = seeds_at_once or len(seeds)
-    groups = [seeds[first : first + size] for first in range(0, len(seeds), size)]
-    seconds: dict[str, float] = defaultdict(float)
-    with reporter or Reporter() as reporter:
+    groups = in_groups(seeds, seeds_at_once)
+    with folder.locked(), reporter or Reporter() as reporter:
+        if overwrite:
+            folder.clear()
+        require_same(config, groups, dataset, folder)
+        if folder.finished:
+            reporter.say(f"{folder.path} is finished: its result is shown; --overwrite runs it again.")
+            return folder.load_result()
+        begin(config, groups, dataset, folder, reporter)
+        warnings = foresee(config)
         for warning in warnings:
             reporter.say(f"warning: {warning}")
-        outcomes = [train(config, group, dataset, folder, reporter, seconds) for group in groups]
-    folder.save_parameters(_stack([outcome.params for outcome in outcomes]))
-    if outcomes[0].autoencoder:
-        folder.save_parameters(_stack([outcome.autoencoder for outcome in outcomes]), AUTOENCODER)
-    told = {**facts(config, seeds, dataset, seconds, warnings), **figures(config, seeds, dataset, outcomes)}
-    result = Result(**without_nan(told))
-    folder.save_result(result)
-    return result
+        outcomes, metrics = [], 0
+        for number, group in enumerate(groups):
+            journal = Journal(group, folder, reporter)
+            with Keeper(folder.checkpoints(number), checkpoint_every, folder, journal, reporter, metrics) as keeper:
+                outcomes.append(train(config, group, dataset, journal, keeper))
+            metrics = keeper.metrics
+        folder.save_parameters(_stack([outcome.params for outcome in outcomes]))
+        if outcomes[0].autoencoder:
+            folder.save_parameters(_stack([outcome.autoencoder for outcome in outcomes]), AUTOENCODER)
+        told = {**facts(config, seeds, dataset, outcomes, warnings), **figures(config, seeds, dataset, outcomes)}
+        result = Result(**without_nan(told))
+        folder.save_result(result)
+        return result
+
+
+def in_groups(seeds: Sequence[int], at_once: int | None) -> list[list[int]]:
+    """The seeds, so many at once.
+
+    >>> in_groups(range(5), 2)
+    [[0, 1], [2, 3], [4]]
+    """
+    size = at_once or len(seeds)
+    return [list(seeds[first : first + size]) for first in range(0, len(seeds), size)]
+
+
+def require_same(config: Config, groups: Sequence[Sequence[int]], dataset: Dataset, folder: RunFolder) -> None:
+    """Raise ``InputError``, with the fields that differ, if the folder holds another run, finished or not."""
+    here = about(groups, dataset)
+    if folder.finished:
+        result = folder.load_result()
+        config_there = result.effective_config()
+        there = {**here, "seeds": result.seeds, "dataset": result.dataset["digest"]}
+    elif (begun := folder.begun()) is not None:
+        config_there, there = begun
+    else:
+        return
+    differ = differences(config_there, config)
+    differ |= {name: (there.get(name), value) for name, value in here.items() if there.get(name) != value}
+    if differ:
+        fields = "; ".join(f"{name} is {known} there and {value} here" for name, (known, value) in differ.items())
+        raise InputError(f"{folder.path} holds another run ({fields}): choose another --workdir, or --overwrite it.")
+
+
+def about(groups: Sequence[Sequence[int]], dataset: Dataset) -> dict[str, Any]:
+    """What must be the same, beside the config, for a run to go on."""
+    seeds = [seed for group in groups for seed in group]
+    return {"seeds": seeds, "seeds_at_once": len(groups[0]), "dataset": dataset.digest}
+
+
+def begin(
+    config: Config, groups: Sequence[Sequence[int]], dataset: Dataset, folder: RunFolder, reporter: Reporter
+) -> None:
+    """Write down what is run, or see that what was written down still holds. Raises ``InputError``."""
+    what, where = about(groups, dataset), {"device": device(), "versions": versions()}
+    begun = folder.begun()
+    if begun is None:
+        folder.clear()
+        folder.save_split(what["seeds"], splits(config, groups, dataset))
+        folder.begin(config, {**what, **where})
+        return
+    folder.require_split(what["seeds"], splits(config, groups, dataset))
+    for name, value in where.items():
+        if begun[1].get(name) != value:
+            reporter.say(
+                f"warning: the run was begun with another {name} ({begun[1].get(name)}, here {value}): its last bits "
+                "can differ from those of a run without a break."
+            )
+
+
+def splits(config: Config, groups: Sequence[Sequence[int]], dataset: Dataset) -> Split:
+    """The split of every seed, on the host: int32 ``[S, L]``, ``[S, V]`` and ``[S, U]``."""
+    return _stack([jax.device_get(split_seeds(config, group, dataset)[1]) for group in groups])
 
 
 def count_parameters(config: Config, dataset: Dataset) -> int:
@@ -110,96 +171,19 @@ def foresee(config: Config) -> list[str]:
     return warnings
 
 
-def train(
-    config: Config,
-    seeds: Sequence[int],
-    dataset: Dataset,
-    folder: RunFolder,
-    reporter: Reporter,
-    seconds: dict[str, float],
-) -> Outcome:
-    """All phases for a group of seeds, then the one look at the test images. Adds to ``seconds`` by phase."""
-    devices = devices_for(len(seeds))
-    data = share(devices, TrainingData(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)))
-    keys = spread(devices, seed_keys(seeds))
-    parts = split_program(config, dataset.classes)(keys, data.labels)
-    journal = Journal(seeds, folder, reporter)
-    params: Params = {}
-    autoencoder: Params = {}
-    for number in range(len(config.phases)):
-        started = time.monotonic()
-        phase, name = programs(config, number, dataset.classes), phases.name_of(config, number)
-        journal.begin(number, name, phase.trainer)
-        # What starts constant starts on every device: laid out like the rest, the programs are compiled once.
-        state = spread(devices, phase.init(phase.key(keys), params, parts, data))
-        state = train_phase(phase, phase.key(keys), state, parts, data, journal)
-        params = phase.trainer.hand_on(state)
-        if isinstance(config.phases[number], Pretrain):
-            autoencoder = jax.device_get(state.params)
-        seconds[name] += time.monotonic() - started
-    started = time.monotonic()
-    scored = score_program(config, dataset.classes)
-    train_scores = jax.device_get(scored(params, data.images))
-    test_scores = jax.device_get(scored(params, share(devices, jnp.asarray(dataset.test_images))))
-    seconds["score"] += time.monotonic() - started
-    return Outcome(jax.device_get(params), autoencoder, jax.device_get(parts), journal, train_scores, test_scores)
-
-
-class Programs(NamedTuple):
-    """A phase over seeds: how its key comes from a seed's root key, and its functions, each compiled once."""
-
-    trainer: Trainer
-    key: Callable[..., jax.Array]
-    init: Callable[..., TrainState]
-    advance: Callable[..., tuple[TrainState, Metrics]]
-    evaluate: Callable[..., Evaluation]
-
-
-@functools.lru_cache(maxsize=16)
-def programs(config: Config, number: int, classes: int) -> Programs:
-    """The programs of a phase. Groups of seeds of one size share them, and runs of one config in one process."""
-    trainer = phases.trainer_of(config, number, classes)
-    return Programs(
-        trainer,
-        key=over_seeds(functools.partial(phases.key_of, config, number), (0,)),
-        init=over_seeds(trainer.init, (0, 0, 0, None)),
-        advance=over_seeds(trainer.advance, (0, None, 0, 0, None), donate=(2,)),
-        evaluate=over_seeds(trainer.evaluate, (0, 0, None)),
-    )
-
-
-@functools.lru_cache(maxsize=16)
-def split_program(config: Config, classes: int) -> Callable[..., Split]:
-    """The split of each seed, from the seeds' root keys and the training labels."""
-    return over_seeds(functools.partial(phases.split_of, config, classes), (0, None))
-
-
-@functools.lru_cache(maxsize=16)
-def score_program(config: Config, classes: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """Classes and conditional entropies of images, from the parameters that each seed ends with."""
-    return over_seeds(functools.partial(score, phases.final_model(config, classes), config.output), (0, None))
-
-
-def train_phase(
-    phase: Programs, keys: jax.Array, state: TrainState, parts: Split, data: TrainingData, journal: Journal
-) -> TrainState:
-    """Every round of one phase, for all seeds at once. ``keys`` are the phase's."""
-    for t in range(phase.trainer.epochs * phase.trainer.rounds):
-        state, metrics = phase.advance(keys, jnp.int32(t), state, parts, data)
-        evaluation = phase.evaluate(state, parts, data) if journal.wants_evaluation(t) else None
-        journal.record(t, *jax.device_get((metrics, evaluation)))
-    return state
-
-
 def _stack(trees: Sequence[Any]) -> Any:
     """Trees of arrays, joined along the axis of seeds."""
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
 
 
 def facts(
-    config: Config, seeds: Sequence[int], dataset: Dataset, seconds: Mapping[str, float], warnings: Sequence[str]
+    config: Config, seeds: Sequence[int], dataset: Dataset, outcomes: Sequence[Outcome], warnings: Sequence[str]
 ) -> dict[str, Any]:
     """What the result says of the run itself."""
+    seconds: dict[str, float] = defaultdict(float)
+    for outcome in outcomes:
+        for phase, spent in outcome.seconds.items():
+            seconds[phase] += spent
     sizes = {"train": len(dataset.train_labels), "test": len(dataset.test_labels)}
     return {
         "scenario": config.scenario,

@@ -19,7 +19,10 @@ Params = dict[str, Any]
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used; the message is one sentence that says what to do."""
+    """Something the user gave cannot be used; the message is one sentence, on one line, that says what to do."""
+
+    def __init__(self, sentence: str):
+        super().__init__(" ".join(sentence.splitlines()))  # what it quotes may have line breaks: a path, a name
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

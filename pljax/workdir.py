@@ -1,21 +1,28 @@
 """The folder of a run: its name, and the files in it."""
 
+import contextlib
 import json
+import os
+import shutil
+import sys
 import tempfile
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import flax.traverse_util
 import numpy as np
 
-from pljax.config import Config, to_json
-from pljax.files import without_nan, write_json
+from pljax.config import Config, from_json, to_json
+from pljax.files import read_arrays, without_nan, write_json
 from pljax.result import Result
-from pljax.types import InputError, Params
+from pljax.types import InputError, Params, Split
 
 AUTOENCODER = "autoencoder.npz"
+METRICS = "metrics.jsonl"
+SPLIT = "split.npz"
+CHECKPOINTS = "checkpoints"
 
 
 def folder_name(configs: Sequence[Config], dataset: str, seeds: Sequence[int], dials: Mapping[str, Any]) -> str:
@@ -53,6 +60,18 @@ class RunFolder:
     def finished(self) -> bool:
         return (self.path / "result.json").exists()
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else runs in this folder meanwhile. Raises ``InputError`` if somebody does already."""
+        self.make()
+        try:
+            with filelock.FileLock(self.path / ".lock", timeout=0):
+                yield
+        except filelock.Timeout:
+            raise InputError(
+                f"Another process is running in {self.path}: wait for it, or choose another --workdir."
+            ) from None
+
     def make(self) -> None:
         """Make the folder. Raises ``InputError`` if that is not allowed, or nothing can be written there."""
         try:
@@ -64,28 +83,89 @@ class RunFolder:
                 f"The run's folder {self.path} cannot be written ({error.strerror}): give another place with --workdir."
             ) from error
 
-    def start(self, config: Config) -> None:
-        """Make the folder, empty it of an earlier run's files and write the config. Raises ``InputError``."""
-        self.make()
-        for name in ("result.json", "parameters.npz", AUTOENCODER, "metrics.jsonl"):
+    def checkpoints(self, group: int) -> Path:
+        """Where the checkpoints of a group of seeds lie, while the run goes on."""
+        return self.path / CHECKPOINTS / f"group{group}"
+
+    def clear(self) -> None:
+        """Remove what an earlier run left."""
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+        for name in ("result.json", "parameters.npz", AUTOENCODER, METRICS, SPLIT, "run.json", "config.json"):
             (self.path / name).unlink(missing_ok=True)
+
+    def begin(self, config: Config, about: Mapping[str, Any]) -> None:
+        """Write down what is run here, before anything else."""
         write_json(self.path / "config.json", to_json(config))
+        write_json(self.path / "run.json", about)
+
+    def begun(self) -> tuple[Config, dict[str, Any]] | None:
+        """What :meth:`begin` wrote, or ``None``. Raises ``InputError`` where it cannot be read."""
+        if not (self.path / "run.json").exists():
+            return None
+        try:
+            config = from_json(json.loads((self.path / "config.json").read_text()))
+            about = json.loads((self.path / "run.json").read_text())
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{self.path} holds a run that cannot be read ({error}): --overwrite it.") from error
+        if not isinstance(about, dict):
+            raise InputError(f"{self.path} holds a run that cannot be read: --overwrite it.")
+        return config, about
+
+    def save_split(self, seeds: Sequence[int], split: Split) -> None:
+        """Write the split manifest: seeds ``[S]``, and the indices of each seed."""
+        temporary = self.path / f"{SPLIT}.part"
+        with temporary.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, seeds=np.asarray(seeds), **vars(split))
+        temporary.replace(self.path / SPLIT)
+
+    def require_split(self, seeds: Sequence[int], split: Split) -> None:
+        """Raise ``InputError`` unless the split manifest has these seeds and indices."""
+        expected = {"seeds": np.asarray(seeds), **vars(split)}
+        most = sum(indices.nbytes + 1000 for indices in expected.values())
+        try:
+            there = read_arrays(self.path / SPLIT, most)
+            same = all(np.array_equal(there[name], indices) for name, indices in expected.items())
+        except (OSError, ValueError, KeyError):
+            same = False
+        if not same:
+            raise InputError(
+                f"{self.path / SPLIT} is not the split of these seeds, so the run cannot go on: begin anew with "
+                "--overwrite."
+            )
 
     def append_metrics(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        with (self.path / "metrics.jsonl").open("a") as file:
+        with (self.path / METRICS).open("a") as file:
             file.writelines(json.dumps(without_nan(line)) + "\n" for line in lines)
 
+    def metrics_size(self) -> int:
+        """How many bytes of metrics there are."""
+        path = self.path / METRICS
+        return path.stat().st_size if path.exists() else 0
+
+    def sync_metrics(self) -> int:
+        """Make sure that all metrics are on the disk; how many bytes they are."""
+        if not (self.path / METRICS).exists():
+            return 0
+        with (self.path / METRICS).open("rb") as file:
+            os.fsync(file.fileno())
+        return self.metrics_size()
+
+    def cut_metrics(self, size: int) -> None:
+        """Leave the first so many bytes of metrics."""
+        if self.metrics_size() > size:
+            os.truncate(self.path / METRICS, size)
+
     def load_metrics(self) -> list[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``. Raises ``InputError`` where they cannot be read."""
-        path = self.path / "metrics.jsonl"
+        """The lines of ``metrics.jsonl``: a phase, an epoch, a seed, and metrics. Raises ``InputError`` on others."""
+        path = self.path / METRICS
         try:
             lines = [json.loads(line) for line in path.read_text().splitlines()]
         except OSError as error:
             raise InputError(f"No metrics can be read at {path}: {error.strerror}.") from error
         except (ValueError, RecursionError) as error:
             raise InputError(f"No metrics can be read at {path}: a line is not JSON, {error}.") from error
-        if not all(isinstance(line, dict) for line in lines):
-            raise InputError(f"No metrics can be read at {path}: a line is not a JSON object.")
+        if not all(map(_is_line, lines)):
+            raise InputError(f"No metrics can be read at {path}: a line is not a JSON object of metrics.")
         return lines
 
     def save_parameters(self, params: Params, file: str = "parameters.npz") -> None:
@@ -99,16 +179,22 @@ class RunFolder:
         """The tree that :meth:`save_parameters` wrote. Raises ``InputError`` where it cannot be read."""
         path = self.path / file
         try:
-            with path.open("rb") as stream:
-                if not zipfile.is_zipfile(stream):
-                    raise ValueError("it is not an npz file")
-                with np.load(stream, allow_pickle=False) as arrays:
-                    return flax.traverse_util.unflatten_dict(dict(arrays), sep="/")
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return flax.traverse_util.unflatten_dict(read_arrays(path), sep="/")
+        except (OSError, ValueError, IndexError, TypeError) as error:  # the last two: a path goes on below an array
             raise InputError(f"No parameters can be read at {path}: {error}.") from error
 
     def save_result(self, result: Result) -> None:
+        """Write the result, and remove the checkpoints: nothing will go on from them."""
         result.save(self.path / "result.json")
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     def load_result(self) -> Result:
         return Result.load(self.path)
+
+
+def _is_line(line: Any) -> bool:
+    """Whether this is a line of metrics: its place, the name of its phase, and numbers or ``None``."""
+    if not isinstance(line, dict) or not all(type(line.get(name)) is int for name in ("phase", "epoch", "seed")):
+        return False
+    rest = [item for name, item in line.items() if name != "name" and item is not None]
+    return all(isinstance(item, int | float) and abs(item) <= sys.float_info.max for item in rest)

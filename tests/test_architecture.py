@@ -46,15 +46,19 @@ ROOMS = {
     "protocols.quick": {"config", "protocols.lee2013"},
     "protocols": {"config", "protocols.arab2022", "protocols.lee2013", "protocols.quick"},
     # the shell of a run
+    "checkpoint": {"types"},
+    "keeper": {"checkpoint", "journal", "progress", "types", "workdir"},
+    "training": {"config", "journal", "keeper", "phases", "score", "seeds", "types"},
+    "memory": {"config", "models", "phases", "seeds", "types"},
     "result": {"config", "files", "types"},
     "workdir": {"config", "files", "result", "types"},
     "journal": {"progress", "types", "workdir"},
     "run": {
-        "config", "files", "journal", "models", "phases", "progress", "result", "score", "seeds", "split", "types",
-        "workdir",
+        "config", "files", "journal", "keeper", "models", "phases", "progress", "result", "score", "seeds", "split",
+        "training", "types", "workdir",
     },
     # finished runs: numbers, sentences, pictures, pages
-    "comparison": {"config", "protocols", "result", "stats", "types"},
+    "comparison": {"config", "progress", "protocols", "result", "stats", "types"},
     "words": {"comparison", "progress", "protocols", "result", "stats"},
     "report": {"comparison", "config", "progress", "result", "types", "words"},
     "revisit": {
@@ -69,18 +73,18 @@ ROOMS = {
     "figures.outputs": {
         "figures.calibration", "figures.material", "figures.style", "stats", "types", "words",
     },
-    "figures.images": {"figures.material", "figures.style", "revisit", "types", "words"},
+    "figures.images": {"config", "figures.material", "figures.style", "revisit", "types", "words"},
     "figures": {
         "figures.confusion", "figures.courses", "figures.images", "figures.material", "figures.outputs",
         "figures.scores", "figures.style", "types",
     },
-    "page": {"comparison", "figures", "files", "report", "words"},
+    "page": {"comparison", "figures", "files", "protocols", "report", "stats", "words"},
     # what people start
     "": {"config", "data", "progress", "protocols", "report", "result", "run", "types", "workdir"},
     "compare": {"comparison", "data", "figures", "files", "page", "report", "types", "workdir"},
     "main": {
-        "compare", "comparison", "config", "data", "progress", "protocols", "report", "result", "run", "seeds",
-        "split", "types", "workdir",
+        "compare", "comparison", "config", "data", "keeper", "memory", "progress", "protocols", "report", "result",
+        "run", "seeds", "split", "types", "workdir",
     },
 }  # fmt: skip
 
@@ -155,7 +159,8 @@ def test_the_core_does_not_know_the_shell():
 def test_only_the_loop_trains_and_only_the_command_line_and_the_package_know_the_loop():
     knows = {room: {other for other in ROOMS if room in ROOMS[other]} for room in ROOMS}
     assert knows["finetune"] == {"phases"}
-    assert knows["journal"] == {"run"}
+    assert knows["training"] == {"run"}
+    assert knows["checkpoint"] == {"keeper"}
     assert knows["run"] == {"", "main"}
     assert knows["compare"] == {"main"}
     assert knows["main"] == set()

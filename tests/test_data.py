@@ -169,6 +169,8 @@ REFUSED = {
     "gigantic header": (idx((2**32 - 1,) * 3, bytes(6)), "has 6 bytes of data"),
     "header of 0 in 64 bits": (idx((2**16,) * 4, b""), "has 0 bytes of data"),
     "header of 0 rows": (idx((0, 2**32 - 1), b"\0"), "has 1 bytes of data"),
+    "header of 0 rows too long": (idx((0, 2, 2**31, 2**31), b""), "has a header"),
+    "header of too many dimensions": (idx((1,) * 65, b"\0"), "has a header"),
     "not gzip": (b"\0\0\x08\1\0\0\0\1\0", "cannot be unpacked"),
     "broken off": (SIX[:-4], "cannot be unpacked"),
     "wrong checksum": (SIX[:-8] + bytes(8), "cannot be unpacked"),

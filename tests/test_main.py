@@ -169,7 +169,8 @@ def test_a_run_ends_with_a_table_on_standard_output(finished):
 def test_a_run_leaves_config_metrics_parameters_and_result(finished):
     folder = only_folder(finished.workdir)
     assert folder.name == "quick-nn-mnist_5k-seeds0to1-hidden=8-epochs=2"
-    assert {path.name for path in folder.iterdir()} == {"config.json", "metrics.jsonl", "parameters.npz", "result.json"}
+    left = {"config.json", "metrics.jsonl", "parameters.npz", "result.json", "run.json", "split.npz"}
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == left
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [(line["epoch"], line["seed"]) for line in lines] == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
@@ -223,7 +224,7 @@ def test_a_finished_run_of_another_config_other_data_or_other_seeds_is_neither_s
     change(result)
     path = only_folder(copy) / "result.json"
     path.write_text(json.dumps(result))
-    assert_refused(call(*SMALL, f"--workdir={copy}"), "another config, other data or other seeds")
+    assert_refused(call(*SMALL, f"--workdir={copy}"), "holds another run (")
     assert json.loads(path.read_text()) == result
 
 
@@ -285,6 +286,6 @@ def test_as_a_process_an_interrupted_run_says_so_and_is_not_finished(tmp_path):
         finally:
             process.kill()
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "pljax: interrupted."
+    assert err.splitlines()[-1] == "pljax: interrupted by SIGINT; the same command goes on from here."
     assert "Traceback" not in err
     assert not (metrics.parent / "result.json").exists()

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from pljax.progress import Reporter
+from pljax.progress import Interrupted, Reporter
 
 METRICS = {"labelled_loss": 0.25, "alpha": 1.5, "validation_accuracy": 0.8125}
 LINE = re.compile(
@@ -109,13 +109,14 @@ def test_a_terminal_gets_a_bar_and_no_lines(monkeypatch):
     assert "s left" not in drawn
 
 
-def test_ctrl_c_ends_a_run_at_the_end_of_the_round_it_falls_in():
-    usual = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_first_signal_is_noted_and_a_second_one_is_raised(number, status):
+    usual = signal.getsignal(number)
     with Reporter(io.StringIO()) as reporter:
-        reporter.phase("finetune", 3, 1)
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            reporter.round(1, {})
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is usual
+        assert reporter.heard is None
+        signal.raise_signal(number)
+        assert reporter.heard == number
+        with pytest.raises(Interrupted) as ended:
+            signal.raise_signal(number)
+    assert ended.value.status == status
+    assert signal.getsignal(number) is usual

@@ -21,7 +21,7 @@ RESULT = Result(
     test_accuracy=[0.1 + 0.2, None],
     test_error=[0.7, None],
     diverged={"4": "finetune, epoch 7"},
-    class_counts={"labelled": [10] * 10, "test": [1000] * 10},
+    class_counts={"labelled": [50, 50], "test": [5000, 5000]},
     confusion=[[[1, 2], [3, 4]], None],
     conditional_entropy={"labelled": [1e-9, None], "unlabelled": [0.03, None], "test": [0.02, None]},
     pseudo_label_accuracy=[0.5, None],
@@ -58,7 +58,7 @@ def test_saving_leaves_one_file(tmp_path):
 
 
 def test_a_diverged_seed_is_null_in_the_file_and_nan_in_the_array(tmp_path):
-    dataclasses.replace(RESULT, test_accuracy=[0.25, math.nan]).save(tmp_path / "result.json")
+    dataclasses.replace(RESULT, test_accuracy=[0.25, None]).save(tmp_path / "result.json")
     written = json.loads((tmp_path / "result.json").read_text(), parse_constant=refuse_constants)
     assert written["test_accuracy"] == [0.25, None]
     np.testing.assert_array_equal(Result.load(tmp_path).accuracies(), [0.25, np.nan])
@@ -124,14 +124,31 @@ def test_what_is_not_json_is_called_so(tmp_path, content):
     ("field", "values"),
     [
         ("dataset", [None, {}, {**RESULT.dataset, "test": "9"}, {"name": "mnist", "digest": "00ff", "train": 60_000}]),
-        ("scenario", [None, 7]),
-        ("seeds", [None, [], ["3", "4"], [3.0, 4.0], [True, False], 3]),
+        (
+            "dataset",
+            [{**RESULT.dataset, "test": 0}, {**RESULT.dataset, "test": True}, {**RESULT.dataset, "name": "a\nb"}],
+        ),
+        ("scenario", [None, 7, "a\nb", "\ud800"]),
+        ("seeds", [None, [], ["3", "4"], [3.0, 4.0], [True, False], 3, [3, 3], [3, -4], [3, 2**32]]),
         ("test_accuracy", [None, [0.5], [0.5, 0.5, 0.5], ["0.5", None], 0.5]),
-        ("test_error", [None, [0.5]]),
+        ("test_accuracy", [[share, None] for share in (-0.1, 1.1, math.nan, math.inf, 10**400, True, [0.5], None)]),
+        ("test_accuracy", [[None, 0.5], [0.5, 0.5]]),  # seed 4 diverged, and only this one
+        ("test_error", [None, [0.5], [1.1, None]]),
+        ("pseudo_label_accuracy", [None, [0.5], [1.1, None]]),
+        ("class_counts", [None, {}, {"labelled": [1], "test": 1}, {"labelled": [1, 1], "test": [1, -1]}]),
+        ("confusion", [None, [None], [[[1, 2], [3]], None], [[[1, 2]], None], [[[1, 2], [3, 4.0]], None], [7, None]]),
         ("conditional_entropy", [None, {"labelled": [0.5]}, {"labelled": None}]),
+        ("conditional_entropy", [{**RESULT.conditional_entropy, "test": column} for column in ([0.5], [-1, None], 7)]),
         ("unlabelled_training", [7, {}, {"measured_on": "validation"}]),
         ("unlabelled_training", [{"measured_on": "validation", "before": [0.5], "after": [0.5, 0.5]}]),
-        ("diverged", [None, [4]]),
+        ("unlabelled_training", [{"measured_on": 7, "before": [0.5, 0.5], "after": [0.5, 0.5]}]),
+        ("diverged", [None, [4], {}, {"4": 7}, {"4": "finetune", "5": "finetune"}]),
+        ("parameters", [None, "9", -1, 1.5, True, 2**63]),
+        ("config", [None, []]),
+        ("warnings", [None, "none", [7]]),
+        ("versions", [None, {"python": 3}]),
+        ("device", [None, {"count": [2]}, {"count": math.nan}]),
+        ("seconds", [None, [1.5], {"finetune": "1.5"}, {"finetune": 10**400}, {"finetune": -1}]),
     ],
 )
 def test_a_result_is_checked_where_it_is_made(field, values):

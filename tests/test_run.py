@@ -3,11 +3,12 @@
 import dataclasses
 import io
 import json
-import sys
 
+import jax
 import numpy as np
 import pytest
 
+from pljax import training
 from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, Pretrain, PseudoLabels, to_json
 from pljax.progress import Reporter
 from pljax.protocols import SCENARIOS
@@ -111,7 +112,7 @@ def test_there_is_a_line_of_metrics_for_every_epoch_of_every_seed(whole):
 
 def test_the_same_command_gives_the_same_result(whole, blobs, tmp_path):
     _, folder, _ = whole
-    sys.modules["pljax.run"].programs.cache_clear()  # a new process compiles anew
+    training.programs.cache_clear()  # a new process compiles anew
     run_in(tmp_path, blobs)
     assert but_times(tmp_path) == but_times(folder.path)
     assert (tmp_path / "metrics.jsonl").read_bytes() == (folder.path / "metrics.jsonl").read_bytes()
@@ -188,15 +189,15 @@ def test_a_seed_that_diverges_is_named_marked_and_never_averaged_in(whole, blobs
 def test_other_seeds_go_on_bit_identically_beside_one_that_diverges(whole, blobs, tmp_path, monkeypatch):
     """One seed's weights are spoilt between two phases: the others end with the very same bytes."""
     folder = whole[1]
-    module = sys.modules["pljax.run"]
-    train_phase = module.train_phase
+    train_phase = training.train_phase
 
-    def spoil_seed_1(phase, keys, state, *rest):
-        if phase.trainer.alpha is not None:
-            state.params["hidden"]["kernel"] = state.params["hidden"]["kernel"].at[1].set(np.nan)
-        return train_phase(phase, keys, state, *rest)
+    def spoil_seed_1(group, progress, *rest):
+        if progress.phase == 1:
+            hidden = progress.params["hidden"]
+            progress.params = {"hidden": {**hidden, "kernel": hidden["kernel"].at[1].set(np.nan)}}
+        return train_phase(group, progress, *rest)
 
-    monkeypatch.setattr(module, "train_phase", spoil_seed_1)
+    monkeypatch.setattr(training, "train_phase", spoil_seed_1)
     result, spoilt, said = run_in(tmp_path, blobs)
     assert list(result.diverged) == ["1"]
     assert "seed 1 diverged (finetune, epoch 0)" in said
@@ -236,12 +237,16 @@ def test_a_result_is_loaded_from_its_folder(whole):
     assert Result.load(folder.path) == Result.load(folder.path / "result.json") == result
 
 
-def test_every_program_is_compiled_once_for_all_groups_of_a_size(blobs, tmp_path):
+def test_every_program_is_compiled_once_for_all_groups_of_a_size(blobs, tmp_path, caplog):
     """Two seeds lie on both devices, and one seed on one; neither may compile anything anew in its second round."""
-    module = sys.modules["pljax.run"]
-    for seeds, size in ((range(4), 2), (range(2), 1)):
-        module.programs.cache_clear()
-        run_in(tmp_path, blobs, seeds=seeds, seeds_at_once=size)
-        for number in range(2):
-            phase = module.programs(CONFIG, number, 4)
-            assert [program._cache_size() for program in (phase.advance, phase.evaluate)] == [1, 1]
+
+    def compilations(seeds, size):
+        for cached in (training.programs, training.split_program, training.score_program):
+            cached.cache_clear()
+        caplog.clear()
+        with caplog.at_level("WARNING"), jax.log_compiles():
+            run_in(tmp_path / f"{len(seeds)}-{size}", blobs, seeds=seeds, seeds_at_once=size)
+        return sum("Finished XLA compilation of jit(all_seeds)" in message for message in caplog.messages)
+
+    assert compilations(range(4), 2) == compilations(range(2), 2) > 0
+    assert compilations(range(2), 1) == compilations(range(1), 1) > 0

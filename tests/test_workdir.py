@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from pljax.config import from_json
 from pljax.protocols import SCENARIOS
 from pljax.types import InputError
 from pljax.workdir import RunFolder, folder_name
@@ -43,23 +42,45 @@ def test_the_name_says_what_was_run():
     assert name == "quick-pl-mnist-seeds2to5-hidden=50x20-alpha_f=0.5"
 
 
-def test_starting_makes_the_folder_and_writes_the_config(tmp_path):
+def test_what_was_begun_is_known_again(tmp_path):
     folder = RunFolder(tmp_path / "deep" / "run")
-    folder.start(CONFIG)
-    assert from_json(json.loads((folder.path / "config.json").read_text())) == CONFIG
+    folder.make()
+    assert folder.begun() is None
+    folder.begin(CONFIG, {"seeds": [1, 2]})
+    assert folder.begun() == (CONFIG, {"seeds": [1, 2]})
     assert not folder.finished
 
 
-def test_starting_empties_the_folder_of_an_earlier_run_alone(tmp_path):
-    for name in ("result.json", "parameters.npz", "metrics.jsonl", "config.json", "notes.txt"):
+def test_clearing_removes_the_files_of_an_earlier_run_alone(tmp_path):
+    for name in ("result.json", "parameters.npz", "metrics.jsonl", "config.json", "run.json", "split.npz", "notes.txt"):
         (tmp_path / name).write_text("old")
+    (tmp_path / "checkpoints" / "group0").mkdir(parents=True)
     folder = RunFolder(tmp_path)
     assert folder.finished
-    folder.start(CONFIG)
+    folder.clear()
     assert not folder.finished
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "notes.txt"}
-    assert (tmp_path / "notes.txt").read_text() == "old"
-    assert (tmp_path / "config.json").read_text() != "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_metrics_are_cut_to_a_size_and_never_made_longer(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert (folder.metrics_size(), folder.sync_metrics()) == (0, 0)
+    folder.append_metrics([{"epoch": 0}])
+    size = folder.sync_metrics()
+    folder.append_metrics([{"epoch": 1}])
+    folder.cut_metrics(size)
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 0}\n'
+    folder.cut_metrics(10 * size)
+    assert folder.metrics_size() == size
+
+
+@pytest.mark.parametrize("written", ["{", "[]", "3", '{"kind": "Config"}', "\xff"])
+def test_a_begun_run_that_cannot_be_read_is_refused(tmp_path, written):
+    folder = RunFolder(tmp_path)
+    folder.begin(CONFIG, {})
+    (tmp_path / "config.json").write_text(written)
+    with pytest.raises(InputError, match="--overwrite"):
+        folder.begun()
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])

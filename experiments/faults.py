@@ -1,0 +1,147 @@
+"""Does a run that is killed, stopped or damaged end with the same bytes as one that is left alone?
+
+This trains `pl_dae` (both phases, two seeds, a shortened `quick`) once in peace. Then, again and again, it starts the
+same command in a new folder, does it harm at a random moment, types the command again until it ends, and compares every
+byte that is left, times aside:
+
+* ``SIGKILL``: the process is gone at once;
+* ``SIGTERM``: it may finish its round and save; its exit status must be 143;
+* ``flipped byte``: it is killed, and a random byte in the newest checkpoint is changed.
+
+``python experiments/faults.py`` takes about half an hour on two cores and writes ``experiments/results/faults.json``.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results" / "faults.json"
+DIALS = (
+    "--hidden=200",
+    "--pretrain_epochs=1",
+    "--epochs=60",
+    "--t1=10",
+    "--t2=40",
+    "--seeds=2",
+    "--checkpoint_every=1s",
+)
+COMPARED = ("parameters.npz", "autoencoder.npz", "metrics.jsonl", "config.json", "split.npz")
+
+
+def start(workdir: Path, options: list[str]) -> subprocess.Popen[str]:
+    """The command, in a process of its own; programs compiled once are kept, so that training is what is hit."""
+    compiled = str(workdir.parent / "compiled")
+    cache = {"JAX_COMPILATION_CACHE_DIR": compiled, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    command = [sys.executable, "-m", "pljax.main", "--scenario=pl_dae", *DIALS, *options, f"--workdir={workdir}"]
+    return subprocess.Popen(
+        command, env={**os.environ, **cache}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def folder_of(workdir: Path) -> Path:
+    """The run's folder, if it is there yet."""
+    return next(workdir.glob("quick-pl_dae-*"), workdir / "nothing")
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of everything that a run leaves, times aside."""
+    sha = hashlib.sha256(json.dumps({**json.loads((folder / "result.json").read_text()), "seconds": None}).encode())
+    for name in COMPARED:
+        sha.update((folder / name).read_bytes())
+    return sha.hexdigest()
+
+
+def place(folder: Path) -> str:
+    """Where the run is, by its last whole line of metrics."""
+    path = folder / "metrics.jsonl"
+    lines = [line for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
+    if not lines:
+        return "before the first epoch ended"
+    last = json.loads(lines[-1])
+    return f"{last['name']}, epoch {last['epoch']}"
+
+
+def flip_a_byte(folder: Path, generator: random.Random) -> str | None:
+    """Change a byte of the newest checkpoint; the file that it is in, or ``None`` without a checkpoint."""
+    saved = [path for path in folder.glob("checkpoints/group0/*") if path.name.isdecimal()]
+    if not saved:
+        return None
+    newest = max(saved, key=lambda path: int(path.name))
+    file = generator.choice(sorted(path for path in newest.rglob("*") if path.is_file() and path.stat().st_size))
+    content = bytearray(file.read_bytes())
+    content[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+    file.write_bytes(content)
+    return str(file.relative_to(newest))
+
+
+def trial(fault: str, moment: float, workdir: Path, options: list[str], generator: random.Random) -> dict[str, Any]:
+    """One run with one fault, ``moment`` seconds after its first line of metrics can be expected."""
+    number = signal.SIGTERM if fault == "SIGTERM" else signal.SIGKILL
+    process = start(workdir, options)
+    time.sleep(moment)
+    process.send_signal(number)
+    _, said = process.communicate()
+    told: dict[str, Any] = {"fault": fault, "after": round(moment, 2), "where": place(folder_of(workdir))}
+    statuses = [process.returncode]
+    if fault == "flipped byte":
+        told["file"] = flip_a_byte(folder_of(workdir), generator)
+    while statuses[-1] != 0 and len(statuses) < 5:
+        process = start(workdir, options)
+        _, said = process.communicate()
+        statuses.append(process.returncode)
+    return {**told, "statuses": statuses, "noticed": "is not sound" in said, "traceback": "Traceback" in said}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Harm runs and see whether they end as if nothing had been.")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--terms", type=int, default=20)
+    parser.add_argument("--flips", type=int, default=20)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--data_dir", help="where the files of MNIST lie; default: the user's cache folder")
+    arguments = parser.parse_args()
+    options = [f"--dataset={arguments.dataset}", *([f"--data_dir={arguments.data_dir}"] if arguments.data_dir else [])]
+    generator = random.Random(0)
+    faults = ["SIGKILL"] * arguments.kills + ["SIGTERM"] * arguments.terms + ["flipped byte"] * arguments.flips
+    with tempfile.TemporaryDirectory() as scratch:
+        peace(Path(scratch) / "first", options)  # compiles
+        seconds = peace(Path(scratch) / "reference", options)
+        expected = digest(folder_of(Path(scratch) / "reference"))
+        trials = []
+        for number, fault in enumerate(faults):
+            workdir = Path(scratch) / f"trial{number}"
+            moment = generator.uniform(0.25, 1.0) * seconds  # the first quarter is Python starting
+            told = trial(fault, moment, workdir, options, generator)
+            told["equal"] = told["statuses"][-1] == 0 and digest(folder_of(workdir)) == expected
+            trials.append(told)
+            print(json.dumps(told), flush=True)
+    summary = {
+        fault: f"{sum(told['equal'] for told in trials if told['fault'] == fault)} of {faults.count(fault)} equal"
+        for fault in dict.fromkeys(faults)
+    }
+    kept = {"command": ["--scenario=pl_dae", *DIALS], "seconds_in_peace": round(seconds, 1), "summary": summary}
+    RESULTS.write_text(json.dumps({**kept, "trials": trials}, indent=1) + "\n")
+    print(summary)
+
+
+def peace(workdir: Path, options: list[str]) -> float:
+    """How many seconds a run takes that is left alone."""
+    began = time.monotonic()
+    process = start(workdir, options)
+    _, said = process.communicate()
+    if process.returncode:
+        sys.exit(f"The run failed by itself: {said}")
+    return time.monotonic() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""How much memory a run takes, before it takes it."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import psutil
+
+from pljax import phases
+from pljax.config import Config, Finetune, Pretrain
+from pljax.models import PREDICT_ROWS
+from pljax.seeds import one_at_a_time
+from pljax.types import Dataset, InputError, Params, Split, TrainingData
+
+MIB, GIB = 2**20, 2**30
+PROGRAM = 600 * MIB  # Python, JAX and compiled programs
+ACTIVATIONS = 4  # arrays of a layer's size that an update holds at once: before and after the ReLU, mask, gradient
+
+
+class Prediction(NamedTuple):
+    """Bytes at the peak: ``fixed + at_once * each + seeds * kept``."""
+
+    fixed: int
+    each: int  # a seed under training
+    kept: int  # what a seed leaves until the result is written
+
+    def total(self, seeds: int, at_once: int) -> int:
+        return self.fixed + at_once * self.each + seeds * self.kept
+
+    def most_at_once(self, seeds: int, available: int) -> int:
+        """The most seeds at once that fit; 0 where one does not."""
+        return max(min((available - self.fixed - seeds * self.kept) // max(self.each, 1), seeds), 0)
+
+
+def predict(config: Config, dataset: Dataset, at_once: int) -> Prediction:
+    """What a run will take, from the shapes of its states; nothing is computed."""
+    images, features = dataset.train_images.shape
+    tests = len(dataset.test_labels)
+    data = 2 * features * (images + tests) + 8 * (images + tests)  # on the host and on the device
+    states, params = zip(*_shapes(config, dataset), strict=True)
+    state, classifier = max(map(_bytes, states)), _bytes(params[-1])
+    work = max(_update(config, phase, features, _bytes(of)) for phase, of in zip(config.phases, params, strict=True))
+    score = 4 * PREDICT_ROWS * (features + sum(config.hidden))
+    split = 4 * images
+    predictions = 8 * (images + tests)
+    together = 1 if one_at_a_time(at_once) else at_once
+    return Prediction(
+        fixed=PROGRAM + data + together * max(work, score),
+        each=3 * state + 2 * split,  # before and after an update, and on its way to a checkpoint
+        kept=2 * classifier + max(map(_bytes, params[:-1]), default=0) + split + predictions,
+    )
+
+
+def require_room(prediction: Prediction, seeds: int, at_once: int) -> str | None:
+    """A warning where even one seed at a time does not fit, or ``None``.
+
+    Raises ``InputError``, with a ``--seeds_at_once`` that fits, where so many at once do not.
+    """
+    room, needed = available(), prediction.total(seeds, at_once)
+    if needed <= room:
+        return None
+    shortage = (
+        f"{seeds} seeds, {at_once} at once, need about {in_words(needed)} of memory, and {in_words(room)} are free"
+    )
+    fit = prediction.most_at_once(seeds, room)
+    if fit and fit < at_once:
+        raise InputError(f"{shortage}: give --seeds_at_once={fit}.")
+    return f"{shortage}: even one at a time does not fit, give fewer --seeds or a smaller --hidden."
+
+
+def available() -> int:
+    """The bytes that are free where JAX computes."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
+    return int(psutil.virtual_memory().available)
+
+
+def in_words(size: int) -> str:
+    """A size as a person reads it.
+
+    >>> in_words(3 * 2**30 // 2), in_words(300 * 2**20)
+    ('1.5 GiB', '300 MiB')
+    """
+    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"
+
+
+def _shapes(config: Config, dataset: Dataset) -> list[tuple[Params, Params]]:
+    """The state and the parameters of each phase, for one seed, as ``jax.ShapeDtypeStruct``."""
+    images, features = dataset.train_images.shape
+    sizes = (config.labels, config.validation, images - config.labels - config.validation)
+    parts = Split(*(jax.ShapeDtypeStruct((size,), jnp.int32) for size in sizes))  # type: ignore[arg-type]
+    data = TrainingData(jax.ShapeDtypeStruct((images, features), jnp.uint8), jax.ShapeDtypeStruct((images,), jnp.int32))  # type: ignore[arg-type]
+    key, found = jax.eval_shape(lambda: jax.random.key(0)), []
+    handed_on: Params = {}
+    for number in range(len(config.phases)):
+        trainer = phases.trainer_of(config, number, dataset.classes)
+        state = jax.eval_shape(trainer.init, key, handed_on, parts, data)
+        found.append((state, state.params))
+        handed_on = trainer.hand_on(state)
+    return found
+
+
+def _update(config: Config, phase: Finetune | Pretrain, features: int, params: int) -> int:
+    """Bytes that one update takes: gradients and steps as large as the parameters, and the rows in every layer."""
+    if isinstance(phase, Pretrain):
+        rows, widths = phase.batch_size, (2 * features, 2 * config.hidden[0], *phase.bottleneck)
+    else:
+        unlabelled = phase.pseudo_labels.batch_size if phase.pseudo_labels else 0
+        rows, widths = phase.batch_size + unlabelled, (features, *config.hidden)
+    return 2 * params + 4 * ACTIVATIONS * rows * sum(widths)
+
+
+def _bytes(tree: Params) -> int:
+    return sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))

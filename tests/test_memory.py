@@ -1,0 +1,58 @@
+"""Memory is predicted from shapes: it grows with what is trained, and what does not fit is told with what does."""
+
+import dataclasses
+
+import pytest
+
+from pljax import memory
+from pljax.config import override
+from pljax.memory import GIB, Prediction, in_words, predict, require_room
+from pljax.protocols import SCENARIOS
+from pljax.types import InputError
+
+SMALL, _ = override(SCENARIOS["quick"]["pl_dae"], {"labels": 8, "validation": 20, "hidden": (64,)})
+
+
+def test_a_state_is_three_times_its_parameters_and_momenta(blobs):
+    # Parameters and Adam's two moments of the auto-encoder, 12 x 64 + 64 + 12, and a count: the largest state.
+    state = 4 * (3 * (12 * 64 + 64 + 12) + 1)
+    assert predict(SMALL, blobs, 1).each == 3 * state + 2 * 4 * len(blobs.train_labels)
+
+
+@pytest.mark.parametrize("dials", [{"hidden": (128,)}, {"hidden": (64, 64)}])
+def test_a_wider_or_deeper_network_takes_more(blobs, dials):
+    larger, _ = override(SMALL, dials)
+    for field in Prediction._fields:
+        assert getattr(predict(larger, blobs, 1), field) > getattr(predict(SMALL, blobs, 1), field)
+
+
+def test_more_images_take_more(blobs):
+    fewer = dataclasses.replace(blobs, train_images=blobs.train_images[:120], train_labels=blobs.train_labels[:120])
+    assert predict(SMALL, blobs, 1).fixed > predict(SMALL, fewer, 1).fixed
+
+
+def test_what_fits_is_not_spoken_of(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 10 * GIB)
+    assert require_room(Prediction(GIB, GIB, 0), seeds=9, at_once=9) is None
+
+
+def test_what_does_not_fit_says_how_many_seeds_at_once_would(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 5 * GIB)
+    prediction = Prediction(GIB, GIB, GIB // 10)  # 1 + 9 + 10 / 10
+    with pytest.raises(InputError, match=r"need about 11\.0 GiB of memory, and 5\.0 GiB are free: give .*=3\.$"):
+        require_room(prediction, seeds=10, at_once=9)
+    assert require_room(prediction, seeds=10, at_once=3) is None
+
+
+def test_where_one_seed_does_not_fit_it_is_a_warning(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: GIB)
+    assert "even one at a time does not fit" in require_room(Prediction(GIB, GIB, 0), seeds=2, at_once=2)
+
+
+def test_the_free_memory_is_a_number_of_bytes():
+    assert memory.available() > 2**20
+
+
+@pytest.mark.parametrize(("size", "words"), [(0, "0 MiB"), (GIB - 1, "1024 MiB"), (GIB, "1.0 GiB")])
+def test_sizes_in_words(size, words):
+    assert in_words(size) == words

@@ -1,0 +1,271 @@
+"""A run that is cut off ends with the same bytes as one that is not, wherever it was cut."""
+
+import dataclasses
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pljax import checkpoint
+from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, Pretrain, PseudoLabels
+from pljax.keeper import Every
+from pljax.progress import Interrupted, Reporter
+from pljax.run import run
+from pljax.types import InputError
+from pljax.workdir import RunFolder
+
+MOMENTUM = PaperMomentum(rate=3.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
+DAE = Pretrain(2, 4, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
+ANEW = Finetune(5, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(0.5, t1=1, t2=4, batch_size=16))
+ONCE = Finetune(3, 5, Adam(0.01), None, PseudoLabels(0.5, t1=1, t2=2, batch_size=16, assign="once"))
+CONFIG = Config("test", "pl_dae", (DAE, ANEW, ONCE), (16,), "glorot", False, "sigmoid", labels=8, validation=20)
+SEEDS = [0, 1, 2]
+ROUNDS = 2 + 5 + 3
+NEVER, ALWAYS = Every(seconds=1e9), Every(epochs=1)
+
+
+class Impatient(Reporter):
+    """Hears a signal in the given round, counted through all phases and groups."""
+
+    def __init__(self, rounds, signal_number=15):
+        super().__init__(io.StringIO())
+        self._rounds_left, self._signal = rounds, signal_number
+
+    def round(self, done, metrics):
+        super().round(done, metrics)
+        self._rounds_left -= 1
+        if self._rounds_left == 0:
+            self.heard = self._signal
+
+
+def quiet():
+    return Reporter(io.StringIO())
+
+
+def bytes_of(path):
+    """What a run leaves, times aside."""
+    result = json.loads((path / "result.json").read_text())
+    files = ("parameters.npz", "autoencoder.npz", "metrics.jsonl", "config.json", "split.npz")
+    return {**{name: (path / name).read_bytes() for name in files}, "result": {**result, "seconds": None}}
+
+
+@pytest.fixture(scope="module")
+def whole(blobs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole")
+    run(CONFIG, SEEDS, blobs, RunFolder(path), quiet(), checkpoint_every=NEVER)
+    return bytes_of(path)
+
+
+@pytest.mark.parametrize("rounds", range(1, ROUNDS + 1))
+def test_a_run_that_ends_after_a_signal_goes_on_to_the_same_bytes(blobs, whole, tmp_path, rounds):
+    folder = RunFolder(tmp_path)
+    with pytest.raises(Interrupted) as ended:
+        run(CONFIG, SEEDS, blobs, folder, Impatient(rounds), checkpoint_every=NEVER)
+    assert ended.value.status == 143
+    assert not folder.finished
+    run(CONFIG, SEEDS, blobs, folder, quiet(), checkpoint_every=NEVER)
+    assert bytes_of(tmp_path) == whole
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("rounds", [1, 7, 12, 15, 20, 25])
+def test_groups_of_seeds_go_on_one_after_the_other(blobs, whole, tmp_path, rounds):
+    folder = RunFolder(tmp_path)
+    with pytest.raises(Interrupted):
+        run(CONFIG, SEEDS, blobs, folder, Impatient(rounds), checkpoint_every=NEVER, seeds_at_once=1)
+    run(CONFIG, SEEDS, blobs, folder, quiet(), checkpoint_every=NEVER, seeds_at_once=1)
+    again, apart = tmp_path / "again", tmp_path
+    run(CONFIG, SEEDS, blobs, RunFolder(again), quiet(), checkpoint_every=NEVER, seeds_at_once=1)
+    assert bytes_of(apart) == bytes_of(again)
+
+
+def test_a_run_can_be_cut_off_again_and_again(blobs, whole, tmp_path):
+    for _ in range(ROUNDS):
+        with pytest.raises(Interrupted):
+            run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), Impatient(1), checkpoint_every=NEVER)
+    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), quiet(), checkpoint_every=NEVER)
+    assert bytes_of(tmp_path) == whole
+
+
+class Killed(BaseException):
+    """Stands for a process that is gone: nothing is caught, nothing is tidied."""
+
+
+class Mortal(Reporter):
+    """Dies in the given round."""
+
+    def __init__(self, rounds):
+        super().__init__(io.StringIO())
+        self._rounds_left = rounds
+
+    def round(self, done, metrics):
+        self._rounds_left -= 1
+        if self._rounds_left == 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("every", [NEVER, Every(epochs=2), ALWAYS])
+@pytest.mark.parametrize("rounds", [1, 4, 7, ROUNDS])
+def test_a_run_that_is_killed_between_checkpoints_goes_on_to_the_same_bytes(blobs, whole, tmp_path, every, rounds):
+    with pytest.raises(Killed):
+        run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), Mortal(rounds), checkpoint_every=every)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"half a li')
+    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), quiet(), checkpoint_every=every)
+    assert bytes_of(tmp_path) == whole
+
+
+def cut_off(path, dataset, rounds=6, every=ALWAYS, **options):
+    """A folder with a run that was killed."""
+    with pytest.raises(Killed):
+        run(CONFIG, SEEDS, dataset, RunFolder(path), Mortal(rounds), checkpoint_every=every, **options)
+    return RunFolder(path)
+
+
+def newest(path):
+    """The files of the newest checkpoint."""
+    numbers = [place for place in (path / "checkpoints" / "group0").iterdir() if place.name.isdecimal()]
+    place = max(numbers, key=lambda place: int(place.name))
+    return sorted(file for file in place.rglob("*") if file.is_file() and file.stat().st_size)
+
+
+def test_two_checkpoints_are_kept(blobs, tmp_path):
+    cut_off(tmp_path, blobs)
+    assert len([place for place in (tmp_path / "checkpoints" / "group0").iterdir() if place.name.isdecimal()]) == 2
+
+
+# Reads that Orbax began before the first one failed end in threads of its own.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("place", range(8))
+def test_a_rotten_checkpoint_is_told_and_the_one_before_is_used(blobs, whole, tmp_path, place):
+    cut_off(tmp_path, blobs)
+    files = newest(tmp_path)
+    file = files[place * len(files) // 8]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    file.write_bytes(content)
+    said = io.StringIO()
+    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), Reporter(said), checkpoint_every=NEVER)
+    assert bytes_of(tmp_path) == whole
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_checkpoint_whose_numbers_changed_is_told(blobs, tmp_path):
+    cut_off(tmp_path, blobs)
+    largest = max(newest(tmp_path), key=lambda file: file.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    largest.write_bytes(content)
+    said = io.StringIO()
+    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), Reporter(said), checkpoint_every=NEVER)
+    assert "is not sound" in said.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_without_a_sound_checkpoint_a_run_begins_anew(blobs, whole, tmp_path):
+    cut_off(tmp_path, blobs)
+    for place in (tmp_path / "checkpoints" / "group0").iterdir():
+        for file in place.rglob("*"):
+            if file.is_file():
+                file.write_bytes(b"")
+    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), quiet(), checkpoint_every=NEVER)
+    assert bytes_of(tmp_path) == whole
+
+
+def test_metrics_that_were_lost_are_made_again(blobs, whole, tmp_path):
+    cut_off(tmp_path, blobs)
+    (tmp_path / "metrics.jsonl").write_text("")
+    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), quiet(), checkpoint_every=NEVER)
+    assert bytes_of(tmp_path) == whole
+
+
+# ------------------------------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"config": dataclasses.replace(CONFIG, hidden=(8,))}, r"hidden is \[16\] there and \[8\] here"),
+        ({"seeds": [0, 1]}, r"seeds is \[0, 1, 2\] there and \[0, 1\] here"),
+        ({"seeds_at_once": 2}, "seeds_at_once is 3 there and 2 here"),
+    ],
+)
+def test_another_run_is_refused_with_what_differs(blobs, tmp_path, change, says):
+    cut_off(tmp_path, blobs)
+    options = {"config": CONFIG, "seeds": SEEDS, "dataset": blobs, "folder": RunFolder(tmp_path), **change}
+    with pytest.raises(InputError, match=rf"holds another run \({says}.*\): choose another --workdir"):
+        run(**options, reporter=quiet())
+
+
+def test_other_data_are_refused(blobs, tmp_path):
+    cut_off(tmp_path, blobs)
+    other = dataclasses.replace(blobs, train_images=blobs.train_images[:, ::-1])
+    with pytest.raises(InputError, match="holds another run \\(dataset is "):
+        run(CONFIG, SEEDS, other, RunFolder(tmp_path), quiet())
+
+
+def test_another_run_may_be_begun_anew(blobs, whole, tmp_path):
+    cut_off(tmp_path, blobs)
+    other = dataclasses.replace(CONFIG, hidden=(8,))
+    run(other, SEEDS, blobs, RunFolder(tmp_path), quiet(), overwrite=True)
+    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), quiet(), overwrite=True)
+    assert bytes_of(tmp_path) == whole
+
+
+def test_a_finished_run_is_not_run_again(blobs, tmp_path):
+    first = run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), quiet())
+    said = io.StringIO()
+    again = run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), Reporter(said))
+    assert again == first
+    assert "is finished" in said.getvalue()
+    assert "epoch" not in said.getvalue()
+
+
+def test_a_split_that_is_another_is_refused(blobs, tmp_path):
+    folder = cut_off(tmp_path, blobs)
+    with np.load(tmp_path / "split.npz") as file:
+        arrays = dict(file)
+    arrays["labelled"][1, 0] += 1
+    np.savez(tmp_path / "split.npz", **arrays)
+    with pytest.raises(InputError, match="is not the split of these seeds"):
+        run(CONFIG, SEEDS, blobs, folder, quiet())
+
+
+def test_a_run_of_another_device_is_gone_on_with_and_warned_of(blobs, tmp_path):
+    cut_off(tmp_path, blobs)
+    about = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**about, "device": {"platform": "abacus"}}))
+    said = io.StringIO()
+    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), Reporter(said))
+    assert "begun with another device" in said.getvalue()
+
+
+def test_two_runs_at_once_in_one_folder_are_refused(blobs, tmp_path):
+    folder = RunFolder(tmp_path)
+    with folder.locked(), pytest.raises(InputError, match="Another process is running in"):
+        run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), quiet())
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence_and_costs_nothing(blobs, whole, tmp_path, monkeypatch):
+    folder = cut_off(tmp_path, blobs)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            checkpoint.ocp.CheckpointManager, "save", lambda *_, **__: _raise(ValueError("No space left\n..."))
+        )
+        with pytest.raises(InputError, match=r"No checkpoint can be written .*No space left"):
+            run(CONFIG, SEEDS, blobs, folder, quiet(), checkpoint_every=ALWAYS)
+    run(CONFIG, SEEDS, blobs, folder, quiet(), checkpoint_every=ALWAYS)
+    assert bytes_of(tmp_path) == whole
+
+
+def _raise(error):
+    raise error
+
+
+def test_a_copy_of_a_folder_goes_on_elsewhere(blobs, whole, tmp_path):
+    cut_off(tmp_path / "here", blobs)
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path / "there"), quiet())
+    assert bytes_of(tmp_path / "there") == whole
