@@ -1,7 +1,9 @@
 """Checkpoints: flat trees of arrays with facts, whole or not at all, and never believed without their digest."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -50,7 +52,7 @@ class Checkpoints:
             try:
                 return self._read(number)
             except Exception as error:  # a rotten file can fail in any way
-                say(f"The checkpoint {self._path / str(number)} is not sound ({_first_line(error)}): it is removed.")
+                say(f"The checkpoint {self._path / str(number)} is not sound ({_in_short(error)}): it is removed.")
                 shutil.rmtree(self._path / str(number), ignore_errors=True)
                 self._manager = None
         return None
@@ -108,11 +110,14 @@ def digest(facts: Any, arrays: Mapping[str, np.ndarray]) -> str:
 
 def _cannot_write(path: Path, error: Exception) -> InputError:
     return InputError(
-        f"No checkpoint can be written to {path} ({_first_line(error)}): make room or give another --workdir; the same "
+        f"No checkpoint can be written to {path} ({_in_short(error)}): make room or give another --workdir; the same "
         "command goes on from the last one."
     )
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+def _in_short(error: Exception) -> str:
+    """What an error says, without the page that Orbax puts around it."""
+    full = os.strerror(errno.ENOSPC)
+    if full in str(error):
+        return full
+    return f"{type(error).__name__}: {str(error)[:100]}".splitlines()[0]

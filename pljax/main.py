@@ -170,7 +170,7 @@ def execute() -> None:
 
 def main(arguments: list[str]) -> int:
     """One sentence and exit status 2 for input that cannot be used; nothing is hidden of what else goes wrong."""
-    logging.set_verbosity(logging.WARNING)  # JAX tells at length which backends it did not find
+    logging.set_verbosity(logging.FATAL)  # Orbax logs a traceback for what is told here in one sentence
     try:
         if len(arguments) > 1:
             raise InputError(f"{arguments[1]!r} is no flag: flags look like --scenario=pl_dae; --help lists them.")

@@ -18,7 +18,7 @@ from pljax.stats import summarize
 from pljax.types import InputError
 from pljax.words import interval, number, several
 
-REFERENCE_MARKERS = ("D", "v", "X", "P")
+REFERENCE_MARKERS = ("s", "v", "D", "P")
 MOST_SEED_LABELS = 10
 OPEN: dict[str, Any] = {"color": style.GREY, "markerfacecolor": "white", "markeredgewidth": 1.2}
 MEAN: dict[str, Any] = {"color": style.INK, "linewidth": 2.4, "marker": "o", "markersize": 6, "zorder": 3}
