@@ -1,6 +1,7 @@
 """``python -m pljax.main``: flags become configs, configs are run, results are told."""
 
 import dataclasses
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pljax.workdir import RunFolder, folder_name
 FLAGS = flags.FLAGS
 SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
 MOST_SEEDS = 100_000  # in one run
+DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
 
 def define_flags() -> None:
@@ -178,6 +180,15 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(f"pljax: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno not in DISK_TROUBLE:
+            raise
+        where = f"{error.filename} " if error.filename else "A file of the run "
+        told = (
+            f"{where}cannot be written ({error.strerror}): make room, and the same command goes on from the last save"
+        )
+        print(f"pljax: {told}.", file=sys.stderr)
+        return 1
     except Interrupted as interrupted:
         print(f"pljax: {interrupted}; the same command goes on from here.", file=sys.stderr)
         return interrupted.status

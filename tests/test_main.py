@@ -38,6 +38,7 @@ def call(*arguments):
 
 # ----------------------------------------------------------------------------------------- what is refused
 
+LARGEST = 15_000  # bytes: more than the metrics of a small run, less than its split
 SMALL = ("--dataset=mnist_5k", "--scenario=nn", "--hidden=8", "--epochs=2", "--seeds=2")
 
 REFUSED = {
@@ -261,6 +262,24 @@ def test_the_comparison_of_the_folders_has_the_same_numbers_and_the_same_words(b
     assert out.getvalue().partition("\nreport:")[0] == both.outcome.out.partition("\nreport:")[0]
     for name in ("comparison.json", "report.md"):
         assert (tmp_path / name).read_text() == (automatic / name).read_text()
+
+
+def test_a_disk_that_is_full_is_one_sentence_and_the_run_goes_on_when_there_is_room(tmp_path, finished):
+    # A limit on the size of a file does to metrics.jsonl what a full disk does.
+    size = only_folder(finished.workdir).joinpath("metrics.jsonl").stat().st_size
+    command = [sys.executable, "-m", "pljax.main", *SMALL, f"--workdir={tmp_path}", "--checkpoint_every=1epoch"]
+    limit = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({LARGEST}, {LARGEST}));"
+    code = f"{limit} sys.argv = {command[2:]!r}; import runpy; runpy.run_module('pljax.main', run_name='__main__')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert size < LARGEST
+    assert ended.returncode in (1, 2), ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("pljax: ")
+    assert "File too large" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    outcome = call(*SMALL, f"--workdir={tmp_path}")
+    assert outcome.status == 0
+    for name in ("parameters.npz", "metrics.jsonl"):
+        assert (only_folder(tmp_path) / name).read_bytes() == (only_folder(finished.workdir) / name).read_bytes()
 
 
 # --------------------------------------------------------------------------------------------- as a process
