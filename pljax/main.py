@@ -183,11 +183,8 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno not in DISK_TROUBLE:
             raise
-        where = f"{error.filename} " if error.filename else "A file of the run "
-        told = (
-            f"{where}cannot be written ({error.strerror}): make room, and the same command goes on from the last save"
-        )
-        print(f"pljax: {told}.", file=sys.stderr)
+        told = f"{error.filename or 'a file of the run'} cannot be written ({error.strerror})"
+        print(f"pljax: {told}: make room, and the same command goes on from the last save.", file=sys.stderr)
         return 1
     except Interrupted as interrupted:
         print(f"pljax: {interrupted}; the same command goes on from here.", file=sys.stderr)
