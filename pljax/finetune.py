@@ -14,7 +14,18 @@ import optax
 
 from pljax import losses, optimizers, schedules
 from pljax.config import Config, Dropout, Finetune, PseudoLabels
-from pljax.models import Classifier, all_finite, forward, predict, to_unit_interval, transplant
+from pljax.models import (
+    Classifier,
+    all_finite,
+    forward,
+    linear,
+    linear_gradient,
+    predict,
+    to_unit_interval,
+    transplant,
+    with_unlit,
+    without_unlit,
+)
 from pljax.types import Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
 
 # What the keys of the phase are for.
@@ -65,14 +76,19 @@ def train_step(
       The next state, and the two loss terms, float32 [2]; the second is NaN without unlabelled images.
     """
     chex.assert_rank([batch.images, batch.labels, batch.weights], [2, 1, 1])
-    images, pseudo_labels = batch.images, batch.pseudo_labels
-    if batch.unlabelled is not None:
-        images = jnp.concatenate([batch.images, batch.unlabelled])
-        if pseudo_labels is None:
-            pseudo_labels = losses.pseudo_label(forward(step.model, state.params, batch.unlabelled))
+    model, params, pseudo_labels = step.model, state.params, batch.pseudo_labels
+    images = batch.images if batch.unlabelled is None else jnp.concatenate([batch.images, batch.unlabelled])
+    # What the first layer gives, with dropout and for the pseudo-labels without, comes from one product.
+    inputs = forward(model, {}, images, key, "inputs")
+    if batch.unlabelled is not None and pseudo_labels is None:
+        clean = forward(model, {}, batch.unlabelled, part="inputs")
+        z, z_clean = jnp.split(linear(params["hidden"], jnp.concatenate([inputs, clean])), [len(inputs)])
+        pseudo_labels = losses.pseudo_label(forward(model, params, z_clean, part="upper"))
+    else:
+        z = linear(params["hidden"], inputs)
 
-    def objective(params: Params) -> tuple[jax.Array, jax.Array]:
-        logits = forward(step.model, params, images, dropout_key=key)
+    def objective(upper: Params, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        logits = forward(model, upper, z, key, "upper")
         labelled, unlabelled = jnp.split(logits, [len(batch.labels)])
         supervised = losses.supervised_loss(labelled, batch.labels, batch.weights, step.output)
         if pseudo_labels is None:
@@ -80,9 +96,12 @@ def train_step(
         unsupervised = losses.pseudo_label_loss(unlabelled, pseudo_labels, step.output)
         return supervised + alpha * unsupervised, jnp.stack([supervised, unsupervised])
 
-    gradients, terms = jax.grad(objective, has_aux=True)(state.params)
-    updates, opt_state = step.optimizer.update(gradients, state.opt_state, state.params)
-    return TrainState(optax.apply_updates(state.params, updates), opt_state, state.pseudo_labels), terms
+    upper = {layer: weights for layer, weights in params.items() if layer != "hidden"}
+    (gradients, z_gradient), terms = jax.grad(objective, argnums=(0, 1), has_aux=True)(upper, z)
+    gradients = {**gradients, "hidden": linear_gradient(inputs, z_gradient)}
+    updates, opt_state = step.optimizer.update(gradients, state.opt_state, params)
+    params = optax.apply_updates(params, updates)
+    return TrainState(params, opt_state, state.pseudo_labels, state.unlit), terms
 
 
 def labelled_batches(key: jax.Array, labelled: int, batch_size: int, filled: bool) -> tuple[jax.Array, jax.Array]:
@@ -164,6 +183,11 @@ class Plan(NamedTuple):
     updates: int  # an epoch
 
 
+def lit_pixels(data: TrainingData, rows: jax.Array) -> jax.Array:
+    """The lit features of some images, float32 ``[n, D']``."""
+    return to_unit_interval(data.images[rows][:, data.lit])
+
+
 def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: TrainingData) -> TrainState:
     """Fresh weights, the layers that an earlier phase handed on in their place, and labels given once."""
     blank = jnp.zeros((1, data.images.shape[1]), jnp.float32)
@@ -173,7 +197,8 @@ def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: Trai
     if plan.pseudo is not None and plan.pseudo.assign == "once":
         candidates = pool(plan.pseudo, plan.updates, split, data)
         labels = losses.pseudo_label(predict(plan.step.model, params, data.images[candidates]))
-    return TrainState(params, plan.step.optimizer.init(params), labels)
+    params, unlit = without_unlit(params, data)
+    return TrainState(params, plan.step.optimizer.init(params), labels, unlit)
 
 
 def advance(
@@ -193,10 +218,10 @@ def advance(
     def update(state: TrainState, now: tuple[Any, ...]) -> tuple[TrainState, jax.Array]:
         number, positions, weights, drawn = now
         rows = split.labelled[positions]
-        batch = Batch(to_unit_interval(data.images[rows]), data.labels[rows], weights)
+        batch = Batch(lit_pixels(data, rows), data.labels[rows], weights)
         if drawn is not None:
             unlabelled, labels = drawn
-            batch = batch._replace(unlabelled=to_unit_interval(data.images[unlabelled]), pseudo_labels=labels)
+            batch = batch._replace(unlabelled=lit_pixels(data, unlabelled), pseudo_labels=labels)
         return train_step(plan.step, state, batch, alpha, jax.random.fold_in(key_for(DROPOUT), number))
 
     labelled = labelled_batches(key_for(LABELLED_ORDER), plan.labels, plan.batch_size, plan.fills_batches)
@@ -234,7 +259,7 @@ def evaluate(plan: Plan, state: TrainState, split: Split, data: TrainingData) ->
     """
     validation, watched = split.validation, split.unlabelled[:WATCHED]
     rows = jnp.concatenate([validation, watched])
-    predicted = losses.pseudo_label(predict(plan.step.model, state.params, data.images[rows]))
+    predicted = losses.pseudo_label(predict(plan.step.model, state.params, data.images[rows][:, data.lit]))
     correct = predicted == data.labels[rows]
     metrics = {
         "validation_accuracy": correct[: len(validation)].mean(),
@@ -249,6 +274,12 @@ def evaluate(plan: Plan, state: TrainState, split: Split, data: TrainingData) ->
         return Evaluation(metrics, state.pseudo_labels)
     metrics["pseudo_label_accuracy"] = metrics["unlabelled_accuracy"]
     return Evaluation(metrics, predicted[len(validation) :])
+
+
+def hand_on(state: TrainState, data: TrainingData) -> Params:
+    """The whole network."""
+    assert state.unlit is not None
+    return with_unlit(state.params, state.unlit, data)
 
 
 def trainer(config: Config, phase: Finetune, classes: int) -> Trainer:
@@ -273,6 +304,6 @@ def trainer(config: Config, phase: Finetune, classes: int) -> Trainer:
         init=functools.partial(init, plan),
         advance=functools.partial(advance, plan),
         evaluate=functools.partial(evaluate, plan),
-        hand_on=lambda state: state.params,
+        hand_on=hand_on,
         alpha=plan.alpha if pseudo else None,
     )

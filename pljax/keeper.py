@@ -15,6 +15,7 @@ import numpy as np
 from pljax.checkpoint import Arrays, Checkpoints
 from pljax.journal import Journal
 from pljax.progress import Interrupted, Reporter
+from pljax.seeds import Layout
 from pljax.types import InputError, Params, TrainState
 from pljax.workdir import RunFolder
 
@@ -47,13 +48,13 @@ def parse_every(text: str) -> Every:
 
 @dataclasses.dataclass
 class Progress:
-    """How far a group is. Where a phase begins there is no state, but parameters."""
+    """How far a group is. Where a phase begins there is no state, but parameters; both lie where they are computed."""
 
     phase: int = 0
     t: int = 0  # rounds of the phase that are done
     state: TrainState | None = None  # after them
     params: Params = dataclasses.field(default_factory=dict)  # what the phase before handed on
-    autoencoder: Params = dataclasses.field(default_factory=dict)  # what a Pretrain ended with
+    autoencoder: Params = dataclasses.field(default_factory=dict)  # what a Pretrain ended with, on the host
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # by phase
 
 
@@ -64,17 +65,25 @@ class Keeper:
     """
 
     def __init__(
-        self, path: Path, every: Every, folder: RunFolder, journal: Journal, reporter: Reporter, metrics: int = 0
+        self,
+        path: Path,
+        every: Every,
+        layout: Layout,
+        folder: RunFolder,
+        journal: Journal,
+        reporter: Reporter,
+        metrics: int = 0,
     ):
-        self._checkpoints, self._every, self._folder = Checkpoints(path), every, folder
+        self._checkpoints, self._every, self._layout, self._folder = Checkpoints(path), every, layout, folder
         self._journal, self._reporter = journal, reporter
         self._saves, self._saved_at = 0, time.monotonic()
         self.metrics = metrics  # bytes of metrics.jsonl that are as they should be
 
     def resume(self, shapes: Callable[[int], TrainState]) -> Progress:
-        """The last sound checkpoint, on the host; the journal and the metrics are set back to it.
+        """The last sound checkpoint; the journal and the metrics are set back to it.
 
-        ``shapes`` gives the state of a phase as ``jax.ShapeDtypeStruct``. Without a checkpoint it is the start.
+        ``shapes`` gives the state of a phase, for one seed, as ``jax.ShapeDtypeStruct``. Without a checkpoint it is
+        the start.
         """
         while (found := self._checkpoints.restore(self._reporter.say)) is not None:
             arrays, facts = found
@@ -90,10 +99,11 @@ class Keeper:
         state = None
         if facts["t"]:
             self._folder.cut_metrics(self.metrics)
-            state = _like(shapes(facts["phase"]), _below("state/", arrays))
+            state = self._layout.spread(_like(shapes(facts["phase"]), self._layout.seeds, _below("state/", arrays)))
         params, autoencoder = (
             flax.traverse_util.unflatten_dict(_below(name, arrays), sep="/") for name in ("params/", "autoencoder/")
         )
+        params = self._layout.spread(params)
         return Progress(facts["phase"], facts["t"], state, params, autoencoder, facts["seconds"])
 
     def rest(self, progress: Progress, rounds: int) -> None:
@@ -113,8 +123,8 @@ class Keeper:
 
     def save(self, progress: Progress) -> None:
         """Save now. Raises ``InputError`` where the disk does not take it."""
-        trees = {"state": progress.state, "autoencoder": progress.autoencoder}
-        trees |= {"params": progress.params} if progress.state is None else {}
+        now = {"params": progress.params} if progress.state is None else {"state": progress.state}
+        trees = {"autoencoder": progress.autoencoder, **{name: self._layout.gather(tree) for name, tree in now.items()}}
         remembered, told = self._journal.remember()
         arrays = {f"{name}/{path}": leaf for name, tree in trees.items() for path, leaf in _leaves(tree)}
         self._saves, self.metrics = self._saves + 1, self._folder.sync_metrics()
@@ -140,21 +150,18 @@ class Keeper:
 
 
 def _leaves(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays of a tree on the host, by path."""
-    for path, leaf in jax.tree_util.tree_flatten_with_path(jax.device_get(tree))[0]:
-        yield jax.tree_util.keystr(path, simple=True, separator="/"), np.asarray(leaf)
+    """The arrays of a tree, by path."""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        yield jax.tree_util.keystr(path, simple=True, separator="/"), leaf
 
 
 def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _like(shapes: TrainState, arrays: Arrays) -> TrainState:
-    """The arrays in the place of the shapes. Raises ``InputError`` if they do not fit."""
-    paths, tree = jax.tree_util.tree_flatten_with_path(shapes)
-    expected = {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (leaf.shape, leaf.dtype) for path, leaf in paths
-    }
+def _like(shapes: TrainState, seeds: int, arrays: Arrays) -> TrainState:
+    """The arrays in the place of the shapes, with an axis of seeds. Raises ``InputError`` if they do not fit."""
+    expected = {path: ((seeds, *leaf.shape), leaf.dtype) for path, leaf in _leaves(shapes)}
     if expected != {name: (array.shape, array.dtype) for name, array in arrays.items()}:
         raise InputError("The checkpoint is of another version of the program: begin anew with --overwrite.")
-    return jax.tree.unflatten(tree, [arrays[name] for name in expected])
+    return jax.tree.unflatten(jax.tree.structure(shapes), [arrays[name] for name in expected])

@@ -3,15 +3,14 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import psutil
 
 from pljax import phases
 from pljax.config import Config, Finetune, Pretrain
 from pljax.models import PREDICT_ROWS
-from pljax.seeds import one_at_a_time
-from pljax.types import Dataset, InputError, Params, Split, TrainingData
+from pljax.seeds import layout_for
+from pljax.types import Dataset, InputError, Params, TrainingData, TrainState
 
 MIB, GIB = 2**20, 2**30
 PROGRAM = 600 * MIB  # Python, JAX and compiled programs
@@ -38,13 +37,14 @@ def predict(config: Config, dataset: Dataset, at_once: int) -> Prediction:
     images, features = dataset.train_images.shape
     tests = len(dataset.test_labels)
     data = 2 * features * (images + tests) + 8 * (images + tests)  # on the host and on the device
-    states, params = zip(*_shapes(config, dataset), strict=True)
-    state, classifier = max(map(_bytes, states)), _bytes(params[-1])
+    states = phases.state_shapes(config, TrainingData.of(dataset.train_images, dataset.train_labels), dataset.classes)
+    params = [state.params for state in states]
+    state, classifier = max(map(_bytes, states)), _bytes(params[-1]) + _bytes(states[-1].unlit)
     work = max(_update(config, phase, features, _bytes(of)) for phase, of in zip(config.phases, params, strict=True))
     score = 4 * PREDICT_ROWS * (features + sum(config.hidden))
     split = 4 * images
     predictions = 8 * (images + tests)
-    together = 1 if one_at_a_time(at_once) else at_once
+    together = 1 if layout_for(at_once).apart else at_once
     return Prediction(
         fixed=PROGRAM + data + together * max(work, score),
         each=3 * state + 2 * split,  # before and after an update, and on its way to a checkpoint
@@ -86,22 +86,6 @@ def in_words(size: int) -> str:
     return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"
 
 
-def _shapes(config: Config, dataset: Dataset) -> list[tuple[Params, Params]]:
-    """The state and the parameters of each phase, for one seed, as ``jax.ShapeDtypeStruct``."""
-    images, features = dataset.train_images.shape
-    sizes = (config.labels, config.validation, images - config.labels - config.validation)
-    parts = Split(*(jax.ShapeDtypeStruct((size,), jnp.int32) for size in sizes))  # type: ignore[arg-type]
-    data = TrainingData(jax.ShapeDtypeStruct((images, features), jnp.uint8), jax.ShapeDtypeStruct((images,), jnp.int32))  # type: ignore[arg-type]
-    key, found = jax.eval_shape(lambda: jax.random.key(0)), []
-    handed_on: Params = {}
-    for number in range(len(config.phases)):
-        trainer = phases.trainer_of(config, number, dataset.classes)
-        state = jax.eval_shape(trainer.init, key, handed_on, parts, data)
-        found.append((state, state.params))
-        handed_on = trainer.hand_on(state)
-    return found
-
-
 def _update(config: Config, phase: Finetune | Pretrain, features: int, params: int) -> int:
     """Bytes that one update takes: gradients and steps as large as the parameters, and the rows in every layer."""
     if isinstance(phase, Pretrain):
@@ -112,5 +96,5 @@ def _update(config: Config, phase: Finetune | Pretrain, features: int, params: i
     return 2 * params + 4 * ACTIVATIONS * rows * sum(widths)
 
 
-def _bytes(tree: Params) -> int:
+def _bytes(tree: Params | TrainState | jax.Array | None) -> int:
     return sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from pljax.types import Params
+from pljax.types import Params, TrainingData
 
 Initializer = jax.nn.initializers.Initializer
 
@@ -70,24 +70,42 @@ class Dropout(nn.Module):
 
 
 class Classifier(nn.Module):
-    """ReLU layers and a linear output: the logits, ``[B, D] -> [B, C]``."""
+    """ReLU layers and a linear output: the logits, ``[B, D] -> [B, C]``.
 
-    hidden: tuple[int, ...]
+    In two parts, before and after the product of the first layer, which holds nearly all the arithmetic:
+    :func:`pljax.finetune.train_step` does that product itself, once for all it needs.
+    """
+
+    widths: tuple[int, ...]
     classes: int
     visible_dropout: float
     hidden_dropout: float
     inverted_dropout: bool
     initial_weights: Literal["normal", "glorot"]
 
-    @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+    def setup(self) -> None:
         initial = INITIAL_WEIGHTS[self.initial_weights]
-        x = Dropout(self.visible_dropout, self.inverted_dropout)(images, train)
-        for index, width in enumerate(self.hidden):
-            name = "hidden" if index == 0 else f"hidden_{index}"
-            x = nn.relu(nn.Dense(width, kernel_init=initial, name=name)(x))
-            x = Dropout(self.hidden_dropout, self.inverted_dropout)(x, train)
-        return nn.Dense(self.classes, kernel_init=initial, name="output")(x)
+        self.visible = Dropout(self.visible_dropout, self.inverted_dropout)
+        self.drop = Dropout(self.hidden_dropout, self.inverted_dropout)
+        self.hidden = nn.Dense(self.widths[0], kernel_init=initial)
+        self.further = [f"hidden_{index}" for index in range(1, len(self.widths))]
+        for name, width in zip(self.further, self.widths[1:], strict=True):
+            setattr(self, name, nn.Dense(width, kernel_init=initial))
+        self.output = nn.Dense(self.classes, kernel_init=initial)
+
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        return self.upper(self.hidden(self.inputs(images, train)), train)
+
+    def inputs(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """What the first layer is given: images ``[B, D]`` after their dropout. Has no parameters."""
+        return self.visible(images, train)
+
+    def upper(self, z: jax.Array, train: bool = False) -> jax.Array:
+        """The logits, from what the first layer gives before its ReLU, ``[B, H] -> [B, C]``."""
+        x = self.drop(nn.relu(z), train)
+        for name in self.further:
+            x = self.drop(nn.relu(getattr(self, name)(x)), train)
+        return self.output(x)
 
 
 class DenoisingAutoencoder(nn.Module):
@@ -125,11 +143,26 @@ def to_unit_interval(images: jax.Array) -> jax.Array:
     return images.astype(jnp.float32) / 255
 
 
-def forward(model: nn.Module, params: Params, images: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
-    """The logits of float32 images ``[..., D]``, as in training if a ``dropout_key`` is given, else without dropout."""
+def forward(
+    model: nn.Module, params: Params, images: jax.Array, dropout_key: jax.Array | None = None, part: str = "__call__"
+) -> jax.Array:
+    """The logits of float32 images ``[..., D]``, as in training if a ``dropout_key`` is given, else without dropout.
+
+    ``part`` names a part of the model, ``inputs`` or ``upper`` of a :class:`Classifier`, in place of the whole.
+    """
     if dropout_key is None:
-        return jnp.asarray(model.apply({"params": params}, images))
-    return jnp.asarray(model.apply({"params": params}, images, train=True, rngs={"dropout": dropout_key}))
+        return jnp.asarray(model.apply({"params": params}, images, method=part))
+    return jnp.asarray(model.apply({"params": params}, images, train=True, rngs={"dropout": dropout_key}, method=part))
+
+
+def linear(layer: Params, inputs: jax.Array) -> jax.Array:
+    """A layer before its activation, ``[B, D] -> [B, H]``."""
+    return inputs @ layer["kernel"] + layer["bias"][None]
+
+
+def linear_gradient(inputs: jax.Array, gradient: jax.Array) -> Params:
+    """The gradient of a layer's parameters, from that of its result, ``[B, H]``."""
+    return {"kernel": inputs.T @ gradient, "bias": gradient.sum(axis=0)}
 
 
 def predict(model: nn.Module, params: Params, images: jax.Array) -> jax.Array:
@@ -156,6 +189,23 @@ def transplant(donor: Params, params: Params) -> Params:
         if here != there:
             raise ValueError(f"Layer {layer!r} has shapes {here}, but the transplant has {there}.")
     return {**params, **donor}
+
+
+def without_unlit(params: Params, data: TrainingData) -> tuple[Params, jax.Array]:
+    """The parameters with the rows of the first layer for lit features alone, and the rows for the others.
+
+    A feature that is 0 in every training image (on MNIST 67 pixels are) adds nothing to a product, and the
+    gradient of its row is 0: training without them is the same, and faster.
+    """
+    kernel = params["hidden"]["kernel"]
+    return {**params, "hidden": {**params["hidden"], "kernel": kernel[data.lit]}}, kernel[data.unlit]
+
+
+def with_unlit(params: Params, unlit: jax.Array, data: TrainingData) -> Params:
+    """The inverse of :func:`without_unlit`."""
+    rows = jnp.concatenate([params["hidden"]["kernel"], unlit])
+    place = jnp.argsort(jnp.concatenate([data.lit, data.unlit]))
+    return {**params, "hidden": {**params["hidden"], "kernel": rows[place]}}
 
 
 def all_finite(params: Params) -> jax.Array:

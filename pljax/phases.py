@@ -1,11 +1,12 @@
 """What a config's phases are made of: names, keys and pure functions of one seed."""
 
 import jax
+import jax.numpy as jnp
 
 from pljax import finetune, pretrain, split
 from pljax.config import Config, Finetune, Pretrain
 from pljax.models import Classifier
-from pljax.types import Split, Trainer
+from pljax.types import Params, Split, Trainer, TrainingData, TrainState
 
 # What the root key of a seed is folded with. The split's purpose comes alone, so that a seed has the same
 # labels everywhere; a phase's comes with its place among the phases of its type, so that scenarios share
@@ -53,6 +54,20 @@ def trainer_of(config: Config, number: int, classes: int) -> Trainer:
     if isinstance(phase, Pretrain):
         return pretrain.trainer(config, phase)
     return finetune.trainer(config, phase, classes)
+
+
+def state_shapes(config: Config, data: TrainingData, classes: int) -> list[TrainState]:
+    """The state of every phase, for one seed, as ``jax.ShapeDtypeStruct``; nothing is computed."""
+    images = data.images.shape[0]
+    sizes = (config.labels, config.validation, images - config.labels - config.validation)
+    parts = Split(*(jax.ShapeDtypeStruct((size,), jnp.int32) for size in sizes))  # type: ignore[arg-type]
+    key, states = jax.eval_shape(lambda: jax.random.key(0)), []
+    handed_on: Params = {}
+    for number in range(len(config.phases)):
+        trainer = trainer_of(config, number, classes)
+        states.append(jax.eval_shape(trainer.init, key, handed_on, parts, data))
+        handed_on = jax.eval_shape(trainer.hand_on, states[-1], data)
+    return states
 
 
 def final_model(config: Config, classes: int) -> Classifier:

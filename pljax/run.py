@@ -19,8 +19,8 @@ from pljax.models import parameter_count
 from pljax.progress import Reporter
 from pljax.result import Result
 from pljax.score import confusion
-from pljax.seeds import device
-from pljax.training import Outcome, split_seeds, train
+from pljax.seeds import device, layout_for
+from pljax.training import Outcome, make_group, split_seeds, train
 from pljax.types import Dataset, InputError, Split
 from pljax.workdir import AUTOENCODER, RunFolder
 
@@ -71,8 +71,9 @@ def run(
         outcomes, metrics = [], 0
         for number, group in enumerate(groups):
             journal = Journal(group, folder, reporter)
-            with Keeper(folder.checkpoints(number), checkpoint_every, folder, journal, reporter, metrics) as keeper:
-                outcomes.append(train(config, group, dataset, journal, keeper))
+            path, layout = folder.checkpoints(number), layout_for(len(group))
+            with Keeper(path, checkpoint_every, layout, folder, journal, reporter, metrics) as keeper:
+                outcomes.append(train(make_group(config, group, dataset, layout), journal, keeper))
             metrics = keeper.metrics
         folder.save_parameters(_stack([outcome.params for outcome in outcomes]))
         if outcomes[0].autoencoder:
@@ -139,7 +140,9 @@ def begin(
 
 def splits(config: Config, groups: Sequence[Sequence[int]], dataset: Dataset) -> Split:
     """The split of every seed, on the host: int32 ``[S, L]``, ``[S, V]`` and ``[S, U]``."""
-    return _stack([jax.device_get(split_seeds(config, group, dataset)[1]) for group in groups])
+    layouts = [layout_for(len(group)) for group in groups]
+    parts = (split_seeds(config, group, dataset, layout)[1] for group, layout in zip(groups, layouts, strict=True))
+    return _stack([layout.gather(part) for part, layout in zip(parts, layouts, strict=True)])
 
 
 def count_parameters(config: Config, dataset: Dataset) -> int:

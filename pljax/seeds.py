@@ -6,7 +6,7 @@ Nothing else in the package knows that there is more than one seed.
 import functools
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,6 +16,7 @@ from pljax.types import InputError
 
 MOST_SEED = 2**32 - 1
 BACKENDS = ("cpu", "gpu", "tpu")
+_WHOLE = PartitionSpec()
 
 
 def choose_backend(name: str | None) -> None:
@@ -55,67 +56,106 @@ def seed_keys(seeds: Sequence[int]) -> jax.Array:
     return jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
 
 
-def over_seeds(
-    function: Callable[..., Any], in_axes: Sequence[int | None], donate: Sequence[int] = ()
-) -> Callable[..., Any]:
-    """``function`` of one seed as one compiled program over a leading axis of seeds.
+class Each(NamedTuple):
+    """In the place of an array with an axis of seeds: an array a seed."""
 
-    The program is ``jit(vmap(function))``. On a single CPU it is ``jit(lax.map(function))`` instead, which goes
-    through the same axis a seed at a time: one seed keeps the cores busy, and the arithmetic of a seed does not
-    depend on how many stand beside it. Training makes hundredths of a per cent out of a last bit.
+    of_seeds: tuple[Any, ...]
 
-    ``in_axes`` is 0 for an argument with an axis of seeds and ``None`` for one that all seeds share;
-    ``donate`` lists the arguments whose memory the results may take over.
+
+def _is_each(node: Any) -> bool:
+    return isinstance(node, Each)
+
+
+class Layout(NamedTuple):
+    """Where a group of seeds is computed, and how.
+
+    On a single CPU the seeds are computed apart, one after another, and every leaf of what they have is an
+    :class:`Each`. One seed keeps the cores busy, and its arithmetic does not depend on how many stand beside it:
+    training makes hundredths of a per cent out of a last bit.
+
+    Elsewhere they are computed at once, and every leaf has a leading axis of ``slots``, laid evenly over the
+    devices. Where the devices do not divide the seeds, the first seeds fill the slots that are left, and
+    :meth:`gather` drops them. Seeds never talk to each other, so placing the inputs is all the code that several
+    devices need.
     """
 
-    def all_seeds(*arguments: Any) -> Any:
-        stacked = [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis == 0]
-        if not one_at_a_time(jax.tree.leaves(stacked)[0].shape[0]):
-            return jax.vmap(function, in_axes=tuple(in_axes))(*arguments)
+    seeds: int
+    devices: tuple[jax.Device, ...]
+    apart: bool
 
-        def one_seed(of_seed: list[Any]) -> Any:
-            rest = iter(of_seed)
-            return function(
-                *(next(rest) if axis == 0 else whole for whole, axis in zip(arguments, in_axes, strict=True))
-            )
+    @property
+    def slots(self) -> int:
+        return -(-self.seeds // len(self.devices)) * len(self.devices)
 
-        return jax.lax.map(one_seed, stacked)
+    def spread(self, tree: Any) -> Any:
+        """Arrays with a leading axis of seeds, put where the seeds are computed."""
+        if self.apart:
+            return jax.tree.map(lambda leaf: Each(tuple(self._put(leaf[seed]) for seed in range(self.seeds))), tree)
+        slots = np.arange(self.slots) % self.seeds
+        return self.settle(tree if self.slots == self.seeds else jax.tree.map(lambda leaf: leaf[slots], tree))
 
-    return jax.jit(all_seeds, donate_argnums=tuple(donate))
+    def share(self, tree: Any) -> Any:
+        """Arrays that all seeds share, whole on each device."""
+        return self._put(tree)
+
+    def settle(self, tree: Any) -> Any:
+        """What the seeds computed, laid out like what they started from: what is constant may lie elsewhere."""
+        return tree if self.apart else self._put(tree, PartitionSpec("seed"))
+
+    def gather(self, tree: Any) -> Any:
+        """What the seeds have, on the host, with a leading axis of seeds."""
+        there = jax.device_get(tree)
+        if self.apart:
+            return jax.tree.map(lambda leaf: np.stack(leaf.of_seeds), there, is_leaf=_is_each)
+        return jax.tree.map(lambda leaf: leaf[: self.seeds], there)
+
+    def _put(self, tree: Any, spec: PartitionSpec = _WHOLE) -> Any:
+        if len(self.devices) == 1:  # on a mesh of one device, equal placements can differ by name, and compile anew
+            return jax.device_put(tree, self.devices[0])
+        return jax.device_put(tree, NamedSharding(_mesh(self.devices), spec))
 
 
-def one_at_a_time(seeds: int) -> bool:
-    """Whether so many seeds are computed one after another: where a single CPU device has them all."""
-    return jax.default_backend() == "cpu" and len(devices_for(seeds)) == 1
-
-
-def devices_for(seeds: int) -> tuple[jax.Device, ...]:
-    """The local devices that ``seeds`` seeds are spread over: the largest number of them that divides the seeds.
-
-    Seeds never talk to each other, so placing the inputs (:func:`spread`, :func:`share`) is all the code
-    that several devices need.
-    """
+def layout_for(seeds: int) -> Layout:
+    """The layout on the devices of this process: no device has more seeds than it must, none is left without."""
     devices = jax.local_devices()
-    return tuple(devices[: max(count for count in range(1, len(devices) + 1) if seeds % count == 0)])
-
-
-def spread(devices: tuple[jax.Device, ...], tree: Any) -> Any:
-    """Every array of ``tree`` with its leading axis of seeds laid over the devices, an equal share each."""
-    return _place(devices, tree, PartitionSpec("seed"))
-
-
-def share(devices: tuple[jax.Device, ...], tree: Any) -> Any:
-    """Every array of ``tree`` whole on each device."""
-    return _place(devices, tree, PartitionSpec())
-
-
-def _place(devices: tuple[jax.Device, ...], tree: Any, spec: PartitionSpec) -> Any:
-    if len(devices) == 1:  # on a mesh of one device, equal placements can differ by name, and compile anew
-        return jax.device_put(tree, devices[0])
-    return jax.device_put(tree, NamedSharding(_mesh(devices), spec))
+    share = -(-seeds // len(devices))
+    used = tuple(devices[: -(-seeds // share)])
+    return Layout(seeds, used, apart=len(used) == 1 and used[0].platform == "cpu")
 
 
 @functools.cache
 def _mesh(devices: tuple[jax.Device, ...]) -> Mesh:
     """The one mesh of some devices: programs know it by identity."""
     return jax.make_mesh((len(devices),), ("seed",), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def over_seeds(
+    function: Callable[..., Any], in_axes: Sequence[int | None], donate: Sequence[int] = ()
+) -> Callable[..., Any]:
+    """``function`` of one seed as a function of what all seeds of a :class:`Layout` have.
+
+    Seeds that are computed at once are one program, ``jit(vmap(function))``; apart, they share a program,
+    ``jit(function)``.
+
+    ``in_axes`` is 0 for an argument that each seed has its own of and ``None`` for one that all seeds share;
+    ``donate`` lists the arguments whose memory the results may take over.
+    """
+    at_once = jax.jit(jax.vmap(function, in_axes=tuple(in_axes)), donate_argnums=tuple(donate))
+    alone = jax.jit(function, donate_argnums=tuple(donate))
+
+    def all_seeds(*arguments: Any) -> Any:
+        own = [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis == 0]
+        first = jax.tree.leaves(own, is_leaf=_is_each)[0]
+        if not _is_each(first):
+            return at_once(*arguments)
+        results = []
+        for seed in range(len(first.of_seeds)):
+            given = (
+                jax.tree.map(lambda leaf: leaf.of_seeds[seed], argument, is_leaf=_is_each) if axis == 0 else argument  # noqa: B023
+                for argument, axis in zip(arguments, in_axes, strict=True)
+            )
+            # Waiting for each: two seeds at once would only take turns on the cores.
+            results.append(jax.block_until_ready(alone(*given)))
+        return jax.tree.map(lambda *leaves: Each(leaves), *results)
+
+    return all_seeds

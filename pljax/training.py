@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from pljax import phases
@@ -18,7 +17,7 @@ from pljax.config import Config, Pretrain
 from pljax.journal import Journal
 from pljax.keeper import Keeper, Progress
 from pljax.score import score
-from pljax.seeds import devices_for, over_seeds, seed_keys, share, spread
+from pljax.seeds import Layout, over_seeds, seed_keys
 from pljax.types import Dataset, Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
 
 
@@ -42,6 +41,7 @@ class Programs(NamedTuple):
     init: Callable[..., TrainState]
     advance: Callable[..., tuple[TrainState, Metrics]]
     evaluate: Callable[..., Evaluation]
+    hand_on: Callable[..., Params]
 
 
 @functools.lru_cache(maxsize=16)
@@ -54,6 +54,7 @@ def programs(config: Config, number: int, classes: int) -> Programs:
         init=over_seeds(trainer.init, (0, 0, 0, None)),
         advance=over_seeds(trainer.advance, (0, None, 0, 0, None), donate=(2,)),
         evaluate=over_seeds(trainer.evaluate, (0, 0, None)),
+        hand_on=over_seeds(trainer.hand_on, (0, None)),
     )
 
 
@@ -70,79 +71,68 @@ def score_program(config: Config, classes: int) -> Callable[..., tuple[jax.Array
 
 
 class Group(NamedTuple):
-    """Some seeds of a run and what they are trained on; the leading axis of keys and parts is the seeds'."""
+    """Some seeds of a run and what they are trained on."""
 
     config: Config
-    classes: int
-    devices: tuple[jax.Device, ...]
-    keys: jax.Array  # root keys [S]
-    parts: Split
+    dataset: Dataset
+    layout: Layout
+    keys: jax.Array  # root keys, one a seed
+    parts: Split  # one a seed
     data: TrainingData  # shared by all
 
 
-def split_seeds(config: Config, seeds: Sequence[int], dataset: Dataset) -> tuple[jax.Array, Split]:
-    """The root key and the split of each seed."""
-    devices = devices_for(len(seeds))
-    keys = spread(devices, seed_keys(seeds))
-    return keys, split_program(config, dataset.classes)(keys, share(devices, jnp.asarray(dataset.train_labels)))
+def split_seeds(config: Config, seeds: Sequence[int], dataset: Dataset, layout: Layout) -> tuple[jax.Array, Split]:
+    """The root key and the split of each seed, where they are computed."""
+    keys = layout.spread(seed_keys(seeds))
+    return keys, split_program(config, dataset.classes)(keys, layout.share(dataset.train_labels))
 
 
-def make_group(config: Config, seeds: Sequence[int], dataset: Dataset) -> Group:
+def make_group(config: Config, seeds: Sequence[int], dataset: Dataset, layout: Layout) -> Group:
     """Put the data and the seeds' splits where they are trained."""
-    devices = devices_for(len(seeds))
-    data = share(devices, TrainingData(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)))
-    keys, parts = split_seeds(config, seeds, dataset)
-    return Group(config, dataset.classes, devices, keys, parts, data)
+    data = layout.share(TrainingData.of(dataset.train_images, dataset.train_labels))
+    return Group(config, dataset, layout, *split_seeds(config, seeds, dataset, layout), data)
 
 
-def train(config: Config, seeds: Sequence[int], dataset: Dataset, journal: Journal, keeper: Keeper) -> Outcome:
+def train(group: Group, journal: Journal, keeper: Keeper) -> Outcome:
     """All phases for some seeds, from their last checkpoint on; then the one look at the test images."""
-    group = make_group(config, seeds, dataset)
-    progress = keeper.resume(functools.partial(state_shapes, group))
+    config, dataset, layout = group.config, group.dataset, group.layout
+    progress = keeper.resume(functools.partial(state_shapes, config, dataset))
     while progress.phase < len(config.phases):
         train_phase(group, progress, journal, keeper)
         if progress.phase == len(config.phases):
             keeper.save(progress)
     started = time.monotonic()
-    params = spread(group.devices, progress.params)
-    scored = score_program(config, group.classes)
-    train_scores = jax.device_get(scored(params, group.data.images))
-    test_scores = jax.device_get(scored(params, share(group.devices, jnp.asarray(dataset.test_images))))
+    scored = score_program(config, group.dataset.classes)
+    train_scores = layout.gather(scored(progress.params, group.data.images))
+    test_scores = layout.gather(scored(progress.params, layout.share(dataset.test_images)))
     seconds = {**progress.seconds, "score": time.monotonic() - started}
-    params, autoencoder, parts = jax.device_get((params, progress.autoencoder, group.parts))
-    return Outcome(params, autoencoder, parts, journal, train_scores, test_scores, seconds)
+    params, parts = layout.gather(progress.params), layout.gather(group.parts)
+    return Outcome(params, progress.autoencoder, parts, journal, train_scores, test_scores, seconds)
 
 
 def train_phase(group: Group, progress: Progress, journal: Journal, keeper: Keeper) -> None:
     """Every round that is left of a phase, for all seeds at once; ``progress`` comes to the start of the next."""
-    name = phases.name_of(group.config, progress.phase)
-    phase = programs(group.config, progress.phase, group.classes)
+    name, layout = phases.name_of(group.config, progress.phase), group.layout
+    phase = programs(group.config, progress.phase, group.dataset.classes)
     spent, started = progress.seconds.get(name, 0.0), time.monotonic()
     journal.begin(progress.phase, name, phase.trainer, progress.t)
     keys, state = phase.key(group.keys), progress.state
     if state is None:
-        state = phase.init(keys, spread(group.devices, progress.params), group.parts, group.data)
-    # What starts constant starts on every device: laid out like the rest, the programs are compiled once.
-    state = spread(group.devices, state)
+        state = layout.settle(phase.init(keys, progress.params, group.parts, group.data))
     for t in range(progress.t, phase.trainer.epochs * phase.trainer.rounds):
-        state, metrics = phase.advance(keys, jnp.int32(t), state, group.parts, group.data)
-        evaluation = phase.evaluate(state, group.parts, group.data) if journal.wants_evaluation(t) else None
-        journal.record(t, *jax.device_get((metrics, evaluation)))
+        state, metrics = phase.advance(keys, np.int32(t), state, group.parts, group.data)
+        looked = phase.evaluate(state, group.parts, group.data) if journal.wants_evaluation(t) else None
+        journal.record(t, layout.gather(metrics), None if looked is None else layout.gather(looked))
         progress.t, progress.state = t + 1, state
         progress.seconds[name] = spent + time.monotonic() - started
         keeper.rest(progress, phase.trainer.rounds)
     if isinstance(group.config.phases[progress.phase], Pretrain):
-        progress.autoencoder = jax.device_get(state.params)
+        progress.autoencoder = layout.gather(state.params)
+    progress.params = layout.settle(phase.hand_on(state, group.data))
     progress.phase, progress.t, progress.state = progress.phase + 1, 0, None
-    progress.params = phase.trainer.hand_on(state)
 
 
-def state_shapes(group: Group, number: int) -> TrainState:
-    """The state of a phase, as ``jax.ShapeDtypeStruct``."""
-    handed_on: Params = {}
-    for place in range(number + 1):
-        phase = programs(group.config, place, group.classes)
-        keys = jax.eval_shape(phase.key, group.keys)
-        state = jax.eval_shape(phase.init, keys, handed_on, group.parts, group.data)
-        handed_on = phase.trainer.hand_on(state)
-    return state
+def state_shapes(config: Config, dataset: Dataset, number: int) -> TrainState:
+    """The state of a phase for one seed, as ``jax.ShapeDtypeStruct``."""
+    data = TrainingData.of(dataset.train_images, dataset.train_labels)
+    return phases.state_shapes(config, data, dataset.classes)[number]

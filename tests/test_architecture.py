@@ -47,7 +47,7 @@ ROOMS = {
     "protocols": {"config", "protocols.arab2022", "protocols.lee2013", "protocols.quick"},
     # the shell of a run
     "checkpoint": {"types"},
-    "keeper": {"checkpoint", "journal", "progress", "types", "workdir"},
+    "keeper": {"checkpoint", "journal", "progress", "seeds", "types", "workdir"},
     "training": {"config", "journal", "keeper", "phases", "score", "seeds", "types"},
     "memory": {"config", "models", "phases", "seeds", "types"},
     "result": {"config", "files", "types"},

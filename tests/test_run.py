@@ -140,7 +140,7 @@ def test_labels_of_test_images_change_the_score_and_nothing_else(whole, blobs, t
     shuffled, _, _ = run_in(tmp_path, other)
     assert (tmp_path / "parameters.npz").read_bytes() == (folder.path / "parameters.npz").read_bytes()
     assert (tmp_path / "metrics.jsonl").read_bytes() == (folder.path / "metrics.jsonl").read_bytes()
-    assert min(result.test_accuracy) > 0.5 > max(shuffled.test_accuracy)
+    assert np.mean(result.test_accuracy) > 0.6 > 0.4 > np.mean(shuffled.test_accuracy)
     assert shuffled.conditional_entropy == result.conditional_entropy
     for one, other in zip(result.confusion, shuffled.confusion, strict=True):
         assert np.sum(one, axis=0).tolist() == np.sum(other, axis=0).tolist()  # the predictions are the same
@@ -239,6 +239,7 @@ def test_a_result_is_loaded_from_its_folder(whole):
 
 def test_every_program_is_compiled_once_for_all_groups_of_a_size(blobs, tmp_path, caplog):
     """Two seeds lie on both devices, and one seed on one; neither may compile anything anew in its second round."""
+    names = ("split_of", "key_of", "init", "advance", "evaluate", "hand_on", "score")
 
     def compilations(seeds, size):
         for cached in (training.programs, training.split_program, training.score_program):
@@ -246,7 +247,7 @@ def test_every_program_is_compiled_once_for_all_groups_of_a_size(blobs, tmp_path
         caplog.clear()
         with caplog.at_level("WARNING"), jax.log_compiles():
             run_in(tmp_path / f"{len(seeds)}-{size}", blobs, seeds=seeds, seeds_at_once=size)
-        return sum("Finished XLA compilation of jit(all_seeds)" in message for message in caplog.messages)
+        return sum(f"Finished XLA compilation of jit({name})" in message for message in caplog.messages for name in names)
 
     assert compilations(range(4), 2) == compilations(range(2), 2) > 0
     assert compilations(range(2), 1) == compilations(range(1), 1) > 0

@@ -23,26 +23,60 @@ def test_over_seeds_stacks_one_seeds_function_and_shares_the_rest():
     np.testing.assert_array_equal(function(jnp.arange(3.0), jnp.ones(4)), [0, 4, 8])
 
 
-@pytest.mark.parametrize(("count", "devices"), [(1, 1), (2, 2), (3, 1), (4, 2), (5, 1)])
-def test_as_many_devices_are_used_as_divide_the_seeds(count, devices):
-    assert len(jax.local_devices()) == 2
-    assert len(seeds.devices_for(count)) == devices
+ON_ONE = jax.local_devices()[:1]
 
 
-def test_seeds_laid_over_devices_compute_what_one_device_does_and_never_talk():
-    devices = seeds.devices_for(4)
-    keys, images = seeds.seed_keys(range(4)), jnp.ones((6, 3))
+@pytest.mark.parametrize(
+    ("count", "there", "used", "slots"),
+    [(1, 2, 1, 1), (2, 2, 2, 2), (3, 2, 2, 4), (5, 2, 2, 6), (5, 8, 5, 5), (9, 8, 5, 10), (16, 8, 8, 16)],
+)
+def test_no_device_has_more_seeds_than_it_must(monkeypatch, count, there, used, slots):
+    monkeypatch.setattr(jax, "local_devices", lambda: there * ON_ONE)
+    layout = seeds.layout_for(count)
+    assert (len(layout.devices), layout.slots) == (used, slots)
 
-    def one_seed(key, images):
-        return images @ jax.random.normal(key, (3, 2))
 
+def one_seed(key, images):
+    return {"product": images @ jax.random.normal(key, (3, 2))}, images.sum()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("apart", [False, True])
+def test_every_layout_gives_the_seeds_what_they_compute_alone(count, apart):
+    layout = seeds.Layout(count, tuple(ON_ONE), apart=True) if apart else seeds.layout_for(count)
+    keys, images = seeds.seed_keys(range(count)), jnp.ones((6, 3))
+    computed = seeds.over_seeds(one_seed, (0, None))(layout.spread(keys), layout.share(images))
+    again, _ = seeds.over_seeds(lambda of_seed: of_seed, (0,))(computed), None
+    for tree in (computed, layout.settle(computed), again):
+        gathered, _ = layout.gather(tree)
+        chex.assert_shape(gathered["product"], (count, 6, 2))
+        for seed in range(count):
+            alone = one_seed(jax.random.key(seed), images)[0]["product"]
+            np.testing.assert_allclose(gathered["product"][seed], alone, atol=1e-6)
+
+
+def test_seeds_apart_are_the_same_to_the_bit_however_many_there_are():
     function = seeds.over_seeds(one_seed, (0, None))
-    spread = seeds.spread(devices, keys), seeds.share(devices, images)
-    result = function(*spread)
-    assert len(result.sharding.device_set) == 2
-    chex.assert_trees_all_close(np.asarray(result), np.asarray(function(keys, images)), atol=1e-6)
-    program = function.lower(*spread).compile().as_text()
-    assert not any(word in program for word in ("all-reduce", "all-gather", "all-to-all", "collective-permute"))
+
+    def product(those):
+        layout = seeds.Layout(len(those), tuple(ON_ONE), apart=True)
+        return layout.gather(function(layout.spread(seeds.seed_keys(those)), jnp.ones((6, 3))))[0]["product"]
+
+    np.testing.assert_array_equal(product([4, 9, 2])[1:], product([9, 2]))
+
+
+def test_nothing_to_spread_is_nothing():
+    for layout in (seeds.layout_for(3), seeds.Layout(3, tuple(ON_ONE), apart=True)):
+        assert layout.spread({}) == layout.gather({}) == {}
+
+
+def test_seeds_on_several_devices_never_talk():
+    layout = seeds.layout_for(4)
+    given = layout.spread(seeds.seed_keys(range(4))), layout.share(jnp.ones((6, 3)))
+    program = jax.jit(jax.vmap(one_seed, in_axes=(0, None))).lower(*given).compile()
+    assert len(program(*given)[0]["product"].sharding.device_set) == 2
+    talk = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
+    assert not any(word in program.as_text() for word in talk)
 
 
 def test_a_backend_that_is_not_there_is_refused_with_those_that_are():
