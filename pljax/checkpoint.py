@@ -76,7 +76,9 @@ class Checkpoints:
 
     def _open(self) -> ocp.CheckpointManager:
         if self._manager is None:
-            self._manager = ocp.CheckpointManager(self._path, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT))
+            self._path.mkdir(parents=True, exist_ok=True)
+            options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=False, multiprocessing_options=_alone())
+            self._manager = ocp.CheckpointManager(self._path, options=options)
         return self._manager
 
     def _numbers(self) -> list[int]:
@@ -97,6 +99,14 @@ class Checkpoints:
         if told.pop("digest") != digest(told, arrays):
             raise ValueError("its digest is another")
         return arrays, told["facts"]
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Every process saves what it has: otherwise Orbax would let them wait for each other."""
+    process = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=process, active_processes={process}, barrier_sync_key_prefix=str(process)
+    )
 
 
 def digest(facts: Any, arrays: Mapping[str, np.ndarray]) -> str:

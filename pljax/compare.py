@@ -9,9 +9,10 @@ from pathlib import Path
 from pljax import comparison, data, figures, page
 from pljax.comparison import Comparison
 from pljax.files import write_json
+from pljax.join import join, parts
 from pljax.report import in_full
 from pljax.types import Dataset, InputError
-from pljax.workdir import RunFolder
+from pljax.workdir import RunFolder, folder_name
 
 
 def write_report(
@@ -55,6 +56,23 @@ def load_dataset(name: str, data_dir: str | None) -> tuple[Dataset | None, str |
         return None, str(error)
 
 
+def whole_runs(folders: Sequence[RunFolder], output: Path) -> list[RunFolder]:
+    """The runs, those joined in a folder below ``output`` that are one run's with different seeds."""
+    results = [folder.load_result() for folder in folders]
+    runs = []
+    for places in parts(results):
+        if len(places) == 1:
+            runs.append(folders[places[0]])
+            continue
+        first = results[places[0]]
+        seeds = [seed for place in places for seed in results[place].seeds]
+        config = first.effective_config()
+        name = folder_name([config], first.dataset["name"], seeds, comparison.dials_turned(first))
+        runs.append(RunFolder(output / name))
+        join([folders[place] for place in places], runs[-1])
+    return runs
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
@@ -64,7 +82,7 @@ def execute(arguments: argparse.Namespace) -> None:
     paths = [path.parent if path.name == "result.json" else path for path in map(Path, arguments.runs)]
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("The same run is given twice: give each once.")
-    folders = [RunFolder(path) for path in paths]
+    folders = whole_runs([RunFolder(path) for path in paths], Path(arguments.output))
     compared = comparison.compare([folder.load_result() for folder in folders])
     print(in_full(compared))
     dataset, why_not = load_dataset(compared.results[0].dataset["name"], arguments.data_dir)

@@ -2,21 +2,27 @@
 
 import dataclasses
 import errno
+import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import platformdirs
 from absl import app, flags, logging
 
 from pljax import config as configs
-from pljax import data, memory, protocols, split
+from pljax import data, memory, processes, protocols, split
+from pljax.backend import PRECISIONS, choose_backend, choose_precision, device, keep_compiled, keep_memory
 from pljax.comparison import compare
+from pljax.join import join
 from pljax.keeper import parse_every
 from pljax.progress import Interrupted, Reporter
 from pljax.report import in_full, introduction
 from pljax.result import Result
 from pljax.run import count_parameters, in_groups, require_same, run
-from pljax.seeds import MOST_SEED, choose_backend, device
+from pljax.seeds import MOST_SEED
 from pljax.types import Dataset, InputError
 from pljax.workdir import RunFolder, folder_name
 
@@ -36,6 +42,16 @@ def define_flags() -> None:
     flags.DEFINE_integer("first_seed", 0, "The first of them.")
     flags.DEFINE_integer("seeds_at_once", None, "How many share the device's memory; default: all.")
     flags.DEFINE_string("backend", None, "cpu, gpu or tpu; default: what JAX finds.")
+    flags.DEFINE_string(
+        "matmul_precision", None, f"Of products on GPU and TPU: {', '.join(PRECISIONS)}; default: JAX's."
+    )
+    flags.DEFINE_string(
+        "coordinator",
+        None,
+        "Several processes share the seeds: host:port of the first, or auto (Slurm, Kubernetes, TPU).",
+    )
+    flags.DEFINE_integer("num_processes", None, "How many processes share the seeds.")
+    flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
     flags.DEFINE_string("workdir", "runs", "Gets a folder for each run.")
     flags.DEFINE_string("checkpoint_every", "1min", "How much work may be lost: a time or epochs, 30s, 5min, 20epochs.")
     flags.DEFINE_bool("overwrite", False, "Begin anew what is begun or finished in the workdir.")
@@ -109,7 +125,9 @@ def choose_seeds(first: int, count: int, at_once: int | None) -> range:
     return range(first, first + count)
 
 
-def introduce(folder: RunFolder, config: configs.Config, seeds: range, dataset: Dataset, reporter: Reporter) -> None:
+def introduce(
+    folder: RunFolder, config: configs.Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter
+) -> None:
     """Say what will be run, on what, and how much memory it takes. Raises ``InputError`` if it takes too much."""
     at_once = min(FLAGS.seeds_at_once or len(seeds), len(seeds))
     prediction = memory.predict(config, dataset, at_once)
@@ -121,24 +139,26 @@ def introduce(folder: RunFolder, config: configs.Config, seeds: range, dataset: 
         reporter.say(f"warning: {warning}")
 
 
-def result_in(folder: RunFolder, config: configs.Config, seeds: range, dataset: Dataset, reporter: Reporter) -> Result:
+def result_in(
+    folder: RunFolder, config: configs.Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter
+) -> Result:
     """The result of one scenario: that of its folder where it is finished, or that of a run."""
+    at_once, every = FLAGS.seeds_at_once, parse_every(FLAGS.checkpoint_every)
     folder.make()
-    if not FLAGS.overwrite:
-        require_same(config, in_groups(seeds, FLAGS.seeds_at_once), dataset, folder)
-    if FLAGS.overwrite or not folder.finished:
+    require_same(config, in_groups(seeds, at_once), dataset, folder)
+    if not folder.finished:
         introduce(folder, config, seeds, dataset, reporter)
-    every = parse_every(FLAGS.checkpoint_every)
-    return run(
-        config,
-        seeds,
-        dataset,
-        folder,
-        reporter,
-        seeds_at_once=FLAGS.seeds_at_once,
-        checkpoint_every=every,
-        overwrite=FLAGS.overwrite,
-    )
+    return run(config, seeds, dataset, folder, reporter, seeds_at_once=at_once, checkpoint_every=every)
+
+
+def tell(results: Sequence[Result], folders: Sequence[RunFolder], output: Path, dataset: Dataset) -> None:
+    """Print the comparison of the results; write the report of several scenarios to ``output``."""
+    compared = compare(results)
+    print(in_full(compared))
+    if len(results) > 1:
+        from pljax.compare import write_report  # a run of one scenario need not wait for matplotlib
+
+        print(f"\nreport: {write_report(compared, folders, output, dataset)}")
 
 
 def execute() -> None:
@@ -147,7 +167,12 @@ def execute() -> None:
     parse_every(FLAGS.checkpoint_every)  # refused before anything is loaded
     dials = dials_given()
     chosen = choose_configs(FLAGS.protocol, FLAGS.scenario, dials)
+    processes.connect(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
     choose_backend(FLAGS.backend)
+    choose_precision(FLAGS.matmul_precision)
+    keep_memory()
+    keep_compiled(platformdirs.user_cache_path("pljax", appauthor=False) / "compiled")
+    shares = processes.shares(seeds, jax.process_count())
     reporter = Reporter()
     dataset = data.load(FLAGS.dataset, FLAGS.data_dir, say=reporter.say)
     if "validation" not in dials:
@@ -155,19 +180,27 @@ def execute() -> None:
         chosen = [dataclasses.replace(config, validation=min(config.validation, most)) for config in chosen]
     for config in chosen:
         split.check(dataset.train_labels, dataset.classes, config.labels, config.validation)
-    workdir = Path(FLAGS.workdir)
-    folders = [RunFolder(workdir / folder_name([config], dataset.name, seeds, dials)) for config in chosen]
+
+    def folder_of(configs: Sequence[configs.Config], seeds: Sequence[int]) -> RunFolder:
+        return RunFolder(Path(FLAGS.workdir) / folder_name(configs, dataset.name, seeds, dials))
+
+    mine = shares[jax.process_index()]
+    folders = [folder_of([config], mine) for config in chosen]
+    if FLAGS.overwrite:  # all of them first: another process must not take an old result for the new one
+        for folder in folders:
+            folder.begin_anew()
     results = [
-        result_in(folder, config, seeds, dataset, reporter) for folder, config in zip(folders, chosen, strict=True)
+        result_in(folder, config, mine, dataset, reporter) for folder, config in zip(folders, chosen, strict=True)
     ]
     reporter.say("")
-    compared = compare(results)
-    print(in_full(compared))
-    if len(results) > 1:
-        from pljax.compare import write_report  # a run of one scenario need not wait for matplotlib
-
-        report = write_report(compared, folders, workdir / folder_name(chosen, dataset.name, seeds, dials), dataset)
-        print(f"\nreport: {report}")
+    if len(shares) > 1:
+        parts = [[folder_of([config], share) for share in shares] for config in chosen]
+        processes.wait_for(itertools.chain(*parts))
+        if not processes.is_first():
+            return
+        folders = [folder_of([config], seeds) for config in chosen]
+        results = [join(of_run, folder) for of_run, folder in zip(parts, folders, strict=True)]
+    tell(results, folders, folder_of(chosen, seeds).path, dataset)
 
 
 def main(arguments: list[str]) -> int:

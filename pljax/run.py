@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pljax import phases, split
+from pljax.backend import device
 from pljax.config import Config, Finetune, differences, to_json
 from pljax.files import without_nan
 from pljax.journal import Journal
@@ -19,7 +20,7 @@ from pljax.models import parameter_count
 from pljax.progress import Reporter
 from pljax.result import Result
 from pljax.score import confusion
-from pljax.seeds import device, layout_for
+from pljax.seeds import layout_for
 from pljax.training import Outcome, make_group, split_seeds, train
 from pljax.types import Dataset, InputError, Split
 from pljax.workdir import AUTOENCODER, RunFolder

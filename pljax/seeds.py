@@ -1,10 +1,9 @@
-"""The axis of seeds: where it comes from, how it is put on a function, where it lies.
+"""The axis of seeds: where it comes from, where it lies, how it is put on a function.
 
 Nothing else in the package knows that there is more than one seed.
 """
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,43 +11,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from pljax.types import InputError
-
 MOST_SEED = 2**32 - 1
-BACKENDS = ("cpu", "gpu", "tpu")
 _WHOLE = PartitionSpec()
-
-
-def choose_backend(name: str | None) -> None:
-    """Compute on ``name``; without a name, on what JAX finds. To be called before anything is computed.
-
-    Raises ``InputError`` for a backend that is not there, with those that are.
-    """
-    if name is None:
-        return
-    if name not in BACKENDS:
-        raise InputError(f"There is no backend {name!r}: choose one of {', '.join(BACKENDS)}.")
-    if name == "cpu":
-        jax.config.update("jax_platforms", "cpu")  # an accelerator is not even started
-    elif not _is_here(name):
-        found = [backend for backend in BACKENDS if _is_here(backend)]
-        raise InputError(
-            f"There is no {name} here, JAX finds {' and '.join(found)}: choose one of these with --backend."
-        )
-
-
-def _is_here(backend: str) -> bool:
-    try:
-        return bool(jax.devices(backend))
-    except RuntimeError:
-        return False
-
-
-def device() -> dict[str, Any]:
-    """Where it is computed: results are the same to the bit only on the same kind of device and number of cores."""
-    devices = jax.local_devices()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices), "cores": cores}
 
 
 def seed_keys(seeds: Sequence[int]) -> jax.Array:

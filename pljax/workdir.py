@@ -87,8 +87,13 @@ class RunFolder:
         """Where the checkpoints of a group of seeds lie, while the run goes on."""
         return self.path / CHECKPOINTS / f"group{group}"
 
+    def begin_anew(self) -> None:
+        """Remove what an earlier run left. Raises ``InputError`` if somebody runs here, or it is not allowed."""
+        with self.locked():
+            self.clear()
+
     def clear(self) -> None:
-        """Remove what an earlier run left."""
+        """Remove what an earlier run left, in a folder that is locked."""
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
         for name in ("result.json", "parameters.npz", AUTOENCODER, METRICS, SPLIT, "run.json", "config.json"):
             (self.path / name).unlink(missing_ok=True)

@@ -38,8 +38,9 @@ ROOMS = {
     "finetune": {"config", "losses", "models", "optimizers", "schedules", "types"},
     "pretrain": {"config", "losses", "models", "optimizers", "types"},
     "phases": {"config", "finetune", "models", "pretrain", "split", "types"},
-    # the axis of seeds
-    "seeds": {"types"},
+    # the axis of seeds, and what it is computed on
+    "seeds": set(),
+    "backend": {"types"},
     # the protocols
     "protocols.lee2013": {"config"},
     "protocols.arab2022": {"config"},
@@ -54,9 +55,12 @@ ROOMS = {
     "workdir": {"config", "files", "result", "types"},
     "journal": {"progress", "types", "workdir"},
     "run": {
-        "config", "files", "journal", "keeper", "models", "phases", "progress", "result", "score", "seeds", "split",
-        "training", "types", "workdir",
+        "backend", "config", "files", "journal", "keeper", "models", "phases", "progress", "result", "score", "seeds",
+        "split", "training", "types", "workdir",
     },
+    # several runs that are one
+    "join": {"config", "result", "types", "workdir"},
+    "processes": {"types", "workdir"},
     # finished runs: numbers, sentences, pictures, pages
     "comparison": {"config", "progress", "protocols", "result", "stats", "types"},
     "words": {"comparison", "progress", "protocols", "result", "stats"},
@@ -81,10 +85,10 @@ ROOMS = {
     "page": {"comparison", "figures", "files", "protocols", "report", "stats", "words"},
     # what people start
     "": {"config", "data", "progress", "protocols", "report", "result", "run", "types", "workdir"},
-    "compare": {"comparison", "data", "figures", "files", "page", "report", "types", "workdir"},
+    "compare": {"comparison", "data", "figures", "files", "join", "page", "report", "types", "workdir"},
     "main": {
-        "compare", "comparison", "config", "data", "keeper", "memory", "progress", "protocols", "report", "result",
-        "run", "seeds", "split", "types", "workdir",
+        "backend", "compare", "comparison", "config", "data", "join", "keeper", "memory", "processes", "progress",
+        "protocols", "report", "result", "run", "seeds", "split", "types", "workdir",
     },
 }  # fmt: skip
 

@@ -53,6 +53,16 @@ def test_two_runs_are_compared_and_a_report_is_written(runs, tmp_path):
     assert made == {"report.html", "report.md", "comparison.json", "figures"}
 
 
+def test_runs_of_one_config_with_different_seeds_are_joined(runs, tmp_path):
+    status, _, _ = call(runs / "later", runs / "nn", runs / "pl", "--output", tmp_path)
+    assert status == 0
+    joined, other = json.loads((tmp_path / "comparison.json").read_text())["runs"]
+    assert (joined["scenario"], joined["seeds"]) == ("pl", [0, 1, 2, 7, 8])
+    assert joined["accuracies"] == [*Result.load(runs / "pl").accuracies(), *Result.load(runs / "later").accuracies()]
+    assert (other["scenario"], other["seeds"]) == ("nn", [0, 1, 2])
+    assert Result.load(tmp_path / "test-pl-blobs-seeds0to8").seeds == joined["seeds"]
+
+
 def test_the_numbers_are_those_of_the_results(runs, tmp_path):
     call(runs / "nn", runs / "pl", "--output", tmp_path)
     told = json.loads((tmp_path / "comparison.json").read_text())

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from pljax import seeds
-from pljax.types import InputError
 
 
 def test_a_seeds_key_does_not_depend_on_how_many_there_are():
@@ -77,17 +76,3 @@ def test_seeds_on_several_devices_never_talk():
     assert len(program(*given)[0]["product"].sharding.device_set) == 2
     talk = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
     assert not any(word in program.as_text() for word in talk)
-
-
-def test_a_backend_that_is_not_there_is_refused_with_those_that_are():
-    with pytest.raises(InputError, match="There is no tpu here, JAX finds cpu"):
-        seeds.choose_backend("tpu")
-    with pytest.raises(InputError, match="no backend 'abacus': choose one of cpu, gpu, tpu"):
-        seeds.choose_backend("abacus")
-
-
-def test_the_device_is_described():
-    device = seeds.device()
-    assert device["platform"] == "cpu"
-    assert device["count"] == 2
-    assert device["cores"] >= 1
