@@ -10,7 +10,7 @@ from pljax import phases
 from pljax.config import Config, Finetune, Pretrain
 from pljax.models import PREDICT_ROWS
 from pljax.seeds import layout_for
-from pljax.types import Dataset, InputError, Params, TrainingData, TrainState
+from pljax.types import Dataset, InputError, Params, TrainState
 
 MIB, GIB = 2**20, 2**30
 PROGRAM = 600 * MIB  # Python, JAX and compiled programs
@@ -37,9 +37,9 @@ def predict(config: Config, dataset: Dataset, at_once: int) -> Prediction:
     images, features = dataset.train_images.shape
     tests = len(dataset.test_labels)
     data = 2 * features * (images + tests) + 8 * (images + tests)  # on the host and on the device
-    states = phases.state_shapes(config, TrainingData.of(dataset.train_images, dataset.train_labels), dataset.classes)
+    states = phases.state_shapes(config, dataset.train_images.shape, dataset.classes)
     params = [state.params for state in states]
-    state, classifier = max(map(_bytes, states)), _bytes(params[-1]) + _bytes(states[-1].unlit)
+    state, classifier = max(map(_bytes, states)), _bytes(params[-1])
     work = max(_update(config, phase, features, _bytes(of)) for phase, of in zip(config.phases, params, strict=True))
     score = 4 * PREDICT_ROWS * (features + sum(config.hidden))
     split = 4 * images
@@ -96,5 +96,5 @@ def _update(config: Config, phase: Finetune | Pretrain, features: int, params: i
     return 2 * params + 4 * ACTIVATIONS * rows * sum(widths)
 
 
-def _bytes(tree: Params | TrainState | jax.Array | None) -> int:
+def _bytes(tree: Params | TrainState) -> int:
     return sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))

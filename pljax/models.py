@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from pljax.types import Params, TrainingData
+from pljax.types import Params
 
 Initializer = jax.nn.initializers.Initializer
 
@@ -155,14 +155,32 @@ def forward(
     return jnp.asarray(model.apply({"params": params}, images, train=True, rngs={"dropout": dropout_key}, method=part))
 
 
-def linear(layer: Params, inputs: jax.Array) -> jax.Array:
-    """A layer before its activation, ``[B, D] -> [B, H]``."""
-    return inputs @ layer["kernel"] + layer["bias"][None]
+def linear(layer: Params, inputs: jax.Array, columns: jax.Array | None = None) -> jax.Array:
+    """A layer before its activation, ``[B, D] -> [B, H]``.
+
+    ``columns`` (int32 ``[K]``) are indices of all columns of ``inputs`` that are not 0, in any order, each once, and
+    of ``D`` or above otherwise: the others need not be multiplied.
+    """
+    kernel = layer["kernel"]
+    if columns is not None:
+        inputs, kernel = _only(inputs, columns), kernel.at[columns].get(mode="clip")
+    return inputs @ kernel + layer["bias"][None]
 
 
-def linear_gradient(inputs: jax.Array, gradient: jax.Array) -> Params:
-    """The gradient of a layer's parameters, from that of its result, ``[B, H]``."""
-    return {"kernel": inputs.T @ gradient, "bias": gradient.sum(axis=0)}
+def linear_gradient(inputs: jax.Array, gradient: jax.Array, columns: jax.Array | None = None) -> Params:
+    """The gradient of a layer's parameters, from that of its result, ``[B, H]``; ``columns`` as in :func:`linear`."""
+    bias = gradient.sum(axis=0)
+    if columns is None:
+        return {"kernel": inputs.T @ gradient, "bias": bias}
+    size = len(columns)
+    rows = _only(inputs, columns).T @ gradient
+    place = jnp.full(inputs.shape[1], size).at[columns].set(jnp.arange(size), mode="drop")
+    kernel = jnp.where((place < size)[:, None], rows.at[place].get(mode="clip"), 0)
+    return {"kernel": kernel, "bias": bias}
+
+
+def _only(inputs: jax.Array, columns: jax.Array) -> jax.Array:
+    return inputs.at[:, columns].get(mode="fill", fill_value=0)
 
 
 def predict(model: nn.Module, params: Params, images: jax.Array) -> jax.Array:
@@ -189,23 +207,6 @@ def transplant(donor: Params, params: Params) -> Params:
         if here != there:
             raise ValueError(f"Layer {layer!r} has shapes {here}, but the transplant has {there}.")
     return {**params, **donor}
-
-
-def without_unlit(params: Params, data: TrainingData) -> tuple[Params, jax.Array]:
-    """The parameters with the rows of the first layer for lit features alone, and the rows for the others.
-
-    A feature that is 0 in every training image (on MNIST 67 pixels are) adds nothing to a product, and the
-    gradient of its row is 0: training without them is the same, and faster.
-    """
-    kernel = params["hidden"]["kernel"]
-    return {**params, "hidden": {**params["hidden"], "kernel": kernel[data.lit]}}, kernel[data.unlit]
-
-
-def with_unlit(params: Params, unlit: jax.Array, data: TrainingData) -> Params:
-    """The inverse of :func:`without_unlit`."""
-    rows = jnp.concatenate([params["hidden"]["kernel"], unlit])
-    place = jnp.argsort(jnp.concatenate([data.lit, data.unlit]))
-    return {**params, "hidden": {**params["hidden"], "kernel": rows[place]}}
 
 
 def all_finite(params: Params) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pljax import finetune, pretrain, split
 from pljax.config import Config, Finetune, Pretrain
@@ -56,17 +57,27 @@ def trainer_of(config: Config, number: int, classes: int) -> Trainer:
     return finetune.trainer(config, phase, classes)
 
 
-def state_shapes(config: Config, data: TrainingData, classes: int) -> list[TrainState]:
-    """The state of every phase, for one seed, as ``jax.ShapeDtypeStruct``; nothing is computed."""
-    images = data.images.shape[0]
-    sizes = (config.labels, config.validation, images - config.labels - config.validation)
+def usually_lit(config: Config, images: np.ndarray) -> int | None:
+    """How many features nearly every mini-batch with pseudo-labels has room in, if that is worth knowing."""
+    rows = [
+        phase.batch_size + phase.pseudo_labels.batch_size
+        for phase in config.phases
+        if isinstance(phase, Finetune) and phase.pseudo_labels
+    ]
+    return finetune.usually_lit(images, max(rows)) if rows else None
+
+
+def state_shapes(config: Config, shape: tuple[int, ...], classes: int) -> list[TrainState]:
+    """The state of every phase, for one seed and images of a shape ``[N, D]``, as ``jax.ShapeDtypeStruct``."""
+    sizes = (config.labels, config.validation, shape[0] - config.labels - config.validation)
     parts = Split(*(jax.ShapeDtypeStruct((size,), jnp.int32) for size in sizes))  # type: ignore[arg-type]
+    data = TrainingData(jax.ShapeDtypeStruct(shape, jnp.uint8), jax.ShapeDtypeStruct(shape[:1], jnp.int32))  # type: ignore[arg-type]
     key, states = jax.eval_shape(lambda: jax.random.key(0)), []
     handed_on: Params = {}
     for number in range(len(config.phases)):
         trainer = trainer_of(config, number, classes)
         states.append(jax.eval_shape(trainer.init, key, handed_on, parts, data))
-        handed_on = jax.eval_shape(trainer.hand_on, states[-1], data)
+        handed_on = jax.eval_shape(trainer.hand_on, states[-1])
     return states
 
 

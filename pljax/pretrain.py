@@ -157,6 +157,6 @@ def trainer(config: Config, phase: Pretrain) -> Trainer:
         init=functools.partial(init, plan),
         advance=functools.partial(advance, plan),
         evaluate=lambda state, split, data: Evaluation({}),
-        hand_on=lambda state, data: {"hidden": state.params["hidden"]},
+        hand_on=lambda state: {"hidden": state.params["hidden"]},
         alpha=None,
     )

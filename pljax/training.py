@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pljax import phases
@@ -54,7 +55,7 @@ def programs(config: Config, number: int, classes: int) -> Programs:
         init=over_seeds(trainer.init, (0, 0, 0, None)),
         advance=over_seeds(trainer.advance, (0, None, 0, 0, None), donate=(2,)),
         evaluate=over_seeds(trainer.evaluate, (0, 0, None)),
-        hand_on=over_seeds(trainer.hand_on, (0, None)),
+        hand_on=over_seeds(trainer.hand_on, (0,)),
     )
 
 
@@ -89,8 +90,10 @@ def split_seeds(config: Config, seeds: Sequence[int], dataset: Dataset, layout: 
 
 def make_group(config: Config, seeds: Sequence[int], dataset: Dataset, layout: Layout) -> Group:
     """Put the data and the seeds' splits where they are trained."""
-    data = layout.share(TrainingData.of(dataset.train_images, dataset.train_labels))
-    return Group(config, dataset, layout, *split_seeds(config, seeds, dataset, layout), data)
+    # Elsewhere than on a CPU it is not the products that take the time.
+    columns = phases.usually_lit(config, dataset.train_images) if layout.apart else None
+    data = TrainingData(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels), columns)
+    return Group(config, dataset, layout, *split_seeds(config, seeds, dataset, layout), layout.share(data))
 
 
 def train(group: Group, journal: Journal, keeper: Keeper) -> Outcome:
@@ -128,11 +131,10 @@ def train_phase(group: Group, progress: Progress, journal: Journal, keeper: Keep
         keeper.rest(progress, phase.trainer.rounds)
     if isinstance(group.config.phases[progress.phase], Pretrain):
         progress.autoencoder = layout.gather(state.params)
-    progress.params = layout.settle(phase.hand_on(state, group.data))
+    progress.params = layout.settle(phase.hand_on(state))
     progress.phase, progress.t, progress.state = progress.phase + 1, 0, None
 
 
 def state_shapes(config: Config, dataset: Dataset, number: int) -> TrainState:
     """The state of a phase for one seed, as ``jax.ShapeDtypeStruct``."""
-    data = TrainingData.of(dataset.train_images, dataset.train_labels)
-    return phases.state_shapes(config, data, dataset.classes)[number]
+    return phases.state_shapes(config, dataset.train_images.shape, dataset.classes)[number]

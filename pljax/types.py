@@ -1,8 +1,8 @@
 """The values that travel through the program, each with its shape beside it.
 
-Sizes: ``N`` training images, ``M`` test images, ``D`` features (784 pixels on MNIST), ``D'`` of them lit,
-``C`` classes, ``L`` labelled, ``V`` validation and ``U`` unlabelled images. No function of the core mentions
-the axis of seeds: ``seeds.Layout`` puts it on from outside.
+Sizes: ``N`` training images, ``M`` test images, ``D`` features (784 pixels on MNIST), ``C`` classes,
+``L`` labelled, ``V`` validation and ``U`` unlabelled images. No function of the core mentions the axis of
+seeds: ``seeds.Layout`` puts it on from outside.
 """
 
 import dataclasses
@@ -53,14 +53,7 @@ class TrainingData:
 
     images: jax.Array  # uint8 [N, D]
     labels: jax.Array  # int32 [N]; training reads those of the labelled images alone
-    lit: jax.Array  # int32 [D']: the features that are not 0 in every image
-    unlit: jax.Array  # int32 [D - D']: the others; no gradient ever reaches the weights that leave them
-
-    @classmethod
-    def of(cls, images: np.ndarray, labels: np.ndarray) -> "TrainingData":
-        """The images uint8 ``[N, D]`` and labels int32 ``[N]``, still on the host."""
-        lit = images.any(axis=0)
-        return cls(images, labels, *(np.flatnonzero(part).astype(np.int32) for part in (lit, ~lit)))  # type: ignore[arg-type]
+    columns: int | None = flax.struct.field(pytree_node=False, default=None)  # lit in nearly every mini-batch, at most
 
 
 @flax.struct.dataclass
@@ -79,7 +72,6 @@ class TrainState:
     params: Params
     opt_state: Any
     pseudo_labels: jax.Array | None = None  # int32 [P]: labels given once to a pool of P images
-    unlit: jax.Array | None = None  # float32 [D - D', H]: rows of the first layer that no update changes
 
 
 # What a person wants to see of an epoch: scalars by name. ``finite`` (bool) is always among them.
@@ -108,5 +100,5 @@ class Trainer(NamedTuple):
     init: Callable[[jax.Array, Params, Split, TrainingData], TrainState]  # (key, handed-on params, ...)
     advance: Callable[[jax.Array, jax.Array, TrainState, Split, TrainingData], tuple[TrainState, Metrics]]
     evaluate: Callable[[TrainState, Split, TrainingData], Evaluation]
-    hand_on: Callable[[TrainState, TrainingData], Params]  # the parameters that the next phase starts from
+    hand_on: Callable[[TrainState], Params]  # the parameters that the next phase starts from
     alpha: Callable[[int], Any] | None  # alpha(t), where pseudo-labels are used

@@ -58,7 +58,8 @@ def test_runs_of_one_config_with_different_seeds_are_joined(runs, tmp_path):
     assert status == 0
     joined, other = json.loads((tmp_path / "comparison.json").read_text())["runs"]
     assert (joined["scenario"], joined["seeds"]) == ("pl", [0, 1, 2, 7, 8])
-    assert joined["accuracies"] == [*Result.load(runs / "pl").accuracies(), *Result.load(runs / "later").accuracies()]
+    accuracies = [100 * share for name in ("pl", "later") for share in Result.load(runs / name).test_accuracy]
+    assert joined["accuracies"] == pytest.approx(accuracies)
     assert (other["scenario"], other["seeds"]) == ("nn", [0, 1, 2])
     assert Result.load(tmp_path / "test-pl-blobs-seeds0to8").seeds == joined["seeds"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from pljax import finetune, losses, split
 from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, PseudoLabels
-from pljax.models import Classifier, forward, predict
+from pljax.models import Classifier, forward, linear, linear_gradient, predict
 from pljax.optimizers import paper_momentum
 from pljax.seeds import over_seeds, seed_keys
 from pljax.types import TrainingData, TrainState
@@ -24,11 +24,7 @@ ONCE = dataclasses.replace(PSEUDO, assign="once", draw="shuffle_buffer", buffer_
 
 @pytest.fixture(scope="module")
 def data(blobs):
-    return on_device(blobs.train_images, blobs.train_labels)
-
-
-def on_device(images, labels):
-    return jax.device_put(TrainingData.of(images, labels))
+    return TrainingData(jnp.asarray(blobs.train_images), jnp.asarray(blobs.train_labels))
 
 
 @jax.jit
@@ -158,18 +154,44 @@ def test_the_steps_own_product_has_the_gradient_of_the_whole_network(blobs, widt
     chex.assert_trees_all_close(by_hand, jax.grad(whole)(params), atol=1e-6)
 
 
-def test_features_that_are_0_in_every_image_are_left_out_and_change_nothing(blobs, data):
-    dark, lit = np.array([0, 5, 13]), np.array([1, 2, 3, 4, *range(6, 13), 14])
-    wide = np.zeros((len(blobs.train_images), 15), np.uint8)
-    wide[:, lit] = blobs.train_images
-    first = {"kernel": jax.random.normal(jax.random.key(3), (15, 12)), "bias": jnp.zeros(12)}
-    of_wide = on_device(wide, blobs.train_labels)
-    with_dark, metrics = train(of_wide, handed_on={"hidden": first})
-    without, expected = train(data, handed_on={"hidden": {**first, "kernel": first["kernel"][lit]}})
-    chex.assert_trees_all_equal((with_dark.params, metrics), (without.params, expected))
-    whole = compiled(PHASE).hand_on(with_dark, of_wide)
-    np.testing.assert_array_equal(whole["hidden"]["kernel"][dark], first["kernel"][dark])
-    np.testing.assert_array_equal(whole["hidden"]["kernel"][lit], without.params["hidden"]["kernel"])
+@pytest.fixture(scope="module")
+def sparse(blobs):
+    """Images of which a pixel in ten is lit, and a pixel in four columns."""
+    lit = np.random.default_rng(1).random(blobs.train_images.shape) < 0.1
+    return TrainingData(jnp.asarray(blobs.train_images * lit), jnp.asarray(blobs.train_labels))
+
+
+@pytest.mark.parametrize("pseudo", [PSEUDO, ONCE])
+@pytest.mark.parametrize("room", [12, 11, 3])  # for all columns; for those of most mini-batches; for those of none
+def test_columns_that_are_0_are_left_out_and_change_nothing(sparse, pseudo, room):
+    phase = dataclasses.replace(PHASE, pseudo_labels=pseudo)
+    plain, expected = train(sparse, phase=phase)
+    fast, metrics = train(sparse.replace(columns=room), phase=phase)
+    chex.assert_trees_all_close(fast, plain, atol=1e-5)
+    chex.assert_trees_all_close(metrics, expected, atol=1e-5)
+
+
+def test_a_product_without_its_empty_columns_is_the_product(blobs):
+    inputs = jnp.asarray(blobs.train_images[:9], jnp.float32).at[:, jnp.array([0, 4, 5, 11])].set(0)
+    layer = {"kernel": jax.random.normal(jax.random.key(0), (12, 7)), "bias": jnp.arange(7.0)}
+    columns = jnp.array([1, 2, 3, 6, 7, 8, 9, 10, 12, 12], jnp.int32)
+    chex.assert_trees_all_close(linear(layer, inputs, columns), linear(layer, inputs), rtol=1e-5)
+    gradient = jax.random.normal(jax.random.key(1), (9, 7))
+    one, other = linear_gradient(inputs, gradient, columns), linear_gradient(inputs, gradient)
+    chex.assert_trees_all_close(one, other, rtol=1e-5)
+
+
+def test_nearly_every_mini_batch_has_room_for_its_columns():
+    chance = np.linspace(0, 0.3, 200)  # that a pixel is lit
+    generator = np.random.default_rng(0)
+    images = (generator.random((20_000, 200)) < chance).astype(np.uint8)
+    room = finetune.usually_lit(images, rows=8)
+    assert 0 < room < 0.9 * 200
+    batches = jnp.asarray(images[generator.integers(0, 20_000, (500, 8))])
+    columns, fit = finetune.lit_columns(batches, room)
+    assert fit.mean() > 0.99
+    assert (room - (columns < 200).sum(axis=1)).mean() < 60  # and not much more than that
+    assert finetune.usually_lit(np.ones((50, 200), np.uint8), rows=8) is None
 
 
 def test_the_gradient_takes_pseudo_labels_for_constants(blobs):

@@ -36,7 +36,7 @@ def compiled(phase):
 
 @pytest.fixture(scope="module")
 def data(blobs):
-    return jax.device_put(TrainingData.of(blobs.train_images, blobs.train_labels))
+    return TrainingData(jnp.asarray(blobs.train_images), jnp.asarray(blobs.train_labels))
 
 
 @jax.jit
@@ -86,7 +86,7 @@ def test_stacked_seeds_are_the_seeds_alone(phase, data):
 
 def test_only_the_first_layer_is_handed_on(data):
     state, _ = train(TIED, data)
-    handed_on = compiled(TIED).hand_on(state, data)
+    handed_on = compiled(TIED).hand_on(state)
     assert list(handed_on) == ["hidden"]
     chex.assert_trees_all_equal(handed_on["hidden"], state.params["hidden"])
 
