@@ -10,17 +10,15 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from pljax import losses, optimizers, schedules
+from pljax.columns import linear, linear_gradient, lit_columns
 from pljax.config import Config, Dropout, Finetune, PseudoLabels
 from pljax.models import (
     Classifier,
     all_finite,
     forward,
-    linear,
-    linear_gradient,
     predict,
     to_unit_interval,
     transplant,
@@ -30,8 +28,6 @@ from pljax.types import Evaluation, Metrics, Params, Split, Trainer, TrainingDat
 # What the keys of the phase are for.
 INIT, LABELLED_ORDER, UNLABELLED_DRAW, DROPOUT = range(4)
 
-SAMPLED = 10_000  # images, to see which features are rarely lit
-WORTHWHILE = 0.9  # share of the features: fetching rows of weights costs as much as a product saves
 WATCHED = 1000  # unlabelled images whose pseudo-labels are followed through the epochs
 
 
@@ -183,36 +179,6 @@ class Plan(NamedTuple):
     batch_size: int
     fills_batches: bool
     updates: int  # an epoch
-
-
-def lit_columns(images: jax.Array, at_most: int) -> tuple[jax.Array, jax.Array]:
-    """The features that are not 0 in every image of a mini-batch.
-
-    Args:
-      images: uint8 ``[..., B, D]``.
-      at_most: ``K``, how many features there is room for.
-
-    Returns:
-      Their indices, int32 ``[..., K]``, padded with ``D``, and whether there was room for all, bool ``[...]``.
-
-    >>> lit_columns(jnp.array([[[0, 1, 0, 7], [0, 0, 0, 9]], [[0, 0, 0, 0], [0, 0, 5, 0]]]), at_most=2)[0].tolist()
-    [[1, 3], [2, 4]]
-    """
-    lit = images.any(axis=-2)
-    place = jnp.where(lit, jnp.arange(lit.shape[-1]), lit.shape[-1])
-    return jnp.sort(place, axis=-1)[..., :at_most].astype(jnp.int32), lit.sum(axis=-1) <= at_most
-
-
-def usually_lit(images: np.ndarray, rows: int) -> int | None:
-    """How many features nearly every mini-batch of ``rows`` images has room in; ``None`` where that is most of them.
-
-    On MNIST four fifths of the pixels are 0, and a quarter of the columns of a mini-batch of 288 images.
-    """
-    some = images[:: -(-len(images) // SAMPLED)]
-    share = (1.0 - (some != 0).mean(axis=0)) ** rows  # of mini-batches in which a feature is 0
-    columns = (1 - share).sum() + 4 * np.sqrt((share * (1 - share)).sum())
-    columns = -(-int(columns) // 16) * 16
-    return columns if columns < WORTHWHILE * images.shape[1] else None
 
 
 def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: TrainingData) -> TrainState:

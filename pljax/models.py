@@ -123,11 +123,13 @@ class DenoisingAutoencoder(nn.Module):
     initial_weights: Literal["normal", "glorot"]
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, images: jax.Array, train: bool = False, z: jax.Array | None = None) -> jax.Array:
+        """``z``, what the first layer makes of the images before its ReLU, spares computing it here."""
         initial = INITIAL_WEIGHTS[self.initial_weights]
         pixels = images.shape[-1]
         encoder = nn.Dense(self.hidden, kernel_init=initial, name="hidden")
-        x = Dropout(self.hidden_dropout, self.inverted_dropout)(nn.relu(encoder(images)), train)
+        z = encoder(images) if z is None else z
+        x = Dropout(self.hidden_dropout, self.inverted_dropout)(nn.relu(z), train)
         if not self.bottleneck:
             bias = self.param("reconstruction_bias", nn.initializers.zeros, (pixels,))
             return x @ encoder.variables["params"]["kernel"].T + bias[None]
@@ -153,34 +155,6 @@ def forward(
     if dropout_key is None:
         return jnp.asarray(model.apply({"params": params}, images, method=part))
     return jnp.asarray(model.apply({"params": params}, images, train=True, rngs={"dropout": dropout_key}, method=part))
-
-
-def linear(layer: Params, inputs: jax.Array, columns: jax.Array | None = None) -> jax.Array:
-    """A layer before its activation, ``[B, D] -> [B, H]``.
-
-    ``columns`` (int32 ``[K]``) are indices of all columns of ``inputs`` that are not 0, in any order, each once, and
-    of ``D`` or above otherwise: the others need not be multiplied.
-    """
-    kernel = layer["kernel"]
-    if columns is not None:
-        inputs, kernel = _only(inputs, columns), kernel.at[columns].get(mode="clip")
-    return inputs @ kernel + layer["bias"][None]
-
-
-def linear_gradient(inputs: jax.Array, gradient: jax.Array, columns: jax.Array | None = None) -> Params:
-    """The gradient of a layer's parameters, from that of its result, ``[B, H]``; ``columns`` as in :func:`linear`."""
-    bias = gradient.sum(axis=0)
-    if columns is None:
-        return {"kernel": inputs.T @ gradient, "bias": bias}
-    size = len(columns)
-    rows = _only(inputs, columns).T @ gradient
-    place = jnp.full(inputs.shape[1], size).at[columns].set(jnp.arange(size), mode="drop")
-    kernel = jnp.where((place < size)[:, None], rows.at[place].get(mode="clip"), 0)
-    return {"kernel": kernel, "bias": bias}
-
-
-def _only(inputs: jax.Array, columns: jax.Array) -> jax.Array:
-    return inputs.at[:, columns].get(mode="fill", fill_value=0)
 
 
 def predict(model: nn.Module, params: Params, images: jax.Array) -> jax.Array:

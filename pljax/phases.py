@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pljax import finetune, pretrain, split
+from pljax import columns, finetune, pretrain, split
 from pljax.config import Config, Finetune, Pretrain
 from pljax.models import Classifier
 from pljax.types import Params, Split, Trainer, TrainingData, TrainState
@@ -58,13 +58,14 @@ def trainer_of(config: Config, number: int, classes: int) -> Trainer:
 
 
 def usually_lit(config: Config, images: np.ndarray) -> int | None:
-    """How many features nearly every mini-batch with pseudo-labels has room in, if that is worth knowing."""
-    rows = [
-        phase.batch_size + phase.pseudo_labels.batch_size
-        for phase in config.phases
-        if isinstance(phase, Finetune) and phase.pseudo_labels
-    ]
-    return finetune.usually_lit(images, max(rows)) if rows else None
+    """How many features nearly every mini-batch has room in, if that is worth knowing."""
+    rows = [0]
+    for phase in config.phases:
+        if isinstance(phase, Finetune) and phase.pseudo_labels:
+            rows.append(phase.batch_size + phase.pseudo_labels.batch_size)
+        if isinstance(phase, Pretrain) and phase.noise == "masking":
+            rows.append(phase.batch_size)
+    return columns.usually_lit(images, max(rows)) if max(rows) else None
 
 
 def state_shapes(config: Config, shape: tuple[int, ...], classes: int) -> list[TrainState]:

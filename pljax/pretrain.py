@@ -1,7 +1,7 @@
 """The denoising auto-encoder whose first layer the classifier starts from. Everything is written for one seed."""
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import chex
 import flax.linen as nn
@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import optax
 
 from pljax import losses, optimizers
+from pljax.columns import linear, linear_gradient, lit_columns
 from pljax.config import Config, Pretrain
-from pljax.models import DenoisingAutoencoder, all_finite, forward, keep_mask, to_unit_interval, transplant
+from pljax.models import DenoisingAutoencoder, all_finite, keep_mask, to_unit_interval, transplant
 from pljax.types import Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
 
 # What the keys of the phase are for.
@@ -29,7 +30,12 @@ class Step(NamedTuple):
 
 
 def train_step(
-    step: Step, state: TrainState, images: jax.Array, corrupted: jax.Array, key: jax.Array
+    step: Step,
+    state: TrainState,
+    images: jax.Array,
+    corrupted: jax.Array,
+    key: jax.Array,
+    columns: jax.Array | None = None,
 ) -> tuple[TrainState, jax.Array]:
     """One update of the auto-encoder: reconstruct ``images`` from ``corrupted``, eq. 6-8 of Lee (2013).
 
@@ -39,17 +45,22 @@ def train_step(
       images: float32 ``[B, D]`` in [0, 1].
       corrupted: float32 ``[B, D]``, the same images with noise.
       key: draws this update's dropout masks.
+      columns: int32 ``[K]``, where ``corrupted`` is not 0 in every row: see :func:`pljax.columns.linear`.
 
     Returns:
       The next state, and the loss, float32 [].
     """
     chex.assert_equal_shape([images, corrupted])
+    z = linear(state.params["hidden"], corrupted, columns)
 
-    def objective(params: Params) -> jax.Array:
-        logits = forward(step.model, params, corrupted, dropout_key=key)
-        return losses.reconstruction_loss(logits, images, step.reduction)
+    def objective(params: Params, z: jax.Array) -> jax.Array:
+        logits = step.model.apply({"params": params}, corrupted, train=True, z=z, rngs={"dropout": key})
+        return losses.reconstruction_loss(jnp.asarray(logits), images, step.reduction)
 
-    loss, gradients = jax.value_and_grad(objective)(state.params)
+    loss, (gradients, z_gradient) = jax.value_and_grad(objective, argnums=(0, 1))(state.params, z)
+    # The first layer is used twice where the weights are tied: its gradient as a decoder is there already.
+    encoder = linear_gradient(corrupted, z_gradient, columns)
+    gradients = {**gradients, "hidden": jax.tree.map(jnp.add, gradients["hidden"], encoder)}
     updates, opt_state = step.optimizer.update(gradients, state.opt_state, state.params)
     return TrainState(optax.apply_updates(state.params, updates), opt_state), loss
 
@@ -123,15 +134,24 @@ def advance(
     positions = jax.random.randint(draws, (plan.updates, plan.phase.batch_size), 0, len(candidates))
     first = t * plan.updates
 
-    def update(state: TrainState, now: tuple[jax.Array, jax.Array]) -> tuple[TrainState, jax.Array]:
-        number, rows = now
+    def update(state: TrainState, now: tuple[Any, ...]) -> tuple[TrainState, jax.Array]:
+        number, rows, columns = now
         images = to_unit_interval(data.images[rows])
         # Masks are drawn anew at every update, the other noise once for all of them.
         noise_key = jax.random.fold_in(corruption, number) if plan.phase.noise == "masking" else corruption
         corrupted = corrupt(plan.phase, noise_key, images, rows)
-        return train_step(plan.step, state, images, corrupted, jax.random.fold_in(dropout, number))
+        return train_step(plan.step, state, images, corrupted, jax.random.fold_in(dropout, number), columns)
 
-    state, losses_of_updates = jax.lax.scan(update, state, (first + jnp.arange(plan.updates), candidates[positions]))
+    numbers, rows = first + jnp.arange(plan.updates), candidates[positions]
+    if data.columns is None or plan.phase.noise != "masking":
+        state, losses_of_updates = jax.lax.scan(update, state, (numbers, rows, None))
+    else:
+        columns, fit = lit_columns(data.images[rows], data.columns)
+        state, losses_of_updates = jax.lax.cond(
+            fit.all(),
+            lambda: jax.lax.scan(update, state, (numbers, rows, columns)),
+            lambda: jax.lax.scan(update, state, (numbers, rows, None)),
+        )
     loss = losses_of_updates.mean()
     return state, {
         "reconstruction_loss": loss,

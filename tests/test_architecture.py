@@ -32,12 +32,13 @@ ROOMS = {
     # the core, for one seed
     "config": {"types"},
     "models": {"types"},
+    "columns": {"types"},
     "split": {"types"},
     "optimizers": {"config", "schedules"},
     "score": {"losses", "models", "types"},
-    "finetune": {"config", "losses", "models", "optimizers", "schedules", "types"},
-    "pretrain": {"config", "losses", "models", "optimizers", "types"},
-    "phases": {"config", "finetune", "models", "pretrain", "split", "types"},
+    "finetune": {"columns", "config", "losses", "models", "optimizers", "schedules", "types"},
+    "pretrain": {"columns", "config", "losses", "models", "optimizers", "types"},
+    "phases": {"columns", "config", "finetune", "models", "pretrain", "split", "types"},
     # the axis of seeds, and what it is computed on
     "seeds": set(),
     "backend": {"types"},

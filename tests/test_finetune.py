@@ -10,7 +10,7 @@ import pytest
 
 from pljax import finetune, losses, split
 from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, PseudoLabels
-from pljax.models import Classifier, forward, linear, linear_gradient, predict
+from pljax.models import Classifier, forward, predict
 from pljax.optimizers import paper_momentum
 from pljax.seeds import over_seeds, seed_keys
 from pljax.types import TrainingData, TrainState
@@ -169,29 +169,6 @@ def test_columns_that_are_0_are_left_out_and_change_nothing(sparse, pseudo, room
     fast, metrics = train(sparse.replace(columns=room), phase=phase)
     chex.assert_trees_all_close(fast, plain, atol=1e-5)
     chex.assert_trees_all_close(metrics, expected, atol=1e-5)
-
-
-def test_a_product_without_its_empty_columns_is_the_product(blobs):
-    inputs = jnp.asarray(blobs.train_images[:9], jnp.float32).at[:, jnp.array([0, 4, 5, 11])].set(0)
-    layer = {"kernel": jax.random.normal(jax.random.key(0), (12, 7)), "bias": jnp.arange(7.0)}
-    columns = jnp.array([1, 2, 3, 6, 7, 8, 9, 10, 12, 12], jnp.int32)
-    chex.assert_trees_all_close(linear(layer, inputs, columns), linear(layer, inputs), rtol=1e-5)
-    gradient = jax.random.normal(jax.random.key(1), (9, 7))
-    one, other = linear_gradient(inputs, gradient, columns), linear_gradient(inputs, gradient)
-    chex.assert_trees_all_close(one, other, rtol=1e-5)
-
-
-def test_nearly_every_mini_batch_has_room_for_its_columns():
-    chance = np.linspace(0, 0.3, 200)  # that a pixel is lit
-    generator = np.random.default_rng(0)
-    images = (generator.random((20_000, 200)) < chance).astype(np.uint8)
-    room = finetune.usually_lit(images, rows=8)
-    assert 0 < room < 0.9 * 200
-    batches = jnp.asarray(images[generator.integers(0, 20_000, (500, 8))])
-    columns, fit = finetune.lit_columns(batches, room)
-    assert fit.mean() > 0.99
-    assert (room - (columns < 200).sum(axis=1)).mean() < 60  # and not much more than that
-    assert finetune.usually_lit(np.ones((50, 200), np.uint8), rows=8) is None
 
 
 def test_the_gradient_takes_pseudo_labels_for_constants(blobs):

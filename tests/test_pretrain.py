@@ -5,13 +5,14 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from pljax import pretrain, split
+from pljax import losses, pretrain, split
 from pljax.config import Adam, Config, Finetune, GradientDescent, Pretrain
-from pljax.models import DenoisingAutoencoder
+from pljax.models import DenoisingAutoencoder, forward
 from pljax.seeds import over_seeds, seed_keys
-from pljax.types import TrainingData
+from pljax.types import TrainingData, TrainState
 
 TIED = Pretrain(2, 6, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
 DEEP = Pretrain(2, 6, 16, Adam(0.01), "gaussian", 0.5, hidden_dropout=0.5, bottleneck=(6, 4, 6), loss="mean")
@@ -58,6 +59,38 @@ def train(phase, data, seed=0, rounds=2):
 def test_reconstruction_is_learned(phase, data):
     _, losses = train(phase, data, rounds=40)
     assert np.mean(losses[-3:]) < 0.95 * losses[0]
+
+
+def whole_gradient(model, params, images, corrupted, key, reduction):
+    def objective(params):
+        logits = forward(model, params, corrupted, key)
+        return losses.reconstruction_loss(logits, images, reduction)
+
+    return jax.value_and_grad(objective)(params)
+
+
+@pytest.mark.parametrize("bottleneck", [(), (6, 4, 6)])
+@pytest.mark.parametrize("room", [None, 12])
+def test_the_steps_own_product_has_the_gradient_of_the_whole_network(blobs, bottleneck, room):
+    model, key = DenoisingAutoencoder(9, bottleneck, 0.5, False, "glorot"), jax.random.key(3)
+    images = jnp.asarray(blobs.train_images[:8], jnp.float32) / 255
+    corrupted = pretrain.mask_pixels(key, images, 0.5).at[:, jnp.array([2, 6, 7])].set(0)
+    params = model.init(key, images)["params"]
+    step = pretrain.Step(model, optax.sgd(1.0), "sum")
+    lit = None if room is None else jnp.array([0, 1, 3, 4, 5, 8, 9, 10, 11, 12, 12, 12], jnp.int32)
+    state, loss = pretrain.train_step(
+        step, TrainState(params, step.optimizer.init(params)), images, corrupted, key, lit
+    )
+    expected = whole_gradient(model, params, images, corrupted, key, "sum")
+    by_hand = jax.tree.map(jnp.subtract, params, state.params)
+    chex.assert_trees_all_close((loss, by_hand), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("room", [12, 11, 3])  # for all columns; for those of most mini-batches; for those of none
+def test_columns_that_are_0_are_left_out_and_change_nothing(data, room):
+    lit = np.random.default_rng(1).random(data.images.shape) < 0.1
+    sparse = data.replace(images=data.images * jnp.asarray(lit, jnp.uint8))
+    chex.assert_trees_all_close(train(TIED, sparse.replace(columns=room)), train(TIED, sparse), atol=1e-5)
 
 
 @pytest.mark.parametrize("phase", [TIED, DEEP])
