@@ -45,6 +45,7 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, on_one_line + "\n")
 
 
+_ZIP = b"PK\x03\x04"
 # The header of an array of numbers as np.savez writes it.
 _NPY = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '([<>|][iuf]\d)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n",
@@ -64,6 +65,8 @@ def read_arrays(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
     """
     with path.open("rb") as stream:
         try:
+            if stream.read(len(_ZIP)) != _ZIP:  # zipfile would look for the archive behind it
+                raise ValueError("it does not begin as one")
             with zipfile.ZipFile(stream) as archive:
                 members = archive.infolist()
                 most = path.stat().st_size if most is None else most

@@ -7,7 +7,6 @@ import functools
 from typing import Any, NamedTuple
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -45,7 +44,7 @@ class Batch(NamedTuple):
 class Step(NamedTuple):
     """What every update of a phase has in common."""
 
-    model: nn.Module
+    model: Classifier
     optimizer: optax.GradientTransformation
     output: losses.Output
 
@@ -76,15 +75,15 @@ def train_step(
     chex.assert_rank([batch.images, batch.labels, batch.weights], [2, 1, 1])
     model, params, pseudo_labels = step.model, state.params, batch.pseudo_labels
     images = batch.images if batch.unlabelled is None else jnp.concatenate([batch.images, batch.unlabelled])
-    # What the first layer gives, with dropout and for the pseudo-labels without, comes from one product.
     inputs = forward(model, {}, images, key, "inputs")
-    if batch.unlabelled is not None and pseudo_labels is None:
-        clean = forward(model, {}, batch.unlabelled, part="inputs")
-        both = linear(params["hidden"], jnp.concatenate([inputs, clean]), batch.columns)
-        z, z_clean = jnp.split(both, [len(inputs)])
-        pseudo_labels = losses.pseudo_label(forward(model, params, z_clean, part="upper"))
-    else:
+    if batch.unlabelled is None or pseudo_labels is not None:
         z = linear(params["hidden"], inputs, batch.columns)
+    else:
+        # One product for both passes: with dropout and, in the last rows, without. Where no pixel is dropped, all are.
+        clean = forward(model, {}, batch.unlabelled, part="inputs") if model.visible_dropout else inputs[:0]
+        both = linear(params["hidden"], jnp.concatenate([inputs, clean]), batch.columns)
+        z, z_clean = both[: len(inputs)], both[-len(batch.unlabelled) :]
+        pseudo_labels = losses.pseudo_label(forward(model, params, z_clean, part="upper"))
 
     def objective(upper: Params, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         logits = forward(model, upper, z, key, "upper")

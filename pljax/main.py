@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import itertools
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from pljax.workdir import RunFolder, folder_name
 FLAGS = flags.FLAGS
 SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
 MOST_SEEDS = 100_000  # in one run
+SIGNALLED = 128  # exit statuses above say which signal
 DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
 
@@ -232,13 +234,25 @@ def parse(arguments: list[str]) -> list[str]:
     """Read the flags; a wrong one is one sentence and exit status 2."""
     try:
         return FLAGS(arguments)
+    except SystemExit:  # absl has printed the help
+        sys.exit(0)
     except (flags.Error, RecursionError) as error:  # absl recurses over a long flag that it does not know
         told = " ".join(str(error).splitlines()).rstrip(" .?")
         print(f"pljax: {told}; --help lists the flags.", file=sys.stderr)
         sys.exit(2)
 
 
+def run_and_leave(arguments: list[str]) -> int:
+    """:func:`main`; after a signal, what the threads of libraries still wait for is not waited for."""
+    status = main(arguments)
+    if status > SIGNALLED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
 define_flags()
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse)
+    app.run(run_and_leave, flags_parser=parse)

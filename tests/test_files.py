@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from pljax.files import without_nan, write_json, write_whole
+from pljax.files import read_arrays, without_nan, write_json, write_whole
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,12 @@ def test_a_value_that_cannot_be_written_spoils_nothing(tmp_path):
         write_json(tmp_path / "file", {"a": object()})
     assert json.loads((tmp_path / "file").read_text()) == [1]
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("before", [b"\x00", b"x" * 40, b"\x93NUMPY\x01\x00"])
+def test_an_archive_with_something_before_it_is_none(tmp_path, before):
+    np.savez(tmp_path / "whole.npz", a=np.arange(3))
+    assert read_arrays(tmp_path / "whole.npz")["a"].tolist() == [0, 1, 2]
+    (tmp_path / "longer.npz").write_bytes(before + (tmp_path / "whole.npz").read_bytes())
+    with pytest.raises(ValueError, match="no file of arrays"):
+        read_arrays(tmp_path / "longer.npz")

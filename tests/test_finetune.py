@@ -171,9 +171,10 @@ def test_columns_that_are_0_are_left_out_and_change_nothing(sparse, pseudo, room
     chex.assert_trees_all_close(metrics, expected, atol=1e-5)
 
 
-def test_the_gradient_takes_pseudo_labels_for_constants(blobs):
+@pytest.mark.parametrize("visible_dropout", [0.0, 0.2])
+def test_the_gradient_takes_pseudo_labels_for_constants(blobs, visible_dropout):
     """Labelling inside the step or beforehand is the same: no gradient flows through the choice."""
-    model = Classifier((12,), 4, 0.0, 0.0, False, "glorot")
+    model = Classifier((12,), 4, visible_dropout, 0.0, False, "glorot")
     step = finetune.Step(model, paper_momentum(lambda t: 0.3, lambda t: 0.5), "sigmoid")
     params = model.init(jax.random.key(0), jnp.zeros((1, 12)))["params"]
     state = TrainState(params, step.optimizer.init(params))
@@ -182,7 +183,7 @@ def test_the_gradient_takes_pseudo_labels_for_constants(blobs):
     labels = jnp.argmax(predict(model, params, jnp.asarray(blobs.train_images[5:20])), axis=-1).astype(jnp.int32)
     one, _ = finetune.train_step(step, state, inside, jnp.float32(1), jax.random.key(1))
     two, _ = finetune.train_step(step, state, inside._replace(pseudo_labels=labels), jnp.float32(1), jax.random.key(1))
-    chex.assert_trees_all_equal(one.params, two.params)
+    chex.assert_trees_all_close(one.params, two.params, atol=1e-6)  # two products of other sizes
 
 
 # ---- the laws of a phase
