@@ -53,8 +53,8 @@ def choose_precision(name: str | None) -> None:
 
 
 def keep_compiled(path: Path) -> None:
-    """Keep compiled programs in a folder, for a quicker start the next time, unless JAX was told where to."""
-    if jax.config.values["jax_compilation_cache_dir"] is not None:
+    """Keep compiled programs in a folder, for a quicker start the next time, unless JAX was told where, or not to."""
+    if jax.config.values["jax_compilation_cache_dir"] or not jax.config.values["jax_enable_compilation_cache"]:
         return
     with contextlib.suppress(OSError):  # where nothing can be kept, it is compiled anew
         path.mkdir(parents=True, exist_ok=True)

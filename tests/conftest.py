@@ -15,6 +15,7 @@ os.environ["XLA_FLAGS"] = " ".join(
     )
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # no test starts from what another one left
 
 import jax
 import numpy as np

@@ -35,11 +35,13 @@ def test_a_precision_is_chosen_and_another_refused():
 @pytest.fixture
 def no_cache():
     names = (
+        "jax_enable_compilation_cache",
         "jax_compilation_cache_dir",
         "jax_compilation_cache_max_size",
         "jax_persistent_cache_min_compile_time_secs",
     )
     before = {name: jax.config.values[name] for name in names}
+    jax.config.update("jax_enable_compilation_cache", True)
     jax.config.update("jax_compilation_cache_dir", None)
     yield
     for name, value in before.items():

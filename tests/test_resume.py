@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -79,6 +80,34 @@ def test_groups_of_seeds_go_on_one_after_the_other(blobs, whole, tmp_path, round
     again, apart = tmp_path / "again", tmp_path
     run(CONFIG, SEEDS, blobs, RunFolder(again), quiet(), checkpoint_every=NEVER, seeds_at_once=1)
     assert bytes_of(apart) == bytes_of(again)
+
+
+def test_on_one_device_where_seeds_are_apart_it_is_the_same(blobs, tmp_path, monkeypatch):
+    one_device = jax.local_devices()[:1]
+    monkeypatch.setattr(jax, "local_devices", lambda: one_device)
+    in_peace, cut_off, alone = (tmp_path / name for name in ("in_peace", "cut_off", "alone"))
+    run(CONFIG, SEEDS, blobs, RunFolder(in_peace), quiet(), checkpoint_every=NEVER)
+    for _ in range(ROUNDS):
+        with pytest.raises(Interrupted):
+            run(CONFIG, SEEDS, blobs, RunFolder(cut_off), Impatient(1), checkpoint_every=NEVER)
+    run(CONFIG, SEEDS, blobs, RunFolder(cut_off), quiet(), checkpoint_every=NEVER)
+    assert bytes_of(cut_off) == bytes_of(in_peace)
+    # There a seed is the same to the bit, however many stand beside it.
+    run(CONFIG, SEEDS[1:2], blobs, RunFolder(alone), quiet(), checkpoint_every=NEVER)
+    of_all, of_one = (RunFolder(path).load_parameters() for path in (in_peace, alone))
+    jax.tree.map(lambda leaf, its: np.testing.assert_array_equal(leaf[1:2], its), of_all, of_one)
+
+
+def test_a_run_goes_on_where_its_seeds_are_laid_out_otherwise(blobs, whole, tmp_path, monkeypatch):
+    with pytest.raises(Interrupted):
+        run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), Impatient(4), checkpoint_every=NEVER)
+    one_device = jax.local_devices()[:1]
+    monkeypatch.setattr(jax, "local_devices", lambda: one_device)
+    said = io.StringIO()
+    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), Reporter(said), checkpoint_every=NEVER)
+    assert "another device" in said.getvalue()
+    expected = json.loads(json.dumps(whole["result"]["test_accuracy"]))
+    assert json.loads((tmp_path / "result.json").read_text())["test_accuracy"] == pytest.approx(expected, abs=0.1)
 
 
 def test_a_run_can_be_cut_off_again_and_again(blobs, whole, tmp_path):

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pljax import seeds
+from pljax import seeds, training
+from pljax.config import Adam, Config, Dropout, Finetune, Pretrain, PseudoLabels
 
 
 def test_a_seeds_key_does_not_depend_on_how_many_there_are():
@@ -23,6 +24,7 @@ def test_over_seeds_stacks_one_seeds_function_and_shares_the_rest():
 
 
 ON_ONE = jax.local_devices()[:1]
+TALK = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_every_layout_gives_the_seeds_what_they_compute_alone(count, apart):
     layout = seeds.Layout(count, tuple(ON_ONE), apart=True) if apart else seeds.layout_for(count)
     keys, images = seeds.seed_keys(range(count)), jnp.ones((6, 3))
     computed = seeds.over_seeds(one_seed, (0, None))(layout.spread(keys), layout.share(images))
-    again, _ = seeds.over_seeds(lambda of_seed: of_seed, (0,))(computed), None
+    again = seeds.over_seeds(lambda of_seed: of_seed, (0,))(computed)
     for tree in (computed, layout.settle(computed), again):
         gathered, _ = layout.gather(tree)
         chex.assert_shape(gathered["product"], (count, 6, 2))
@@ -74,5 +76,21 @@ def test_seeds_on_several_devices_never_talk():
     given = layout.spread(seeds.seed_keys(range(4))), layout.share(jnp.ones((6, 3)))
     program = jax.jit(jax.vmap(one_seed, in_axes=(0, None))).lower(*given).compile()
     assert len(program(*given)[0]["product"].sharding.device_set) == 2
-    talk = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
-    assert not any(word in program.as_text() for word in talk)
+    assert not any(word in program.as_text() for word in TALK)
+
+
+def test_the_phases_of_a_run_never_let_seeds_talk(blobs):
+    """The compiled rounds themselves, of both kinds of phase, on two devices."""
+    phase = Finetune(3, 5, Adam(0.01), Dropout(0.2, 0.5), PseudoLabels(0.5, 0, 1, batch_size=16))
+    pretrain = Pretrain(1, 2, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
+    config = Config("test", "pl_dae", (pretrain, phase), (8,), "glorot", False, "sigmoid", labels=8, validation=20)
+    layout = seeds.layout_for(4)
+    group = training.make_group(config, range(4), blobs, layout)
+    for number in range(2):
+        programs = training.programs(config, number, blobs.classes)
+        keys = programs.key(group.keys)
+        state = layout.settle(programs.init(keys, {}, group.parts, group.data))
+        advance = jax.jit(jax.vmap(programs.trainer.advance, in_axes=(0, None, 0, 0, None)))
+        program = advance.lower(keys, np.int32(2), state, group.parts, group.data).compile()
+        assert len(program.input_shardings[0][0].device_set) == 2
+        assert not any(word in program.as_text() for word in TALK)
