@@ -192,19 +192,17 @@ def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: Trai
     return TrainState(params, plan.step.optimizer.init(params), labels)
 
 
-def advance(
-    plan: Plan, key: jax.Array, t: jax.Array, state: TrainState, split: Split, data: TrainingData
-) -> tuple[TrainState, Metrics]:
-    """Epoch ``t``. Where alpha(t) is 0 the unlabelled images are not even looked at.
+def train_epoch(
+    plan: Plan, key: jax.Array, t: jax.Array, alpha: jax.Array, state: TrainState, split: Split, data: TrainingData
+) -> tuple[TrainState, jax.Array]:
+    """All updates of epoch ``t``; also the loss terms of each, float32 ``[updates, 2]``.
 
-    Metrics: ``labelled_loss`` and ``unlabelled_loss`` (means over the updates; the latter is NaN where alpha(t)
-    is 0), ``alpha``, ``learning_rate`` and ``momentum`` (at the first update), and ``finite``.
+    Where alpha is 0 the unlabelled images are not even looked at, and where the columns that are not 0 have room,
+    the others are left out of the products. Both hold for a whole epoch, so a condition on them costs nothing.
     """
 
     def key_for(purpose: int) -> jax.Array:
         return jax.random.fold_in(jax.random.fold_in(key, purpose), t)
-
-    alpha = jnp.asarray(plan.alpha(t), jnp.float32)
 
     def update(state: TrainState, now: tuple[Any, ...]) -> tuple[TrainState, jax.Array]:
         number, positions, weights, drawn = now
@@ -222,21 +220,31 @@ def advance(
         return jax.lax.scan(update, state, (jnp.arange(plan.updates), *labelled, drawn))
 
     if plan.pseudo is None:
-        state, terms = epoch_with(None)
-    else:
-        candidates = pool(plan.pseudo, plan.updates, split, data)
-        positions = draw(key_for(UNLABELLED_DRAW), plan.pseudo, plan.updates, len(candidates))
-        given_once = None if state.pseudo_labels is None else state.pseudo_labels[positions]
-        drawn = candidates[positions]
-        ways = [lambda: epoch_with(None), lambda: epoch_with((drawn, given_once, None))]
-        way = (alpha > 0).astype(jnp.int32)
-        if data.columns is not None:
-            rows = jnp.concatenate([split.labelled[labelled[0]], drawn], axis=1)
-            columns, fit = lit_columns(data.images[rows], data.columns)
-            ways.append(lambda: epoch_with((drawn, given_once, columns)))
-            way *= jnp.where(fit.all(), 2, 1)
-        state, terms = jax.lax.switch(way, ways)
+        return epoch_with(None)
+    candidates = pool(plan.pseudo, plan.updates, split, data)
+    positions = draw(key_for(UNLABELLED_DRAW), plan.pseudo, plan.updates, len(candidates))
+    given_once = None if state.pseudo_labels is None else state.pseudo_labels[positions]
+    drawn = candidates[positions]
+    ways = [lambda: epoch_with(None), lambda: epoch_with((drawn, given_once, None))]
+    way = (alpha > 0).astype(jnp.int32)
+    if data.columns is not None:
+        rows = jnp.concatenate([split.labelled[labelled[0]], drawn], axis=1)
+        columns, fit = lit_columns(data.images[rows], data.columns)
+        ways.append(lambda: epoch_with((drawn, given_once, columns)))
+        way *= jnp.where(fit.all(), 2, 1)
+    return jax.lax.switch(way, ways)
 
+
+def advance(
+    plan: Plan, key: jax.Array, t: jax.Array, state: TrainState, split: Split, data: TrainingData
+) -> tuple[TrainState, Metrics]:
+    """Epoch ``t``.
+
+    Metrics: ``labelled_loss`` and ``unlabelled_loss`` (means over the updates; the latter is NaN where alpha(t)
+    is 0), ``alpha``, ``learning_rate`` and ``momentum`` (at the first update), and ``finite``.
+    """
+    alpha = jnp.asarray(plan.alpha(t), jnp.float32)
+    state, terms = train_epoch(plan, key, t, alpha, state, split, data)
     labelled_loss, unlabelled_loss = terms.mean(axis=0)
     first = t * plan.updates
     return state, {
