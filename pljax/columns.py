@@ -14,7 +14,7 @@ WORTHWHILE = 0.9  # share of the features: fetching rows of weights costs as muc
 
 
 def lit_columns(images: jax.Array, at_most: int) -> tuple[jax.Array, jax.Array]:
-    """The features that are not 0 in every image of a mini-batch.
+    """The features that some image of a mini-batch has: all but those that are 0 in every one.
 
     Args:
       images: uint8 ``[..., B, D]``.
@@ -32,10 +32,7 @@ def lit_columns(images: jax.Array, at_most: int) -> tuple[jax.Array, jax.Array]:
 
 
 def usually_lit(images: np.ndarray, rows: int) -> int | None:
-    """How many features nearly every mini-batch of ``rows`` images has room in; ``None`` where that is most of them.
-
-    On MNIST four fifths of the pixels are 0, and a quarter of the columns of a mini-batch of 288 images.
-    """
+    """Room for the lit columns of nearly every mini-batch of ``rows`` images; ``None`` where most features are lit."""
     some = images[:: -(-len(images) // SAMPLED)]
     share = (1.0 - (some != 0).mean(axis=0)) ** rows  # of mini-batches in which a feature is 0
     columns = (1 - share).sum() + 4 * np.sqrt((share * (1 - share)).sum())

@@ -163,17 +163,22 @@ def tell(results: Sequence[Result], folders: Sequence[RunFolder], output: Path, 
         print(f"\nreport: {write_report(compared, folders, output, dataset)}")
 
 
+def set_up_backend() -> None:
+    """Find the other processes, then choose what is computed on, and how: before anything is computed."""
+    processes.connect(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
+    choose_backend(FLAGS.backend)
+    choose_precision(FLAGS.matmul_precision)
+    keep_memory()
+    keep_compiled(platformdirs.user_cache_path("pljax", appauthor=False) / "compiled")
+
+
 def execute() -> None:
     """Everything that the flags ask for, in order."""
     seeds = choose_seeds(FLAGS.first_seed, FLAGS.seeds, FLAGS.seeds_at_once)
     parse_every(FLAGS.checkpoint_every)  # refused before anything is loaded
     dials = dials_given()
     chosen = choose_configs(FLAGS.protocol, FLAGS.scenario, dials)
-    processes.connect(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
-    choose_backend(FLAGS.backend)
-    choose_precision(FLAGS.matmul_precision)
-    keep_memory()
-    keep_compiled(platformdirs.user_cache_path("pljax", appauthor=False) / "compiled")
+    set_up_backend()
     shares = processes.shares(seeds, jax.process_count())
     reporter = Reporter()
     dataset = data.load(FLAGS.dataset, FLAGS.data_dir, say=reporter.say)

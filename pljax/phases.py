@@ -58,7 +58,7 @@ def trainer_of(config: Config, number: int, classes: int) -> Trainer:
 
 
 def usually_lit(config: Config, images: np.ndarray) -> int | None:
-    """How many features nearly every mini-batch has room in, if that is worth knowing."""
+    """Room for the lit columns of nearly every mini-batch of the config, if leaving out the others is worth while."""
     rows = [0]
     for phase in config.phases:
         if isinstance(phase, Finetune) and phase.pseudo_labels:
@@ -71,6 +71,7 @@ def usually_lit(config: Config, images: np.ndarray) -> int | None:
 def state_shapes(config: Config, shape: tuple[int, ...], classes: int) -> list[TrainState]:
     """The state of every phase, for one seed and images of a shape ``[N, D]``, as ``jax.ShapeDtypeStruct``."""
     sizes = (config.labels, config.validation, shape[0] - config.labels - config.validation)
+    # Shapes stand in for arrays, which the types do not allow for.
     parts = Split(*(jax.ShapeDtypeStruct((size,), jnp.int32) for size in sizes))  # type: ignore[arg-type]
     data = TrainingData(jax.ShapeDtypeStruct(shape, jnp.uint8), jax.ShapeDtypeStruct(shape[:1], jnp.int32))  # type: ignore[arg-type]
     key, states = jax.eval_shape(lambda: jax.random.key(0)), []
