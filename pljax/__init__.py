@@ -3,6 +3,8 @@
 The names below are the package's public ones. ``python -m pljax.main`` is its command line.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from pljax.config import Adam, Config, Dropout, Finetune, GradientDescent, PaperMomentum, Pretrain, PseudoLabels
 from pljax.data import load
 from pljax.progress import Reporter
@@ -12,6 +14,9 @@ from pljax.result import Result
 from pljax.run import run
 from pljax.types import Dataset, InputError
 from pljax.workdir import RunFolder
+
+if TYPE_CHECKING:
+    from pljax.estimator import PseudoLabelClassifier
 
 __version__ = "0.1.0"
 
@@ -26,6 +31,7 @@ __all__ = [
     "InputError",
     "PaperMomentum",
     "Pretrain",
+    "PseudoLabelClassifier",
     "PseudoLabels",
     "Reporter",
     "Result",
@@ -34,3 +40,12 @@ __all__ = [
     "load",
     "run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The classifier, when it is asked for: scikit-learn takes a second to import."""
+    if name != "PseudoLabelClassifier":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pljax.estimator import PseudoLabelClassifier
+
+    return PseudoLabelClassifier

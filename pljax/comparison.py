@@ -106,6 +106,9 @@ def require_comparable(results: Sequence[Result]) -> None:
     """Raise ``InputError`` unless there are results, all of the same data and labelled images, with common seeds."""
     if not results:
         raise InputError("There is no result to compare.")
+    for result in results:
+        if not result.tested:
+            raise InputError(f"{_name(result)} was run without test images: there is no test accuracy to compare.")
     for kind, key, text in _MUST_AGREE:
         different = {key(result): text(result) for result in results}
         if len(different) > 1:

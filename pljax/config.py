@@ -118,7 +118,8 @@ class PseudoLabels:
     ``assign`` says when an image gets its pseudo-label: anew at ``every_update`` it is drawn for (the
     paper), or ``once``, by the network that the phase starts from. ``draw`` says which images are drawn:
     ``uniform`` ones of the unlabelled set, or those that a ``shuffle_buffer`` of ``buffer_size`` lets
-    through when it is fed all training images in file order and restarted every epoch.
+    through when it is fed all training images in file order and restarted every epoch. An image whose largest
+    output is below ``threshold`` gets none; the paper has no threshold.
     """
 
     alpha_f: float
@@ -128,6 +129,7 @@ class PseudoLabels:
     assign: Literal["every_update", "once"] = "every_update"
     draw: Literal["uniform", "shuffle_buffer"] = "uniform"
     buffer_size: int = 1024
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
         _check_number("alpha_f", self.alpha_f, 0)
@@ -141,6 +143,7 @@ class PseudoLabels:
         _check_choice("assign", self.assign, ("every_update", "once"))
         _check_choice("draw", self.draw, ("uniform", "shuffle_buffer"))
         _check_count("buffer_size", self.buffer_size)
+        _check_number("threshold", self.threshold, 0, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +161,7 @@ class Pretrain:
     hidden_dropout: float
     bottleneck: tuple[int, ...] = ()  # widths between the outer layers; empty: one layer, weights tied
     loss: Literal["sum", "mean"] = "sum"  # over the pixels
+    error: Literal["cross_entropy", "squared"] = "cross_entropy"  # of a pixel in [0, 1], or of any number
 
     def __post_init__(self) -> None:
         _check_count("pretrain_epochs", self.epochs)
@@ -169,6 +173,7 @@ class Pretrain:
         _check_type("pretraining's optimizer", self.optimizer, PaperMomentum, GradientDescent, Adam)
         _check_widths("bottleneck", self.bottleneck, least=0)
         _check_choice("pretraining's loss", self.loss, ("sum", "mean"))
+        _check_choice("pretraining's error", self.error, ("cross_entropy", "squared"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +216,7 @@ class Config:
     output: Literal["sigmoid", "softmax"]
     labels: int = 100
     validation: int = 1000
-    choose_labels: Literal["random", "first"] = "random"  # per class, by seed or by file order
+    choose_labels: Literal["random", "first", "given"] = "random"  # a class; or all that are known
 
     def __post_init__(self) -> None:
         _check_type("protocol", self.protocol, str)
@@ -227,7 +232,7 @@ class Config:
         _check_choice("output", self.output, ("sigmoid", "softmax"))
         _check_count("labels", self.labels)
         _check_count("validation", self.validation, least=0)
-        _check_choice("choose_labels", self.choose_labels, ("random", "first"))
+        _check_choice("choose_labels", self.choose_labels, ("random", "first", "given"))
 
 
 # The dials of the command line: each a path from the config to one field; a phase type stands for every
@@ -244,6 +249,7 @@ DIALS: dict[str, tuple[Any, ...]] = {
     "alpha_f": (Finetune, "pseudo_labels", "alpha_f"),
     "t1": (Finetune, "pseudo_labels", "t1"),
     "t2": (Finetune, "pseudo_labels", "t2"),
+    "threshold": (Finetune, "pseudo_labels", "threshold"),
     "unlabelled_batch_size": (Finetune, "pseudo_labels", "batch_size"),
     "pretrain_epochs": (Pretrain, "epochs"),
     "pretrain_batch_size": (Pretrain, "batch_size"),

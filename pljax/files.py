@@ -48,16 +48,19 @@ def write_json(path: Path, value: Any) -> None:
 _ZIP = b"PK\x03\x04"
 # The header of an array of numbers as np.savez writes it.
 _NPY = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '([<>|][iuf]\d)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n",
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<>|](?:[iuf]\d|b1))', "
+    rb"'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n",
     re.DOTALL,
 )
+_NPY_OF_TEXTS = re.compile(_NPY.pattern.replace(rb"b1", rb"b1|U[1-9]\d{0,3}"), re.DOTALL)
 
 
-def read_arrays(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, most: int | None = None, *, texts: bool = False) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz`` file, by name; they cannot be written to.
 
     Nothing is believed and nothing is unpickled: the file is to unpack to no more than ``most`` bytes, its own
-    size if not given, and each array to have the bytes that its header says.
+    size if not given, and each array to have the bytes that its header says. Arrays are of numbers, or of ``texts``
+    too.
 
     Raises:
       OSError: the file cannot be read.
@@ -72,9 +75,14 @@ def read_arrays(path: Path, most: int | None = None) -> dict[str, np.ndarray]:
                 most = path.stat().st_size if most is None else most
                 if sum(member.file_size for member in members) > most:
                     raise ValueError(f"it unpacks to more than {most:,} bytes")
+                if len({member.filename for member in members}) < len(members):
+                    raise ValueError("it has two arrays of one name")
                 if not {member.compress_type for member in members} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                     raise ValueError("it is packed in another way")
-                return {member.filename.removesuffix(".npy"): _array(_unpack(archive, member)) for member in members}
+                form = _NPY_OF_TEXTS if texts else _NPY
+                return {
+                    member.filename.removesuffix(".npy"): _array(_unpack(archive, member), form) for member in members
+                }
         except Exception as error:  # a rotten archive can fail in any way
             raise ValueError(f"it is no file of arrays, {error}") from error
 
@@ -84,10 +92,10 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         return stream.read(member.file_size + 1)  # a bare read() unpacks all there is before it looks at the size
 
 
-def _array(content: bytes) -> np.ndarray:
-    header = _NPY.match(content)
+def _array(content: bytes, form: re.Pattern[bytes]) -> np.ndarray:
+    header = form.match(content)
     if header is None:
-        raise ValueError("what is in it is no array of numbers")
+        raise ValueError("what is in it is no array of numbers" + ("" if form is _NPY else " or texts"))
     dtype, shape = np.dtype(header[1].decode()), [int(size) for size in header[3].split(b",") if size.strip()]
     if math.prod(shape) * dtype.itemsize != len(content) - header.end():
         raise ValueError("an array in it is longer or shorter than its header says")

@@ -19,10 +19,10 @@ from pljax.models import (
     all_finite,
     forward,
     predict,
-    to_unit_interval,
+    to_inputs,
     transplant,
 )
-from pljax.types import Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
+from pljax.types import Evaluation, Labelling, Metrics, Params, Split, Trainer, TrainingData, TrainState
 
 # What the keys of the phase are for.
 INIT, LABELLED_ORDER, UNLABELLED_DRAW, DROPOUT = range(4)
@@ -47,11 +47,12 @@ class Step(NamedTuple):
     model: Classifier
     optimizer: optax.GradientTransformation
     output: losses.Output
+    threshold: float = 0.0  # of pseudo-labels
 
 
 def train_step(
     step: Step, state: TrainState, batch: Batch, alpha: jax.Array, key: jax.Array
-) -> tuple[TrainState, jax.Array]:
+) -> tuple[TrainState, jax.Array, jax.Array | None]:
     r"""One update of the network by eq. 15,
 
     .. math::
@@ -70,7 +71,8 @@ def train_step(
       key: draws this update's dropout masks.
 
     Returns:
-      The next state, and the two loss terms, float32 [2]; the second is NaN without unlabelled images.
+      The next state; the two loss terms, float32 [2], the second NaN without unlabelled images; and the pseudo-labels
+      that these were given, int32 ``[B']``, -1 for none.
     """
     chex.assert_rank([batch.images, batch.labels, batch.weights], [2, 1, 1])
     model, params, pseudo_labels = step.model, state.params, batch.pseudo_labels
@@ -83,7 +85,7 @@ def train_step(
         clean = forward(model, {}, batch.unlabelled, part="inputs") if model.visible_dropout else inputs[:0]
         both = linear(params["hidden"], jnp.concatenate([inputs, clean]), batch.columns)
         z, z_clean = both[: len(inputs)], both[-len(batch.unlabelled) :]
-        pseudo_labels = losses.pseudo_label(forward(model, params, z_clean, part="upper"))
+        pseudo_labels = losses.pseudo_label(forward(model, params, z_clean, part="upper"), step.output, step.threshold)
 
     def objective(upper: Params, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         logits = forward(model, upper, z, key, "upper")
@@ -98,7 +100,7 @@ def train_step(
     (gradients, z_gradient), terms = jax.grad(objective, argnums=(0, 1), has_aux=True)(upper, z)
     gradients = {**gradients, "hidden": linear_gradient(inputs, z_gradient, batch.columns)}
     updates, opt_state = step.optimizer.update(gradients, state.opt_state, params)
-    return TrainState(optax.apply_updates(params, updates), opt_state, state.pseudo_labels), terms
+    return TrainState(optax.apply_updates(params, updates), opt_state, state.pseudo_labels), terms, pseudo_labels
 
 
 def labelled_batches(key: jax.Array, labelled: int, batch_size: int, filled: bool) -> tuple[jax.Array, jax.Array]:
@@ -188,14 +190,15 @@ def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: Trai
     labels = None
     if plan.pseudo is not None and plan.pseudo.assign == "once":
         candidates = pool(plan.pseudo, plan.updates, split, data)
-        labels = losses.pseudo_label(predict(plan.step.model, params, data.images[candidates]))
+        logits = predict(plan.step.model, params, data.images[candidates])
+        labels = losses.pseudo_label(logits, plan.step.output, plan.step.threshold)
     return TrainState(params, plan.step.optimizer.init(params), labels)
 
 
 def train_epoch(
     plan: Plan, key: jax.Array, t: jax.Array, alpha: jax.Array, state: TrainState, split: Split, data: TrainingData
-) -> tuple[TrainState, jax.Array]:
-    """All updates of epoch ``t``; also the loss terms of each, float32 ``[updates, 2]``.
+) -> tuple[TrainState, jax.Array, Labelling | None]:
+    """All updates of epoch ``t``; also the loss terms of each, float32 ``[updates, 2]``, and what was labelled how.
 
     Where alpha is 0 the unlabelled images are not even looked at, and where the columns that are not 0 have room,
     the others are left out of the products. Both hold for a whole epoch, so a condition on them costs nothing.
@@ -204,50 +207,57 @@ def train_epoch(
     def key_for(purpose: int) -> jax.Array:
         return jax.random.fold_in(jax.random.fold_in(key, purpose), t)
 
-    def update(state: TrainState, now: tuple[Any, ...]) -> tuple[TrainState, jax.Array]:
+    def update(state: TrainState, now: tuple[Any, ...]) -> tuple[TrainState, tuple[jax.Array, jax.Array | None]]:
         number, positions, weights, drawn = now
         rows = split.labelled[positions]
-        batch = Batch(to_unit_interval(data.images[rows]), data.labels[rows], weights)
+        batch = Batch(to_inputs(data.images[rows]), data.labels[rows], weights)
         if drawn is not None:
             unlabelled, labels, columns = drawn
-            images = to_unit_interval(data.images[unlabelled])
+            images = to_inputs(data.images[unlabelled])
             batch = batch._replace(unlabelled=images, pseudo_labels=labels, columns=columns)
-        return train_step(plan.step, state, batch, alpha, jax.random.fold_in(key_for(DROPOUT), number))
+        state, terms, given = train_step(plan.step, state, batch, alpha, jax.random.fold_in(key_for(DROPOUT), number))
+        return state, (terms, given)
 
     labelled = labelled_batches(key_for(LABELLED_ORDER), plan.labels, plan.batch_size, plan.fills_batches)
 
-    def epoch_with(drawn: tuple[jax.Array | None, ...] | None) -> tuple[TrainState, jax.Array]:
+    def epoch_with(drawn: tuple[jax.Array | None, ...] | None) -> tuple[TrainState, tuple[jax.Array, jax.Array | None]]:
         return jax.lax.scan(update, state, (jnp.arange(plan.updates), *labelled, drawn))
 
+    def epoch_without() -> tuple[TrainState, tuple[jax.Array, jax.Array]]:
+        state, (terms, _) = epoch_with(None)
+        return state, (terms, jnp.full_like(drawn, -1))
+
     if plan.pseudo is None:
-        return epoch_with(None)
+        state, (terms, _) = epoch_with(None)
+        return state, terms, None
     candidates = pool(plan.pseudo, plan.updates, split, data)
     positions = draw(key_for(UNLABELLED_DRAW), plan.pseudo, plan.updates, len(candidates))
     given_once = None if state.pseudo_labels is None else state.pseudo_labels[positions]
     drawn = candidates[positions]
-    ways = [lambda: epoch_with(None), lambda: epoch_with((drawn, given_once, None))]
+    ways = [epoch_without, lambda: epoch_with((drawn, given_once, None))]
     way = (alpha > 0).astype(jnp.int32)
     if data.columns is not None:
         rows = jnp.concatenate([split.labelled[labelled[0]], drawn], axis=1)
         columns, fit = lit_columns(data.images[rows], data.columns)
         ways.append(lambda: epoch_with((drawn, given_once, columns)))
         way *= jnp.where(fit.all(), 2, 1)
-    return jax.lax.switch(way, ways)
+    state, (terms, given) = jax.lax.switch(way, ways)
+    return state, terms, Labelling(drawn.ravel(), given.ravel())
 
 
 def advance(
     plan: Plan, key: jax.Array, t: jax.Array, state: TrainState, split: Split, data: TrainingData
-) -> tuple[TrainState, Metrics]:
-    """Epoch ``t``.
+) -> tuple[TrainState, Metrics, Labelling | None]:
+    """Epoch ``t``, and the pseudo-labels that were given in it, if the phase gives any.
 
     Metrics: ``labelled_loss`` and ``unlabelled_loss`` (means over the updates; the latter is NaN where alpha(t)
     is 0), ``alpha``, ``learning_rate`` and ``momentum`` (at the first update), and ``finite``.
     """
     alpha = jnp.asarray(plan.alpha(t), jnp.float32)
-    state, terms = train_epoch(plan, key, t, alpha, state, split, data)
+    state, terms, labelling = train_epoch(plan, key, t, alpha, state, split, data)
     labelled_loss, unlabelled_loss = terms.mean(axis=0)
     first = t * plan.updates
-    return state, {
+    metrics = {
         "labelled_loss": labelled_loss,
         "unlabelled_loss": unlabelled_loss,
         "alpha": alpha,
@@ -255,29 +265,36 @@ def advance(
         "momentum": jnp.asarray(plan.optimizer.momentum(first), jnp.float32),
         "finite": all_finite(state.params) & jnp.isfinite(labelled_loss),
     }
+    return state, metrics, labelling
+
+
+def accuracy(predicted: jax.Array, truth: jax.Array) -> jax.Array:
+    """The share of right ones among those whose class is known (``truth`` is not -1), float32 []; NaN of none."""
+    known = truth >= 0
+    return (known & (predicted == truth)).sum() / known.sum()
 
 
 def evaluate(plan: Plan, state: TrainState, split: Split, data: TrainingData) -> Evaluation:
     """The network with dropout off, against labels it never learns from.
 
-    Metrics: ``validation_accuracy`` on the validation images (NaN where there are none); ``unlabelled_accuracy``
-    on the first ``WATCHED`` unlabelled images, against their hidden labels; ``pseudo_label_accuracy`` of the
-    pseudo-labels in use, against the hidden labels (NaN where the phase uses none).
+    Metrics: ``validation_accuracy`` on the validation images; ``unlabelled_accuracy`` on the first ``WATCHED``
+    unlabelled images, against their hidden labels; ``pseudo_label_accuracy`` of the pseudo-labels in use, against
+    the hidden labels. Each is NaN where there is nothing to measure it on.
     """
     validation, watched = split.validation, split.unlabelled[:WATCHED]
     rows = jnp.concatenate([validation, watched])
     predicted = losses.pseudo_label(predict(plan.step.model, state.params, data.images[rows]))
-    correct = predicted == data.labels[rows]
+    truth = data.labels[rows]
     metrics = {
-        "validation_accuracy": correct[: len(validation)].mean(),
-        "unlabelled_accuracy": correct[len(validation) :].mean(),
+        "validation_accuracy": accuracy(predicted[: len(validation)], truth[: len(validation)]),
+        "unlabelled_accuracy": accuracy(predicted[len(validation) :], truth[len(validation) :]),
         "pseudo_label_accuracy": jnp.asarray(jnp.nan, jnp.float32),
     }
     if plan.pseudo is None:
         return Evaluation(metrics)
     if state.pseudo_labels is not None:
         truth = data.labels[pool(plan.pseudo, plan.updates, split, data)]
-        metrics["pseudo_label_accuracy"] = jnp.mean(state.pseudo_labels == truth)
+        metrics["pseudo_label_accuracy"] = accuracy(state.pseudo_labels, truth)
         return Evaluation(metrics, state.pseudo_labels)
     metrics["pseudo_label_accuracy"] = metrics["unlabelled_accuracy"]
     return Evaluation(metrics, predicted[len(validation) :])
@@ -289,7 +306,9 @@ def trainer(config: Config, phase: Finetune, classes: int) -> Trainer:
     optimizer = optimizers.make(phase.optimizer, updates)
     pseudo = phase.pseudo_labels
     plan = Plan(
-        step=Step(classifier(config, phase, classes), optimizer.transform, config.output),
+        step=Step(
+            classifier(config, phase, classes), optimizer.transform, config.output, pseudo.threshold if pseudo else 0.0
+        ),
         optimizer=optimizer,
         pseudo=pseudo,
         alpha=schedules.alpha(pseudo.alpha_f, pseudo.t1, pseudo.t2) if pseudo else optax.constant_schedule(0.0),

@@ -46,6 +46,8 @@ def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
         into.clear()
         config = results[0].effective_config()
         into.begin(config, {"joined": [folder.path.name for folder in folders]})
+        if (inputs := folders[0].load_inputs()) is not None:
+            into.save_inputs(*inputs)
         into.append_metrics(_merged(folder.load_metrics() for folder in folders))
         into.save_parameters(_stacked([folder.load_parameters() for folder in folders]))
         if all((folder.path / AUTOENCODER).exists() for folder in folders):

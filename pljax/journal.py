@@ -1,27 +1,35 @@
 """What the epochs of a run leave behind: lines of metrics, seeds that diverged, pseudo-labels that changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from pljax.labelling import Labels
 from pljax.progress import Reporter, name_seeds
-from pljax.types import Evaluation, Trainer
-from pljax.workdir import RunFolder
+from pljax.types import Evaluation, Labelling, Trainer
 
 EVALUATIONS = 50  # a phase; beside these, the network is looked at where alpha(t) is about to rise
 
 
 class Journal:
-    """Listens to the rounds of one group of seeds; writes ``metrics.jsonl``; tells the reporter.
+    """Listens to the rounds of one group of seeds; writes lines of metrics; tells the reporter.
 
-    ``diverged`` says by seed where its loss or weights stopped being finite. ``before`` and ``after`` are
-    accuracies (validation, or hidden labels where there is no validation set), float ``[S]``: at the last
-    evaluation while alpha(t) was 0 and at the last of all; NaN where no phase uses pseudo-labels.
+    ``labels`` are the pseudo-labels that the training images were given. ``diverged`` says by seed where its loss or
+    weights stopped being finite. ``before`` and ``after`` are accuracies (validation, or hidden labels where there is
+    no validation set), float ``[S]``: at the last evaluation while alpha(t) was 0 and at the last of all; NaN where no
+    phase uses pseudo-labels.
     """
 
-    def __init__(self, seeds: Sequence[int], folder: RunFolder, reporter: Reporter):
-        self._seeds, self._folder, self._reporter = list(seeds), folder, reporter
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        images: int,
+        write: Callable[[Sequence[Mapping[str, Any]]], None],
+        reporter: Reporter,
+    ):
+        self._seeds, self._write_lines, self._reporter = list(seeds), write, reporter
+        self.labels = Labels(len(seeds), images)
         self.diverged: dict[int, str] = {}
         self.before = np.full(len(seeds), np.nan)
         self.after = np.full(len(seeds), np.nan)
@@ -34,12 +42,15 @@ class Journal:
         self._number, self._name, self._trainer = number, name, trainer
         if not done:
             self._evaluated, self._pseudo_labels = {}, None
+            if trainer.alpha is not None:  # epochs are counted anew
+                self.labels = Labels(*self.labels.last.shape)
         self._reporter.phase(f"{name}, {name_seeds(self._seeds)}", trainer.epochs, trainer.rounds, done)
 
     def remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """All that later lines depend on, as arrays and plain values: :meth:`recall` takes it back."""
         arrays = {"before": self.before, "after": self.after}
         arrays |= {f"evaluated/{name}": values for name, values in self._evaluated.items()}
+        arrays |= {f"labels/{name}": values for name, values in self.labels.remember().items()}
         if self._pseudo_labels is not None:
             arrays["pseudo_labels"] = self._pseudo_labels
         return arrays, {"diverged": {str(seed): where for seed, where in self.diverged.items()}}
@@ -47,9 +58,8 @@ class Journal:
     def recall(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Go on from what another journal remembered."""
         self.before, self.after = arrays["before"], arrays["after"]
-        self._evaluated = {
-            name.removeprefix("evaluated/"): values for name, values in arrays.items() if name.startswith("evaluated/")
-        }
+        self._evaluated = _below("evaluated/", arrays)
+        self.labels.recall(_below("labels/", arrays))
         self._pseudo_labels = arrays.get("pseudo_labels")
         self.diverged = {int(seed): where for seed, where in facts["diverged"].items()}
 
@@ -60,8 +70,16 @@ class Journal:
         about_to_rise = alpha is not None and float(alpha(t)) == 0 < float(alpha(t + 1))
         return t % max(rounds // EVALUATIONS, 1) == 0 or t == rounds - 1 or about_to_rise
 
-    def record(self, t: int, metrics: Mapping[str, np.ndarray], evaluation: Evaluation | None) -> None:
+    def record(
+        self,
+        t: int,
+        metrics: Mapping[str, np.ndarray],
+        labelling: Labelling | None = None,
+        evaluation: Evaluation | None = None,
+    ) -> None:
         """Round ``t`` is done. Every metric is an array ``[S]``."""
+        if labelling is not None:
+            self.labels.see(t // self._trainer.rounds, labelling)
         losses = {name: values for name, values in metrics.items() if name != "finite"}
         self._name_the_diverged(t, metrics["finite"])
         looked = self._look(t, evaluation) if evaluation is not None else _unknown(self._evaluated)
@@ -74,7 +92,7 @@ class Journal:
         """A line a seed; a diverged seed's metrics are not numbers, whatever was computed of its weights."""
         where = {"phase": self._number, "name": self._name, "epoch": epoch, "updates": updates}
         rows = zip(self._seeds, *metrics.values(), strict=True)
-        self._folder.append_metrics(
+        self._write_lines(
             [
                 {**where, "seed": seed, **dict.fromkeys(metrics, np.nan)}
                 if seed in self.diverged
@@ -109,10 +127,18 @@ class Journal:
                 self.before = self.after
         return looked
 
+    def has_diverged(self) -> np.ndarray:
+        """Which seeds have, bool ``[S]``."""
+        return np.array([seed in self.diverged for seed in self._seeds])
+
     def _means(self, metrics: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Means over the seeds that have not diverged."""
-        alive = np.array([seed not in self.diverged for seed in self._seeds])
+        alive = ~self.has_diverged()
         return {name: float(values[alive].mean()) if alive.any() else float("nan") for name, values in metrics.items()}
+
+
+def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _unknown(metrics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

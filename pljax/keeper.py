@@ -149,6 +149,25 @@ class Keeper:
             self._checkpoints.close()
 
 
+class Forgetful:
+    """In the place of a :class:`Keeper` where nothing is saved: training that lives in memory alone."""
+
+    def __init__(self, reporter: Reporter):
+        self._reporter = reporter
+
+    def resume(self, shapes: Callable[[int], TrainState]) -> Progress:
+        """The start."""
+        return Progress()
+
+    def rest(self, progress: Progress, rounds: int) -> None:
+        """Raise ``Interrupted`` if a signal asks for an end."""
+        if self._reporter.heard is not None:
+            raise Interrupted(self._reporter.heard)
+
+    def save(self, progress: Progress) -> None:
+        """Nothing."""
+
+
 def _leaves(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
     """The arrays of a tree, by path."""
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:

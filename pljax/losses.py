@@ -49,27 +49,45 @@ def supervised_loss(logits: jax.Array, labels: jax.Array, weights: jax.Array, ou
     return (weights * classification_loss(logits, labels, output)).sum() / weights.sum()
 
 
-def pseudo_label(logits: jax.Array) -> jax.Array:
+def pseudo_label(logits: jax.Array, output: Output = "softmax", threshold: float = 0.0) -> jax.Array:
     """The class of the largest output, eq. 14, as a constant: no gradient flows through it.
+
+    Where the largest output is below ``threshold`` there is none: -1, as for any label that is not known.
 
     >>> pseudo_label(jnp.array([[0.1, 2.0, -1.0]])).tolist()
     [1]
+    >>> pseudo_label(jnp.array([[0.1, 2.0, -1.0], [0.1, 0.2, 0.0]]), "softmax", threshold=0.5).tolist()
+    [1, -1]
     """
-    return jax.lax.stop_gradient(jnp.argmax(logits, axis=-1).astype(jnp.int32))
+    labels = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    if threshold > 0:
+        outputs = jax.nn.softmax(logits) if output == "softmax" else jax.nn.sigmoid(logits)
+        labels = jnp.where(outputs.max(axis=-1) >= threshold, labels, -1)
+    return jax.lax.stop_gradient(labels)
 
 
 def pseudo_label_loss(logits: jax.Array, pseudo_labels: jax.Array, output: Output) -> jax.Array:
-    """The unlabelled term of eq. 15 before its weight alpha(t): the mean loss against the pseudo-labels."""
-    return classification_loss(logits, pseudo_labels, output).mean()
+    """The unlabelled term of eq. 15 before its weight alpha(t): the mean loss against the pseudo-labels.
+
+    A row whose pseudo-label is -1 has none; it counts as a loss of 0.
+    """
+    return jnp.where(pseudo_labels >= 0, classification_loss(logits, pseudo_labels, output), 0).mean()
 
 
-def reconstruction_loss(logits: jax.Array, images: jax.Array, reduction: Literal["sum", "mean"]) -> jax.Array:
-    """Cross-entropy between pixels and their reconstruction, eq. 8, summed or averaged over the pixels.
+def reconstruction_loss(
+    outputs: jax.Array,
+    images: jax.Array,
+    reduction: Literal["sum", "mean"],
+    error: Literal["cross_entropy", "squared"] = "cross_entropy",
+) -> jax.Array:
+    """The error of a reconstruction, summed or averaged over the pixels.
 
     Args:
-      logits: float32 ``[B, D]``, before the sigmoid.
-      images: float32 ``[B, D]`` in [0, 1].
+      outputs: float32 ``[B, D]``: before the sigmoid, or the reconstruction itself where the error is squared.
+      images: float32 ``[B, D]``, in [0, 1] for the cross-entropy.
       reduction: over the pixels.
+      error: of a pixel: the cross-entropy, eq. 8, or half the square of the difference.
     """
-    entropy = optax.sigmoid_binary_cross_entropy(logits, images)
-    return (entropy.sum(axis=-1) if reduction == "sum" else entropy.mean(axis=-1)).mean()
+    of_pixels = optax.l2_loss if error == "squared" else optax.sigmoid_binary_cross_entropy
+    by_pixel = of_pixels(outputs, images)
+    return (by_pixel.sum(axis=-1) if reduction == "sum" else by_pixel.mean(axis=-1)).mean()

@@ -1,11 +1,10 @@
 """``python -m pljax.main``: flags become configs, configs are run, results are told."""
 
-import dataclasses
 import errno
 import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,15 @@ import platformdirs
 from absl import app, flags, logging
 
 from pljax import config as configs
-from pljax import data, memory, processes, protocols, split
+from pljax import data, memory, own_data, own_files, processes
 from pljax.backend import PRECISIONS, choose_backend, choose_precision, device, keep_compiled, keep_memory
+from pljax.choose import ADAPTIVE, PROTOCOLS, choose, choose_for
 from pljax.comparison import compare
 from pljax.join import join
 from pljax.keeper import parse_every
+from pljax.own_files import LABEL_NAMES
 from pljax.progress import Interrupted, Reporter
-from pljax.report import in_full, introduction
+from pljax.report import in_full, introduction, untested
 from pljax.result import Result
 from pljax.run import count_parameters, in_groups, require_same, run
 from pljax.seeds import MOST_SEED
@@ -28,7 +29,6 @@ from pljax.types import Dataset, InputError
 from pljax.workdir import RunFolder, folder_name
 
 FLAGS = flags.FLAGS
-SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
 MOST_SEEDS = 100_000  # in one run
 SIGNALLED = 128  # exit statuses above say which signal
 DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
@@ -37,8 +37,21 @@ DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACC
 def define_flags() -> None:
     """All flags but absl's own. Every dial's default is the protocol's."""
     flags.DEFINE_list("scenario", ["pl_dae"], "nn, drop_nn, pl, pl_dae, several with commas, or all.")
-    flags.DEFINE_string("protocol", "quick", f"How the scenarios are trained: {', '.join(protocols.SCENARIOS)}.")
-    flags.DEFINE_string("dataset", "auto", f"One of {', '.join(data.DATASETS)}.")
+    flags.DEFINE_string(
+        "protocol",
+        None,
+        f"How the scenarios are trained: {', '.join(PROTOCOLS)}; default: quick, adaptive on own data.",
+    )
+    flags.DEFINE_string(
+        "dataset",
+        "auto",
+        f"One of {', '.join(data.DATASETS)}, or own data: a .npz, .csv or .parquet file, or a folder with a folder of "
+        "pictures for each class.",
+    )
+    flags.DEFINE_string("test", None, "Own data: a file or folder of labelled test rows.")
+    flags.DEFINE_string("label", None, f"Own data: the column or array of labels; default: {', '.join(LABEL_NAMES)}.")
+    flags.DEFINE_list("features", None, "Own data: the array, or the columns, of the features; default: all others.")
+    flags.DEFINE_integer("image_size", None, "Own data: the side length that pictures get; default: the first one's.")
     flags.DEFINE_string("data_dir", None, "Where the data files lie or are put; default: the user's cache folder.")
     flags.DEFINE_integer("seeds", 5, "How many seeds.")
     flags.DEFINE_integer("first_seed", 0, "The first of them.")
@@ -74,6 +87,7 @@ def define_flags() -> None:
         "learning_rate": "the (initial) learning rate of the classifier.",
         "visible_dropout": "the share of pixels dropped.",
         "hidden_dropout": "the share of hidden units dropped.",
+        "threshold": "an image whose largest output is lower gets no pseudo-label.",
         "alpha_f": "the final weight of the unlabelled loss.",
         "pretrain_learning_rate": "the learning rate of the auto-encoder.",
         "noise_level": "the share of pixels masked, or the noise's standard deviation.",
@@ -92,28 +106,6 @@ def dials_given() -> dict[str, Any]:
                 f"hidden is {','.join(given['hidden'])!r}: give whole numbers, 1000 or 1000,500."
             ) from None
     return given
-
-
-def choose_configs(protocol: str, scenarios: list[str], dials: dict[str, Any]) -> list[configs.Config]:
-    """The configs of the chosen scenarios, dials turned. Raises ``InputError``.
-
-    A dial that acts on none of them is refused too.
-    """
-    if protocol not in protocols.SCENARIOS:
-        raise InputError(f"There is no protocol {protocol!r}: choose one of {', '.join(protocols.SCENARIOS)}.")
-    for scenario in scenarios:
-        if scenario not in (*SCENARIOS, "all"):
-            raise InputError(f"There is no scenario {scenario!r}: choose among {', '.join(SCENARIOS)}, or all.")
-    chosen = SCENARIOS if "all" in scenarios else tuple(dict.fromkeys(scenarios))
-    if not chosen:
-        raise InputError(f"No scenario is given: choose among {', '.join(SCENARIOS)}, or all.")
-    changed = [configs.override(protocols.SCENARIOS[protocol][scenario], dials) for scenario in chosen]
-    for dial in dials:
-        if not any(dial in acted for _, acted in changed):
-            raise InputError(
-                f"--{dial} does not act on {', '.join(chosen)} under {protocol}: leave it out or add a scenario."
-            )
-    return [config for config, _ in changed]
 
 
 def choose_seeds(first: int, count: int, at_once: int | None) -> range:
@@ -155,6 +147,9 @@ def result_in(
 
 def tell(results: Sequence[Result], folders: Sequence[RunFolder], output: Path, dataset: Dataset) -> None:
     """Print the comparison of the results; write the report of several scenarios to ``output``."""
+    if not len(dataset.test_labels):
+        print("\n".join(untested(result, folder.path) for result, folder in zip(results, folders, strict=True)))
+        return
     compared = compare(results)
     print(in_full(compared))
     if len(results) > 1:
@@ -172,21 +167,30 @@ def set_up_backend() -> None:
     keep_compiled(platformdirs.user_cache_path("pljax", appauthor=False) / "compiled")
 
 
+def load_dataset(say: Callable[[str], None]) -> Dataset:
+    """The data that the flags name. Raises ``InputError``."""
+    if own_files.is_path(FLAGS.dataset):
+        image = (FLAGS.image_size, None) if FLAGS.image_size else None
+        how = own_files.How(FLAGS.label, tuple(FLAGS.features or ()), image)
+        return own_data.load(FLAGS.dataset, FLAGS.test, how, say)
+    for flag in ("test", "label", "features", "image_size"):
+        if FLAGS[flag].value is not None:
+            raise InputError(f"--{flag} is for own data: {FLAGS.dataset} needs none.")
+    return data.load(FLAGS.dataset, FLAGS.data_dir, say=say)
+
+
 def execute() -> None:
     """Everything that the flags ask for, in order."""
     seeds = choose_seeds(FLAGS.first_seed, FLAGS.seeds, FLAGS.seeds_at_once)
-    parse_every(FLAGS.checkpoint_every)  # refused before anything is loaded
+    parse_every(FLAGS.checkpoint_every)
     dials = dials_given()
-    chosen = choose_configs(FLAGS.protocol, FLAGS.scenario, dials)
+    protocol = FLAGS.protocol or (ADAPTIVE if own_files.is_path(FLAGS.dataset) else "quick")
+    choose(protocol, FLAGS.scenario, dials)  # refused before anything is loaded
     set_up_backend()
     shares = processes.shares(seeds, jax.process_count())
     reporter = Reporter()
-    dataset = data.load(FLAGS.dataset, FLAGS.data_dir, say=reporter.say)
-    if "validation" not in dials:
-        most = split.most_validation(len(dataset.train_labels))
-        chosen = [dataclasses.replace(config, validation=min(config.validation, most)) for config in chosen]
-    for config in chosen:
-        split.check(dataset.train_labels, dataset.classes, config.labels, config.validation)
+    dataset = load_dataset(reporter.say)
+    chosen = choose_for(dataset, protocol, FLAGS.scenario, dials)
 
     def folder_of(configs: Sequence[configs.Config], seeds: Sequence[int]) -> RunFolder:
         return RunFolder(Path(FLAGS.workdir) / folder_name(configs, dataset.name, seeds, dials))

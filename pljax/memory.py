@@ -36,7 +36,8 @@ def predict(config: Config, dataset: Dataset, at_once: int) -> Prediction:
     """What a run will take, from the shapes of its states; nothing is computed."""
     images, features = dataset.train_images.shape
     tests = len(dataset.test_labels)
-    data = 2 * features * (images + tests) + 8 * (images + tests)  # on the host and on the device
+    width = features * dataset.train_images.dtype.itemsize
+    data = 2 * width * (images + tests) + 8 * (images + tests)  # on the host and on the device
     states = phases.state_shapes(config, dataset.train_images.shape, dataset.classes)
     params = [state.params for state in states]
     state, classifier = max(map(_bytes, states)), _bytes(params[-1])

@@ -140,9 +140,9 @@ class DenoisingAutoencoder(nn.Module):
         return nn.Dense(pixels, kernel_init=initial, name="reconstruction")(x)
 
 
-def to_unit_interval(images: jax.Array) -> jax.Array:
-    """uint8 pixels as float32 in [0, 1]."""
-    return images.astype(jnp.float32) / 255
+def to_inputs(images: jax.Array) -> jax.Array:
+    """What a network is given: uint8 pixels as float32 in [0, 1]; float32 features, scaled already, as they are."""
+    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
 
 
 def forward(
@@ -158,8 +158,8 @@ def forward(
 
 
 def predict(model: nn.Module, params: Params, images: jax.Array) -> jax.Array:
-    """The logits of many images with dropout off: uint8 ``[n, D]`` to float32 ``[n, C]``, a block of rows at a time."""
-    return jax.lax.map(lambda image: forward(model, params, to_unit_interval(image)), images, batch_size=PREDICT_ROWS)
+    """The logits of many images (see :func:`to_inputs`), dropout off: ``[n, D]`` to float32 ``[n, C]``, in blocks."""
+    return jax.lax.map(lambda image: forward(model, params, to_inputs(image)), images, batch_size=PREDICT_ROWS)
 
 
 def parameter_count(params: Params) -> int:

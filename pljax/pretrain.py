@@ -12,7 +12,7 @@ import optax
 from pljax import losses, optimizers
 from pljax.columns import linear, linear_gradient, lit_columns
 from pljax.config import Config, Pretrain
-from pljax.models import DenoisingAutoencoder, all_finite, keep_mask, to_unit_interval, transplant
+from pljax.models import DenoisingAutoencoder, all_finite, keep_mask, to_inputs, transplant
 from pljax.types import Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
 
 # What the keys of the phase are for.
@@ -27,6 +27,7 @@ class Step(NamedTuple):
     model: nn.Module
     optimizer: optax.GradientTransformation
     reduction: Literal["sum", "mean"]
+    error: Literal["cross_entropy", "squared"] = "cross_entropy"
 
 
 def train_step(
@@ -55,7 +56,7 @@ def train_step(
 
     def objective(params: Params, z: jax.Array) -> jax.Array:
         logits = step.model.apply({"params": params}, corrupted, train=True, z=z, rngs={"dropout": key})
-        return losses.reconstruction_loss(jnp.asarray(logits), images, step.reduction)
+        return losses.reconstruction_loss(jnp.asarray(logits), images, step.reduction, step.error)
 
     loss, (gradients, z_gradient) = jax.value_and_grad(objective, argnums=(0, 1))(state.params, z)
     # The first layer is used twice where the weights are tied: its gradient as a decoder is there already.
@@ -122,7 +123,7 @@ def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: Trai
 
 def advance(
     plan: Plan, key: jax.Array, t: jax.Array, state: TrainState, split: Split, data: TrainingData
-) -> tuple[TrainState, Metrics]:
+) -> tuple[TrainState, Metrics, None]:
     """Round ``t``. The images are drawn uniformly, with replacement, from the labelled and unlabelled ones.
 
     Validation images are left out. Metrics: ``reconstruction_loss`` (mean over the round), ``learning_rate`` and
@@ -136,7 +137,7 @@ def advance(
 
     def update(state: TrainState, now: tuple[Any, ...]) -> tuple[TrainState, jax.Array]:
         number, rows, columns = now
-        images = to_unit_interval(data.images[rows])
+        images = to_inputs(data.images[rows])
         # Masks are drawn anew at every update, the other noise once for all of them.
         noise_key = jax.random.fold_in(corruption, number) if plan.phase.noise == "masking" else corruption
         corrupted = corrupt(plan.phase, noise_key, images, rows)
@@ -153,11 +154,12 @@ def advance(
             lambda: jax.lax.scan(update, state, (numbers, rows, None)),
         )
     loss = losses_of_updates.mean()
-    return state, {
+    metrics = {
         "reconstruction_loss": loss,
         "learning_rate": jnp.asarray(plan.optimizer.learning_rate(first), jnp.float32),
         "finite": all_finite(state.params) & jnp.isfinite(loss),
     }
+    return state, metrics, None
 
 
 def trainer(config: Config, phase: Pretrain) -> Trainer:
@@ -165,7 +167,7 @@ def trainer(config: Config, phase: Pretrain) -> Trainer:
     rounds = rounds_per_epoch(phase.updates_per_epoch)
     optimizer = optimizers.make(phase.optimizer, phase.updates_per_epoch)
     plan = Plan(
-        step=Step(autoencoder(config, phase), optimizer.transform, phase.loss),
+        step=Step(autoencoder(config, phase), optimizer.transform, phase.loss, phase.error),
         optimizer=optimizer,
         phase=phase,
         updates=phase.updates_per_epoch // rounds,

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pljax import words
@@ -20,19 +21,28 @@ def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: 
     ``facts``: platform, kind, count and cores of the device, parameters, memory and folder.
     """
     unlabelled = len(dataset.train_labels) - config.labels - config.validation
-    rows = {
+    rows = "rows" if dataset.inputs and not dataset.inputs.image else "images"
+    facts_by_name = {
         "scenario": config.scenario,
         "protocol": config.protocol,
-        "data": f"{dataset.name}, {len(dataset.test_labels):,} test images",
-        "training": f"{config.labels:,} labelled, {config.validation:,} validation, {unlabelled:,} unlabelled images",
+        "data": f"{dataset.name}, {len(dataset.test_labels):,} test {rows}",
+        "training": f"{config.labels:,} labelled, {config.validation:,} validation, {unlabelled:,} unlabelled {rows}",
         "seeds": f"{len(seeds)} ({name_seeds(seeds)})",
         "device": f"{facts['count']} x {facts['kind']} ({facts['platform']}), {facts['cores']} cores",
         "parameters": f"{facts['parameters']:,} a seed",
         "memory": f"about {facts['memory']} at the peak",
         "folder": str(facts["folder"]),
     }
-    width = max(map(len, rows))
-    return "\n".join(["", *(f"{name:<{width}}  {value}" for name, value in rows.items())])
+    width = max(map(len, facts_by_name))
+    return "\n".join(["", *(f"{name:<{width}}  {value}" for name, value in facts_by_name.items())])
+
+
+def untested(result: Result, folder: Path) -> str:
+    """What is said at the end of a run that had no test images."""
+    text = f"{result.scenario}: trained {len(result.seeds)} seeds without test rows, so no accuracy is known."
+    labels = folder / "pseudo_labels.csv"
+    where = f" The labels given to the unlabelled rows are in {labels}." if labels.exists() else ""
+    return "\n".join(["", *textwrap.wrap(text + where, WIDTH, break_long_words=False, break_on_hyphens=False)])
 
 
 def accuracy_table(results: Sequence[Result]) -> str:

@@ -48,7 +48,11 @@ class Result:
             right = _is_column(column, count, most=1 if name in shares else sys.float_info.max)
             _require(right, name, "a number or null for each seed")
         without = {str(seed) for seed, share in zip(self.seeds, self.test_accuracy, strict=True) if share is None}
-        _require(set(self.diverged) == without, "diverged", "a dict by seed, of those whose accuracy is null")
+        if self.tested:
+            _require(set(self.diverged) == without, "diverged", "a dict by seed, of those whose accuracy is null")
+        else:
+            _require(len(without) == len(self.seeds), "test_accuracy", "null for each seed: there are no test images")
+            _require(set(self.diverged) <= without, "diverged", "a dict by seed, of the run's seeds")
         tables = _is_list(self.confusion, lambda table: table is None or _is_table(table))
         sizes = {len(table) for table in self.confusion if table is not None} if tables else set()
         _require(
@@ -82,6 +86,11 @@ class Result:
         except (InputError, RecursionError) as error:
             raise InputError(f"{path} is no result of pljax: {error}") from error
         return result
+
+    @property
+    def tested(self) -> bool:
+        """Whether there were test images."""
+        return bool(self.dataset["test"])
 
     def effective_config(self) -> Config:
         """The config that was run."""
@@ -132,9 +141,9 @@ def _is_table(value: Any) -> bool:
 
 
 def _is_data(value: Any) -> bool:
-    texts, counts = ("name", "digest"), ("train", "test")
-    known = isinstance(value, dict) and {*texts, *counts} <= set(value)
-    return known and all(_is_text(value[name]) for name in texts) and all(_is_count(value[name], 1) for name in counts)
+    known = isinstance(value, dict) and {"name", "digest", "train", "test"} <= set(value)
+    texts = known and _is_text(value["name"]) and _is_text(value["digest"])
+    return texts and _is_count(value["train"], 1) and _is_count(value["test"])
 
 
 def _is_seeds(value: Any) -> bool:

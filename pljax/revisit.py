@@ -12,7 +12,7 @@ import numpy as np
 
 from pljax import phases, pretrain
 from pljax.config import Config, Pretrain
-from pljax.models import forward, predict, to_unit_interval
+from pljax.models import forward, predict, to_inputs
 from pljax.result import Result
 from pljax.score import log_probabilities
 from pljax.seeds import seed_keys
@@ -98,7 +98,8 @@ def reconstruct(networks: Networks, dataset: Dataset, rows: np.ndarray) -> Recon
     phase = networks.config.phases[0]
     if networks.autoencoder is None or not isinstance(phase, Pretrain):
         raise InputError("No auto-encoder was kept with this run.")
-    originals = to_unit_interval(jnp.asarray(dataset.train_images[rows]))
+    originals = to_inputs(jnp.asarray(dataset.train_images[rows]))
     corrupted = pretrain.corrupt(phase, jax.random.key(0), originals, jnp.asarray(rows, jnp.int32))
     logits = forward(pretrain.autoencoder(networks.config, phase), networks.autoencoder, corrupted)
-    return Reconstructions(*map(np.asarray, (originals, corrupted, jax.nn.sigmoid(logits))))
+    restored = jax.nn.sigmoid(logits) if phase.error == "cross_entropy" else logits
+    return Reconstructions(*map(np.asarray, (originals, corrupted, restored)))

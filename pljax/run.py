@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pljax import phases, split
+from pljax import labelling, phases, split
 from pljax.backend import device
 from pljax.config import Config, Finetune, differences, to_json
 from pljax.files import without_nan
@@ -56,7 +56,7 @@ def run(
       InputError: the data cannot give the split, the folder cannot be written, or it holds another run.
       Interrupted: a signal asked for an end; all that was done is saved.
     """
-    split.check(dataset.train_labels, dataset.classes, config.labels, config.validation)
+    split.check(dataset.train_labels, dataset.classes, config.labels, config.validation, config.choose_labels)
     groups = in_groups(seeds, seeds_at_once)
     with folder.locked(), reporter or Reporter() as reporter:
         if overwrite:
@@ -71,7 +71,7 @@ def run(
             reporter.say(f"warning: {warning}")
         outcomes, metrics = [], 0
         for number, group in enumerate(groups):
-            journal = Journal(group, folder, reporter)
+            journal = Journal(group, len(dataset.train_labels), folder.append_metrics, reporter)
             path, layout = folder.checkpoints(number), layout_for(len(group))
             with Keeper(path, checkpoint_every, layout, folder, journal, reporter, metrics) as keeper:
                 outcomes.append(train(make_group(config, group, dataset, layout), journal, keeper))
@@ -79,6 +79,11 @@ def run(
         folder.save_parameters(_stack([outcome.params for outcome in outcomes]))
         if outcomes[0].autoencoder:
             folder.save_parameters(_stack([outcome.autoencoder for outcome in outcomes]), AUTOENCODER)
+        if dataset.inputs:
+            folder.save_inputs(dataset.inputs, dataset.names)
+        folder.save_pseudo_labels(
+            labelling.table([_labelled(outcome) for outcome in outcomes], dataset.names, dataset.row_names)
+        )
         told = {**facts(config, seeds, dataset, outcomes, warnings), **figures(config, seeds, dataset, outcomes)}
         result = Result(**without_nan(told))
         folder.save_result(result)
@@ -175,6 +180,13 @@ def foresee(config: Config) -> list[str]:
     return warnings
 
 
+def _labelled(outcome: Outcome) -> labelling.Labelled:
+    """What a group of seeds says of the training images."""
+    return labelling.Labelled(
+        outcome.unseen, outcome.train.classes, outcome.train.probabilities, outcome.journal.labels
+    )
+
+
 def _stack(trees: Sequence[Any]) -> Any:
     """Trees of arrays, joined along the axis of seeds."""
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
@@ -195,7 +207,8 @@ def facts(
         "dataset": {"name": dataset.name, "digest": dataset.digest, **sizes},
         "seeds": list(seeds),
         "class_counts": {
-            "labelled": dataset.classes * [config.labels // dataset.classes],
+            # Of the first seed: every seed has as many.
+            "labelled": np.bincount(dataset.train_labels[outcomes[0].split.labelled[0]], minlength=dataset.classes),
             "test": np.bincount(dataset.test_labels, minlength=dataset.classes),
         },
         "parameters": count_parameters(config, dataset),
@@ -209,31 +222,40 @@ def facts(
 
 def figures(config: Config, seeds: Sequence[int], dataset: Dataset, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """What the result says of each seed. A diverged seed's figures are NaN, so that no mean can take them in."""
-    parts, (train_classes, train_entropy), (test_classes, test_entropy), before, after = _stack(
-        [(group.split, group.train, group.test, group.journal.before, group.journal.after) for group in outcomes]
+    parts, train_classes, train_entropy, test_classes, test_entropy, before, after = _stack(
+        [
+            (group.split, *group.train[:2], *group.test[:2], group.journal.before, group.journal.after)
+            for group in outcomes
+        ]
     )
     diverged = {seed: where for group in outcomes for seed, where in group.journal.diverged.items()}
     alive = np.where([seed in diverged for seed in seeds], np.nan, 1).astype(np.float32)
     correct = test_classes == dataset.test_labels
     unlabelled = np.take_along_axis(train_classes, parts.unlabelled, axis=1)
+    truth = dataset.train_labels[parts.unlabelled]
     confusions = [confusion(dataset.test_labels, given, dataset.classes).tolist() for given in test_classes]
     learns_unlabelled = any(isinstance(phase, Finetune) and phase.pseudo_labels for phase in config.phases)
     measured_on = "validation" if config.validation else "unlabelled"
     return {
-        "test_accuracy": alive * correct.mean(axis=1),
-        "test_error": alive * (~correct).mean(axis=1),
+        "test_accuracy": alive * mean(correct),
+        "test_error": alive * mean(~correct),
         "diverged": {str(seed): where for seed, where in diverged.items()},
         "confusion": [None if seed in diverged else counts for seed, counts in zip(seeds, confusions, strict=True)],
         "conditional_entropy": {
-            "labelled": alive * np.take_along_axis(train_entropy, parts.labelled, axis=1).mean(axis=1),
-            "unlabelled": alive * np.take_along_axis(train_entropy, parts.unlabelled, axis=1).mean(axis=1),
-            "test": alive * test_entropy.mean(axis=1),
+            "labelled": alive * mean(np.take_along_axis(train_entropy, parts.labelled, axis=1)),
+            "unlabelled": alive * mean(np.take_along_axis(train_entropy, parts.unlabelled, axis=1)),
+            "test": alive * mean(test_entropy),
         },
-        "pseudo_label_accuracy": alive * (unlabelled == dataset.train_labels[parts.unlabelled]).mean(axis=1),
+        "pseudo_label_accuracy": alive * mean(unlabelled == truth) if (truth >= 0).all() else np.nan * alive,
         "unlabelled_training": {"measured_on": measured_on, "before": alive * before, "after": alive * after}
         if learns_unlabelled
         else None,
     }
+
+
+def mean(values: np.ndarray) -> np.ndarray:
+    """The mean of each row, ``[S, n] -> [S]``; NaN of no numbers."""
+    return values.mean(axis=1) if values.shape[1] else np.full(len(values), np.nan, np.float32)
 
 
 def versions() -> dict[str, str]:

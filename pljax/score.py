@@ -1,5 +1,7 @@
 """What a trained classifier is worth: predictions, their conditional entropy, and counts made of them."""
 
+from typing import Any, NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,15 @@ from pljax.types import Params
 def log_probabilities(logits: jax.Array, output: Output) -> jax.Array:
     """The logarithm of the outputs, ``[..., C]``. Sigmoid outputs stand each for itself: they need not sum to 1."""
     return jax.nn.log_sigmoid(logits) if output == "sigmoid" else jax.nn.log_softmax(logits)
+
+
+def class_probabilities(logits: jax.Array, output: Output) -> jax.Array:
+    """The outputs as probabilities of the classes, ``[..., C]``: sigmoid outputs are divided by their sum.
+
+    >>> class_probabilities(jnp.zeros((1, 4)), "sigmoid").tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
+    return jax.nn.softmax(log_probabilities(logits, output))
 
 
 def conditional_entropy(logits: jax.Array, output: Output) -> jax.Array:
@@ -35,10 +46,19 @@ def conditional_entropy(logits: jax.Array, output: Output) -> jax.Array:
     return -(jnp.exp(log_p) * log_p).sum(axis=-1)
 
 
-def score(model: nn.Module, output: Output, params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The class given to each of ``images`` (uint8 ``[n, D]``), int32 ``[n]``, and its conditional entropy, ``[n]``."""
+class Scores(NamedTuple):
+    """What a classifier says of ``n`` images."""
+
+    classes: Any  # int32 [n]
+    entropy: Any  # float32 [n], conditional, in nats
+    probabilities: Any  # float32 [n, C]
+
+
+def score(model: nn.Module, output: Output, params: Params, images: jax.Array) -> Scores:
+    """What the classifier, dropout off, says of ``images``, ``[n, D]``."""
     logits = predict(model, params, images)
-    return jnp.argmax(logits, axis=-1).astype(jnp.int32), conditional_entropy(logits, output)
+    classes = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return Scores(classes, conditional_entropy(logits, output), class_probabilities(logits, output))
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

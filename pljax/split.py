@@ -14,9 +14,24 @@ def most_validation(images: int) -> int:
     return images // 5
 
 
-def check(train_labels: np.ndarray, classes: int, labels: int, validation: int) -> None:
+Choose = Literal["random", "first", "given"]
+
+
+def check(train_labels: np.ndarray, classes: int, labels: int, validation: int, choose: Choose = "random") -> None:
     """Raise ``InputError`` unless the training images can give the labelled and validation sets asked for."""
-    images, counts = len(train_labels), np.bincount(train_labels, minlength=classes)
+    images, known = len(train_labels), train_labels[train_labels >= 0]
+    counts = np.bincount(known, minlength=classes)
+    if choose == "given":
+        if labels + validation != len(known) or not labels:
+            raise InputError(
+                f"{labels} labels and {validation} validation images are asked for, but {len(known)} images have a "
+                "label: all of them are used."
+            )
+        return
+    if len(known) < images:
+        raise InputError(
+            f"{images - len(known)} of the {images} training images have no label: choose_labels is given."
+        )
     if labels % classes:
         below = max(labels - labels % classes, classes)
         raise InputError(
@@ -47,19 +62,20 @@ def make(
     classes: int,
     labels: int,
     validation: int,
-    choose: Literal["random", "first"],
+    choose: Choose,
 ) -> Split:
     """Split ``N`` training images: ``labels / classes`` labelled ones a class, ``validation`` others, the rest.
 
     ``random`` walks through the images in an order drawn with ``key``, ``first`` in file order: the first
     images met of each class are the labelled ones, the next ones met of any class are for validation.
+    ``given`` takes all images whose label is known, a share as equal as can be of every class for validation.
     The sizes are static, so the function can be stacked over keys. See :func:`check` for what can be asked.
 
     Args:
       key: the key of one seed.
-      train_labels: int32 ``[N]``.
+      train_labels: int32 ``[N]``; -1 for one that is not known.
       classes: ``C``.
-      labels: ``L``, a multiple of ``C``.
+      labels: ``L``, a multiple of ``C``, unless they are given.
       validation: ``V``.
       choose: the walk.
 
@@ -72,8 +88,21 @@ def make(
     """
     images = train_labels.shape[0]
     walk = jnp.arange(images) if choose == "first" else jax.random.permutation(key, images)
+    if choose == "given":
+        order = _evenly(walk, train_labels, classes)
+        return Split(order[validation : validation + labels], order[:validation], order[validation + labels :])
     met = jax.nn.one_hot(train_labels[walk], classes, dtype=jnp.int32)
     rank_in_class = (jnp.cumsum(met, axis=0) * met).sum(axis=1)  # 1 for the first image met of its class
     labelled_first = jnp.argsort(rank_in_class > labels // classes, stable=True)
     order = walk[labelled_first].astype(jnp.int32)
     return Split(order[:labels], order[labels : labels + validation], order[labels + validation :])
+
+
+def _evenly(walk: jax.Array, train_labels: jax.Array, classes: int) -> jax.Array:
+    """The images in an order whose every beginning has about the same share of each class; unknown ones last."""
+    by_class = walk[jnp.argsort(train_labels[walk], stable=True)]
+    labels = train_labels[by_class]
+    counts = jnp.bincount(train_labels + 1, length=classes + 1)
+    rank = jnp.arange(len(walk)) - (jnp.cumsum(counts) - counts)[labels + 1]  # in its class, from 0
+    share = (rank.astype(jnp.float32) + 0.5) / counts[labels + 1].astype(jnp.float32)
+    return by_class[jnp.argsort(jnp.where(labels < 0, 1.0, share), stable=True)].astype(jnp.int32)

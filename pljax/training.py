@@ -7,7 +7,7 @@ and called in order.
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,12 @@ import numpy as np
 from pljax import phases
 from pljax.config import Config, Pretrain
 from pljax.journal import Journal
-from pljax.keeper import Keeper, Progress
-from pljax.score import score
+from pljax.keeper import Forgetful, Keeper, Progress
+from pljax.score import Scores, score
 from pljax.seeds import Layout, over_seeds, seed_keys
-from pljax.types import Dataset, Evaluation, Metrics, Params, Split, Trainer, TrainingData, TrainState
+from pljax.types import Dataset, Evaluation, Labelling, Metrics, Params, Split, Trainer, TrainingData, TrainState
+
+SCORED_ROWS = 10_000  # images scored in one go
 
 
 class Outcome(NamedTuple):
@@ -29,8 +31,9 @@ class Outcome(NamedTuple):
     autoencoder: Params  # empty where none was trained
     split: Split
     journal: Journal
-    train: tuple[np.ndarray, np.ndarray]  # predicted int32 [S, N], conditional entropy float32 [S, N]
-    test: tuple[np.ndarray, np.ndarray]  # the same, [S, M]
+    train: Scores  # of the training images: [S, N]; probabilities are summed over seeds, [N, C]
+    test: Scores  # of the test images, [S, M]
+    unseen: np.ndarray  # bool [S, N]: for which seeds an image was unlabelled, those that diverged left out
     seconds: dict[str, float]  # by phase
 
 
@@ -40,7 +43,7 @@ class Programs(NamedTuple):
     trainer: Trainer
     key: Callable[..., jax.Array]
     init: Callable[..., TrainState]
-    advance: Callable[..., tuple[TrainState, Metrics]]
+    advance: Callable[..., tuple[TrainState, Metrics, Labelling | None]]
     evaluate: Callable[..., Evaluation]
     hand_on: Callable[..., Params]
 
@@ -66,8 +69,8 @@ def split_program(config: Config, classes: int) -> Callable[..., Split]:
 
 
 @functools.lru_cache(maxsize=16)
-def score_program(config: Config, classes: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """Classes and conditional entropies of images, from the parameters that each seed ends with."""
+def score_program(config: Config, classes: int) -> Callable[..., Scores]:
+    """What the classifiers of the seeds say of images, from the parameters that each seed ends with."""
     return over_seeds(functools.partial(score, phases.final_model(config, classes), config.output), (0, None))
 
 
@@ -96,7 +99,7 @@ def make_group(config: Config, seeds: Sequence[int], dataset: Dataset, layout: L
     return Group(config, dataset, layout, *split_seeds(config, seeds, dataset, layout), layout.share(data))
 
 
-def train(group: Group, journal: Journal, keeper: Keeper) -> Outcome:
+def train(group: Group, journal: Journal, keeper: Keeper | Forgetful) -> Outcome:
     """All phases for some seeds, from their last checkpoint on; then the one look at the test images."""
     config, dataset, layout = group.config, group.dataset, group.layout
     progress = keeper.resume(functools.partial(state_shapes, config, dataset))
@@ -105,15 +108,37 @@ def train(group: Group, journal: Journal, keeper: Keeper) -> Outcome:
         if progress.phase == len(config.phases):
             keeper.save(progress)
     started = time.monotonic()
-    scored = score_program(config, group.dataset.classes)
-    train_scores = layout.gather(scored(progress.params, group.data.images))
-    test_scores = layout.gather(scored(progress.params, layout.share(dataset.test_images)))
-    seconds = {**progress.seconds, "score": time.monotonic() - started}
     params, parts = layout.gather(progress.params), layout.gather(group.parts)
-    return Outcome(params, progress.autoencoder, parts, journal, train_scores, test_scores, seconds)
+    unseen = np.zeros((layout.seeds, len(dataset.train_labels)), np.bool_)
+    np.put_along_axis(unseen, parts.unlabelled, True, axis=1)
+    unseen &= ~journal.has_diverged()[:, None]
+    train_scores = score_rows(group, progress.params, dataset.train_images, unseen)
+    test_scores = score_rows(group, progress.params, dataset.test_images)
+    seconds = {**progress.seconds, "score": time.monotonic() - started}
+    return Outcome(params, progress.autoencoder, parts, journal, train_scores, test_scores, unseen, seconds)
 
 
-def train_phase(group: Group, progress: Progress, journal: Journal, keeper: Keeper) -> None:
+def score_rows(group: Group, params: Any, images: np.ndarray, counts: np.ndarray | None = None) -> Scores:
+    """What the classifiers of a group say of ``images`` on the host, a block at a time: float32 and int32 ``[S, n]``.
+
+    Probabilities are summed over the seeds for which ``counts``, bool ``[S, n]``, has the row, ``[n, C]``: those of
+    all seeds may be more than the memory holds.
+    """
+    seeds, classes = group.layout.seeds, group.dataset.classes
+    if not len(images):
+        nothing = np.zeros((seeds, 0), np.float32)
+        return Scores(nothing.astype(np.int32), nothing, np.zeros((0, classes), np.float32))
+    scored, blocks = score_program(group.config, classes), []
+    for first in range(0, len(images), SCORED_ROWS):
+        rows = slice(first, first + SCORED_ROWS)
+        block = group.layout.gather(scored(params, group.layout.share(images[rows])))
+        some = block.probabilities if counts is None else np.where(counts[:, rows, None], block.probabilities, 0)
+        blocks.append(Scores(block.classes, block.entropy, some.sum(axis=0)))
+    given, entropy, probabilities = zip(*blocks, strict=True)
+    return Scores(np.concatenate(given, axis=1), np.concatenate(entropy, axis=1), np.concatenate(probabilities))
+
+
+def train_phase(group: Group, progress: Progress, journal: Journal, keeper: Keeper | Forgetful) -> None:
     """Every round that is left of a phase, for all seeds at once; ``progress`` comes to the start of the next."""
     name, layout = phases.name_of(group.config, progress.phase), group.layout
     phase = programs(group.config, progress.phase, group.dataset.classes)
@@ -123,9 +148,9 @@ def train_phase(group: Group, progress: Progress, journal: Journal, keeper: Keep
     if state is None:
         state = layout.settle(phase.init(keys, progress.params, group.parts, group.data))
     for t in range(progress.t, phase.trainer.epochs * phase.trainer.rounds):
-        state, metrics = phase.advance(keys, np.int32(t), state, group.parts, group.data)
+        state, metrics, labelling = phase.advance(keys, np.int32(t), state, group.parts, group.data)
         looked = phase.evaluate(state, group.parts, group.data) if journal.wants_evaluation(t) else None
-        journal.record(t, layout.gather(metrics), None if looked is None else layout.gather(looked))
+        journal.record(t, *map(layout.gather, (metrics, labelling, looked)))
         progress.t, progress.state = t + 1, state
         progress.seconds[name] = spent + time.monotonic() - started
         keeper.rest(progress, phase.trainer.rounds)

@@ -25,16 +25,46 @@ class InputError(ValueError):
         super().__init__(" ".join(sentence.splitlines()))  # what it quotes may have line breaks: a path, a name
 
 
+class Scaling(NamedTuple):
+    """How the features of a file became the inputs of a network: ``(x - shift) / scale``."""
+
+    shift: np.ndarray  # float32 [D]
+    scale: np.ndarray  # float32 [D]
+
+    def apply(self, features: np.ndarray) -> np.ndarray:
+        """Numbers ``[n, D]`` of any kind as float32 inputs."""
+        inputs = features.astype(np.float32)
+        inputs -= self.shift
+        inputs /= self.scale
+        return inputs
+
+
+class Inputs(NamedTuple):
+    """How the rows of people's own files become inputs of a network."""
+
+    columns: tuple[str, ...]  # [D], what the features of a table are called; empty: it was none
+    image: tuple[int, int] | None  # side length and channels of pictures from a folder
+    scaling: Scaling
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels on the host, whole. Only the final scoring reads the two test arrays."""
+    """Images, or rows of features, and labels on the host, whole. Only the final scoring reads the two test arrays."""
 
     name: str
     classes: int  # C
-    train_images: np.ndarray  # uint8 [N, D]
-    train_labels: np.ndarray  # int32 [N]
-    test_images: np.ndarray  # uint8 [M, D]
+    train_images: np.ndarray  # uint8 [N, D], or float32: see models.to_inputs
+    train_labels: np.ndarray  # int32 [N]; -1: not known
+    test_images: np.ndarray  # of the same dtype, [M, D]
     test_labels: np.ndarray  # int32 [M]
+    class_names: tuple[str, ...] = ()  # [C]; empty: the classes are called by their numbers
+    inputs: Inputs | None = None  # where the images come from one's own files
+    row_names: tuple[str, ...] = ()  # [N], where the training images have names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the classes are called, ``[C]``."""
+        return self.class_names or tuple(map(str, range(self.classes)))
 
     @functools.cached_property
     def digest(self) -> str:
@@ -51,8 +81,8 @@ class Dataset:
 class TrainingData:
     """What training may look at, on the device once and shared by all seeds: no test image is in here."""
 
-    images: jax.Array  # uint8 [N, D]
-    labels: jax.Array  # int32 [N]; training reads those of the labelled images alone
+    images: jax.Array  # uint8 or float32 [N, D]
+    labels: jax.Array  # int32 [N], -1: not known; training reads those of the labelled images alone
     columns: int | None = flax.struct.field(pytree_node=False, default=None)  # lit in nearly every mini-batch, at most
 
 
@@ -86,6 +116,14 @@ class Evaluation:
     pseudo_labels: jax.Array | None = None  # int32 [K]: the labels of K watched unlabelled images
 
 
+@flax.struct.dataclass
+class Labelling:
+    """The pseudo-labels that were given in a round, in the order in which they were given."""
+
+    rows: jax.Array  # int32 [K], training images
+    labels: jax.Array  # int32 [K]; -1: none was given
+
+
 class Trainer(NamedTuple):
     """One phase of a run as pure functions of one seed.
 
@@ -98,7 +136,10 @@ class Trainer(NamedTuple):
     rounds: int  # rounds an epoch
     updates: int  # updates a round
     init: Callable[[jax.Array, Params, Split, TrainingData], TrainState]  # (key, handed-on params, ...)
-    advance: Callable[[jax.Array, jax.Array, TrainState, Split, TrainingData], tuple[TrainState, Metrics]]
+    # (key, round, ...)
+    advance: Callable[
+        [jax.Array, jax.Array, TrainState, Split, TrainingData], tuple[TrainState, Metrics, Labelling | None]
+    ]
     evaluate: Callable[[TrainState, Split, TrainingData], Evaluation]
     hand_on: Callable[[TrainState], Params]  # the parameters that the next phase starts from
     alpha: Callable[[int], Any] | None  # alpha(t), where pseudo-labels are used

@@ -1,12 +1,15 @@
 """The folder of a run: its name, and the files in it."""
 
 import contextlib
+import csv
+import io
+import itertools
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +18,16 @@ import flax.traverse_util
 import numpy as np
 
 from pljax.config import Config, from_json, to_json
-from pljax.files import read_arrays, without_nan, write_json
+from pljax.files import read_arrays, without_nan, write_json, write_whole
+from pljax.labelling import COLUMNS
 from pljax.result import Result
-from pljax.types import InputError, Params, Split
+from pljax.types import InputError, Inputs, Params, Scaling, Split
 
 AUTOENCODER = "autoencoder.npz"
 METRICS = "metrics.jsonl"
 SPLIT = "split.npz"
+PSEUDO_LABELS = "pseudo_labels.csv"
+INPUTS = "inputs.json"
 CHECKPOINTS = "checkpoints"
 
 
@@ -95,7 +101,17 @@ class RunFolder:
     def clear(self) -> None:
         """Remove what an earlier run left, in a folder that is locked."""
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
-        for name in ("result.json", "parameters.npz", AUTOENCODER, METRICS, SPLIT, "run.json", "config.json"):
+        for name in (
+            "result.json",
+            "parameters.npz",
+            AUTOENCODER,
+            METRICS,
+            SPLIT,
+            PSEUDO_LABELS,
+            INPUTS,
+            "run.json",
+            "config.json",
+        ):
             (self.path / name).unlink(missing_ok=True)
 
     def begin(self, config: Config, about: Mapping[str, Any]) -> None:
@@ -187,6 +203,34 @@ class RunFolder:
             return flax.traverse_util.unflatten_dict(read_arrays(path), sep="/")
         except (OSError, ValueError, IndexError, TypeError) as error:  # the last two: a path goes on below an array
             raise InputError(f"No parameters can be read at {path}: {error}.") from error
+
+    def save_pseudo_labels(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Write ``pseudo_labels.csv``: see :func:`pljax.labelling.table`."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(itertools.chain([COLUMNS], rows))
+        write_whole(self.path / PSEUDO_LABELS, text.getvalue())
+
+    def save_inputs(self, inputs: Inputs, classes: Sequence[str]) -> None:
+        """Write how rows of a file become inputs, and what the classes are called."""
+        written = {"classes": classes, "columns": inputs.columns, "image": inputs.image}
+        write_json(self.path / INPUTS, {**written, **inputs.scaling._asdict()})
+
+    def load_inputs(self) -> tuple[Inputs, tuple[str, ...]] | None:
+        """What :meth:`save_inputs` wrote, or ``None``: the inputs are pixels. Raises ``InputError``."""
+        path = self.path / INPUTS
+        if not path.exists():
+            return None
+        try:
+            read = json.loads(path.read_text())
+            with np.errstate(over="ignore"):  # infinite numbers are refused by who takes them for inputs
+                scaling = Scaling(np.array(read["shift"], np.float32), np.array(read["scale"], np.float32))
+            if scaling.shift.ndim != 1 or scaling.shift.shape != scaling.scale.shape:
+                raise ValueError("shift and scale are not two lists of one length")
+            classes, columns = tuple(map(str, read["classes"])), tuple(map(str, read["columns"]))
+            image = None if read["image"] is None else (int(read["image"][0]), int(read["image"][1]))
+            return Inputs(columns, image, scaling), classes
+        except (OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
+            raise InputError(f"{path} does not say how rows become inputs: {error}.") from error
 
     def save_result(self, result: Result) -> None:
         """Write the result, and remove the checkpoints: nothing will go on from them."""

@@ -181,6 +181,7 @@ def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
             assign=st.sampled_from(["every_update", "once"]),
             draw=st.sampled_from(["uniform", "shuffle_buffer"]),
             buffer_size=count(300),
+            threshold=share,
         )
     )
     pretrains = st.builds(
@@ -194,6 +195,7 @@ def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
         hidden_dropout=share,
         bottleneck=st.lists(count(5), max_size=2).map(tuple),
         loss=st.sampled_from(["sum", "mean"]),
+        error=st.sampled_from(["cross_entropy", "squared"]),
     )
     finetunes = st.builds(
         Finetune,
@@ -216,5 +218,5 @@ def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
         output=st.sampled_from(["sigmoid", "softmax"]),
         labels=st.integers(1, 5).map(lambda each: 4 * each) if small else count(400),
         validation=count(48, least=0),
-        choose_labels=st.sampled_from(["random", "first"]),
+        choose_labels=st.sampled_from(["random", "first"] if small else ["random", "first", "given"]),
     )

@@ -29,6 +29,10 @@ ROOMS = {
     "originals": {"types"},
     "download": {"originals", "types"},
     "data": {"download", "originals", "types"},
+    # people's own data
+    "scaling": {"types"},
+    "own_files": {"files", "types"},
+    "own_data": {"own_files", "scaling", "types"},
     # the core, for one seed
     "config": {"types"},
     "models": {"types"},
@@ -46,6 +50,7 @@ ROOMS = {
     "protocols.lee2013": {"config"},
     "protocols.arab2022": {"config"},
     "protocols.quick": {"config", "protocols.lee2013"},
+    "protocols.adaptive": {"config"},
     "protocols": {"config", "protocols.arab2022", "protocols.lee2013", "protocols.quick"},
     # the shell of a run
     "checkpoint": {"types"},
@@ -53,11 +58,12 @@ ROOMS = {
     "training": {"config", "journal", "keeper", "phases", "score", "seeds", "types"},
     "memory": {"config", "models", "phases", "seeds", "types"},
     "result": {"config", "files", "types"},
-    "workdir": {"config", "files", "result", "types"},
-    "journal": {"progress", "types", "workdir"},
+    "labelling": {"types"},
+    "workdir": {"config", "files", "labelling", "result", "types"},
+    "journal": {"labelling", "progress", "types"},
     "run": {
-        "backend", "config", "files", "journal", "keeper", "models", "phases", "progress", "result", "score", "seeds",
-        "split", "training", "types", "workdir",
+        "backend", "config", "files", "journal", "keeper", "labelling", "models", "phases", "progress", "result",
+        "score", "seeds", "split", "training", "types", "workdir",
     },
     # several runs that are one
     "join": {"config", "result", "types", "workdir"},
@@ -84,12 +90,23 @@ ROOMS = {
         "figures.scores", "figures.style", "types",
     },
     "page": {"comparison", "figures", "files", "protocols", "report", "stats", "words"},
+    # a finished run as a classifier
+    "ensemble": {
+        "config", "models", "own_data", "own_files", "phases", "result", "revisit", "score", "types", "workdir",
+    },
+    "predict": {"ensemble", "types", "workdir"},
+    "export": {"config", "ensemble", "files", "types", "workdir"},
     # what people start
-    "": {"config", "data", "progress", "protocols", "report", "result", "run", "types", "workdir"},
+    "": {"config", "data", "estimator", "progress", "protocols", "report", "result", "run", "types", "workdir"},
+    "estimator": {
+        "config", "journal", "keeper", "models", "phases", "progress", "protocols.adaptive", "scaling", "score",
+        "seeds", "training", "types",
+    },
     "compare": {"comparison", "data", "figures", "files", "join", "page", "report", "types", "workdir"},
+    "choose": {"config", "protocols", "protocols.adaptive", "split", "types"},
     "main": {
-        "backend", "compare", "comparison", "config", "data", "join", "keeper", "memory", "processes", "progress",
-        "protocols", "report", "result", "run", "seeds", "split", "types", "workdir",
+        "backend", "choose", "compare", "comparison", "config", "data", "join", "keeper", "memory", "own_data",
+        "own_files", "processes", "progress", "report", "result", "run", "seeds", "types", "workdir",
     },
 }  # fmt: skip
 
@@ -161,23 +178,24 @@ def test_the_core_does_not_know_the_shell():
         assert not known(room) & shell
 
 
-def test_only_the_loop_trains_and_only_the_command_line_and_the_package_know_the_loop():
+def test_only_the_loop_trains_and_only_what_people_start_knows_the_loop():
     knows = {room: {other for other in ROOMS if room in ROOMS[other]} for room in ROOMS}
     assert knows["finetune"] == {"phases"}
-    assert knows["training"] == {"run"}
+    assert knows["training"] == {"estimator", "run"}
     assert knows["checkpoint"] == {"keeper"}
     assert knows["run"] == {"", "main"}
     assert knows["compare"] == {"main"}
-    assert knows["main"] == set()
+    assert knows["estimator"] == {""}
+    assert knows["main"] == knows["predict"] == knows["export"] == set()
 
 
 def test_what_is_told_of_finished_runs_trains_nothing():
-    for room in ("comparison", "words", "report", "revisit", "figures", "page", "compare"):
-        assert "run" not in known(room)
+    for room in ("comparison", "words", "report", "revisit", "figures", "page", "compare", "predict", "export"):
+        assert not known(room) & {"run", "training"}
 
 
 def test_numbers_and_sentences_need_no_pictures():
-    for room in ("comparison", "words", "report", "run"):
+    for room in ("comparison", "words", "report", "run", "estimator", "predict", "export"):
         assert not {other for other in known(room) if other == "page" or other.startswith("figures")}
 
 
@@ -187,10 +205,24 @@ def test_the_package_does_not_know_experiments_or_tests(room):
 
 
 @pytest.mark.parametrize(
-    "room", ["stats", "files", "progress", "config", "comparison", "words", "originals", "download", "tfds_download"]
+    "room",
+    [
+        *("stats", "files", "progress", "config", "comparison", "words", "originals", "download", "tfds_download"),
+        *("labelling", "scaling", "own_files", "own_data", "protocols.adaptive"),
+    ],
 )
 def test_a_room_without_arrays_on_a_device_imports_no_jax(room):
     assert not {name.partition(".")[0] for name in imported(FILES[room])} & {"jax", "jaxlib", "flax", "optax"}
+
+
+def test_the_estimator_comes_with_scikit_learn_when_it_is_asked_for():
+    code = """if True:
+        import sys, pljax
+        print("sklearn" in sys.modules, "PseudoLabelClassifier" in pljax.__all__)
+        print(pljax.PseudoLabelClassifier.__module__, "sklearn" in sys.modules, hasattr(pljax, "Banana"))
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stdout == "False True\npljax.estimator True False\n", ended.stderr
 
 
 def test_importing_the_package_starts_no_backend():

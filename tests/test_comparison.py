@@ -202,6 +202,13 @@ def test_results_that_do_not_belong_together_are_refused_by_what_differs(other, 
         assert "\n" not in sentence
 
 
+def test_a_run_without_test_images_is_refused():
+    untested = make_result(QUICK["pl"], [None] * 3, dataset={**MNIST, "test": 0})
+    for results in ([untested], [draw("nn", range(3)), untested]):
+        with pytest.raises(InputError, match="was run without test images: there is no test accuracy to compare"):
+            compare(results)
+
+
 def test_every_two_must_have_a_seed_in_common():
     chain = [draw("nn", [0, 1]), draw("pl", [1, 2]), draw("pl_dae", [2, 3])]
     assert len(compare(chain[:2]).pairs) == len(compare(chain[1:]).pairs) == 1

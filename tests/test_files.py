@@ -49,6 +49,22 @@ def test_a_value_that_cannot_be_written_spoils_nothing(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_arrays_of_texts_are_read_where_they_are_asked_for(tmp_path):
+    arrays = {"y": np.array(["ä", "bc", ""]), "flags": np.array([True, False]), "X": np.ones((2, 3), np.float32)}
+    np.savez(tmp_path / "file.npz", **arrays)
+    for name, array in read_arrays(tmp_path / "file.npz", texts=True).items():
+        assert array.dtype == arrays[name].dtype
+        np.testing.assert_array_equal(array, arrays[name])
+    with pytest.raises(ValueError, match="no array of numbers"):
+        read_arrays(tmp_path / "file.npz")
+
+
+def test_objects_are_never_unpickled(tmp_path):
+    np.savez(tmp_path / "file.npz", y=np.array(["a", None], object), allow_pickle=True)
+    with pytest.raises(ValueError, match="no array of numbers or texts"):
+        read_arrays(tmp_path / "file.npz", texts=True)
+
+
 @pytest.mark.parametrize("before", [b"\x00", b"x" * 40, b"\x93NUMPY\x01\x00"])
 def test_an_archive_with_something_before_it_is_none(tmp_path, before):
     np.savez(tmp_path / "whole.npz", a=np.arange(3))

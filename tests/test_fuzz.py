@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import math
+import pathlib
 import tempfile
 
 import jax
@@ -26,6 +27,7 @@ from hypothesis import strategies as st
 
 from pljax import main as program
 from pljax import phases
+from pljax.choose import PROTOCOLS
 from pljax.config import DIALS, Config, differences, from_json, override, to_json
 from pljax.keeper import parse_every
 from pljax.progress import Reporter
@@ -40,8 +42,12 @@ OURS = [config for scenarios in SCENARIOS.values() for config in scenarios.value
 
 LIKELY = {
     "scenario": ["nn", "drop_nn", "pl", "pl_dae", "all", "nn,pl"],
-    "protocol": list(SCENARIOS),
-    "dataset": ["mnist", "auto"],
+    "protocol": list(PROTOCOLS),
+    "dataset": ["mnist", "auto", "rows.csv"],
+    "test": ["rows.csv"],
+    "label": ["label", "a"],
+    "features": ["a", "b,a"],
+    "image_size": ["8"],
     "seeds": ["1", "3", "4294967296"],
     "first_seed": ["0", "7", "4294967295"],
     "seeds_at_once": ["1", "2"],
@@ -57,7 +63,7 @@ LIKELY = {
     "t2": ["6", "2147483647"],
     **{name: ["1", "8", "2147483647"] for name in DIALS if name.endswith(("epochs", "batch_size"))},
     **{name: ["0.5", "1e-3", "1e-300"] for name in ("learning_rate", "alpha_f", "pretrain_learning_rate")},
-    **{name: ["0", "0.5"] for name in ("visible_dropout", "hidden_dropout", "noise_level")},
+    **{name: ["0", "0.5"] for name in ("visible_dropout", "hidden_dropout", "noise_level", "threshold")},
 }
 ODD = ["", " ", ",", "-0", "nan", "inf", "1e400", "1e39", "2147483648", "9" * 5000, "1_0", "٣", '"', "None", "a\nb"]
 VALUES = st.one_of(st.sampled_from(ODD), TEXTS, NUMBERS.map(str), st.lists(NUMBERS.map(str), max_size=3).map(",".join))
@@ -76,6 +82,9 @@ WORDS = st.one_of(VALUES, VALUES.map("--".__add__), VALUES.map("--flagfile=".__a
 COMMANDS = st.lists(st.one_of(*[one_flag()] * 9, WORDS), max_size=5).map(lambda flags: list(itertools.chain(*flags)))
 
 
+ROWS = "a,b,label\n0,1,x\n2,3,y\n4,5,\n6,7,x\n"
+
+
 class Understood(Exception):
     """The flags are accepted and something would be trained now."""
 
@@ -87,15 +96,16 @@ def meaning(arguments):
     def load(name, *_, say):
         return BLOBS if name in program.data.DATASETS else real_load(name)
 
-    def stop(_):
+    def stop(*_):
         raise Understood
 
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as here:
+        pathlib.Path(here, "rows.csv").write_text(ROWS)
         real_load = program.data.load
         patch.chdir(here)
         patch.setattr(program.data, "load", load)
         patch.setattr(program, "result_in", lambda folder, config, seeds, *_: made.append((config, seeds)))
-        patch.setattr(program, "compare", stop)
+        patch.setattr(program, "tell", stop)
         with flagsaver.flagsaver(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 status = program.main(program.parse(["pljax", *arguments]))

@@ -10,8 +10,10 @@ import pytest
 from pljax import schedules
 from pljax.journal import EVALUATIONS, Journal
 from pljax.progress import Reporter
-from pljax.types import Evaluation, Trainer
+from pljax.types import Evaluation, Labelling, Trainer
 from pljax.workdir import RunFolder
+
+IMAGES = 5
 
 
 def trainer(epochs, rounds=1, updates=4, alpha=None):
@@ -42,7 +44,7 @@ class Bench:
         self.stream = io.StringIO()
         self.path = path
         self.reporter = Reporter(self.stream)
-        self.journal = Journal(seeds, RunFolder(path), self.reporter)
+        self.journal = Journal(seeds, IMAGES, RunFolder(path).append_metrics, self.reporter)
 
     def __enter__(self):
         self.reporter.__enter__()
@@ -72,8 +74,8 @@ def test_a_line_an_epoch_a_seed(bench):
     two = bench(3, 8)
     with two as journal:
         journal.begin(1, "finetune 2", trainer(epochs=2, updates=4))
-        journal.record(0, metrics([0.5, 0.25]), evaluation([0.75, 0.5]))
-        journal.record(1, metrics([0.125, 0.0]), None)
+        journal.record(0, metrics([0.5, 0.25]), evaluation=evaluation([0.75, 0.5]))
+        journal.record(1, metrics([0.125, 0.0]))
     where = {"phase": 1, "name": "finetune 2"}
     first, second = {"epoch": 0, "updates": 4}, {"epoch": 1, "updates": 8}
     known = {"unlabelled_accuracy": 0.5, "pseudo_labels_changed": None}
@@ -91,7 +93,7 @@ def test_an_epoch_of_several_rounds_is_one_line_still(bench):
     with two as journal:
         journal.begin(0, "pretrain", trainer(epochs=3, rounds=4, updates=30))
         for t in range(12):
-            journal.record(t, metrics([t, t]), Evaluation({}))
+            journal.record(t, metrics([t, t]), evaluation=Evaluation({}))
     assert [(line["epoch"], line["seed"], line["updates"]) for line in two.lines] == [
         (epoch, seed, 120 * (epoch + 1)) for epoch in range(3) for seed in (0, 1)
     ]
@@ -105,10 +107,10 @@ def test_a_diverged_seed_is_told_once_and_left_out_of_the_means(bench):
     three = bench(5, 6, 7)
     with three as journal:
         journal.begin(0, "finetune", trainer(epochs=4))
-        journal.record(0, metrics([0.5, 0.5, 0.5]), evaluation([0.5, 0.5, 0.5]))
-        journal.record(1, metrics([0.25, math.nan, 0.75]), evaluation([0.5, 0.125, 0.75]))
-        journal.record(2, metrics([0.25, math.nan, 0.25]), None)
-        journal.record(3, metrics([0.0, math.nan, 0.5]), None)
+        journal.record(0, metrics([0.5, 0.5, 0.5]), evaluation=evaluation([0.5, 0.5, 0.5]))
+        journal.record(1, metrics([0.25, math.nan, 0.75]), evaluation=evaluation([0.5, 0.125, 0.75]))
+        journal.record(2, metrics([0.25, math.nan, 0.25]))
+        journal.record(3, metrics([0.0, math.nan, 0.5]))
     assert journal.diverged == {6: "finetune, epoch 1"}
     warnings = [line for line in three.told if line.startswith("warning")]
     assert len(warnings) == 1
@@ -127,7 +129,7 @@ def test_weights_that_are_not_finite_are_a_divergence_under_a_finite_loss(bench)
     with two as journal:
         journal.begin(0, "pretrain", trainer(epochs=2, rounds=3))
         for t in range(6):
-            journal.record(t, metrics([1.0, 1.0], finite=[t < 4, True]), None)
+            journal.record(t, metrics([1.0, 1.0], finite=[t < 4, True]))
     assert journal.diverged == {0: "pretrain, epoch 1"}
 
 
@@ -135,7 +137,7 @@ def test_all_seeds_may_diverge(bench):
     two = bench(0, 1)
     with two as journal:
         journal.begin(0, "finetune", trainer(epochs=1))
-        journal.record(0, metrics([math.nan, math.inf]), evaluation([0.1, 0.1]))
+        journal.record(0, metrics([math.nan, math.inf]), evaluation=evaluation([0.1, 0.1]))
     assert journal.diverged.keys() == {0, 1}
     assert "loss" not in two.told[-1]
     assert "nan" not in two.told[-1]
@@ -148,10 +150,10 @@ def test_pseudo_labels_changed_is_the_share_since_the_evaluation_before(bench):
     two = bench(0, 1)
     with two as journal:
         journal.begin(0, "finetune", trainer(epochs=4, alpha=schedules.alpha(3.0, 0, 2)))
-        journal.record(0, metrics([1, 1]), evaluation([0.5, 0.5], labels=[[0, 1, 2, 3], [0, 0, 0, 0]]))
-        journal.record(1, metrics([1, 1]), None)
-        journal.record(2, metrics([1, 1]), evaluation([0.5, 0.5], labels=[[0, 1, 2, 0], [1, 1, 1, 1]]))
-        journal.record(3, metrics([1, 1]), evaluation([0.5, 0.5], labels=[[0, 1, 2, 0], [1, 1, 0, 0]]))
+        journal.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 3], [0, 0, 0, 0]]))
+        journal.record(1, metrics([1, 1]))
+        journal.record(2, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 0], [1, 1, 1, 1]]))
+        journal.record(3, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 0], [1, 1, 0, 0]]))
     changed = [line["pseudo_labels_changed"] for line in two.lines]
     assert changed == [None, None, None, None, 0.25, 1.0, 0.0, 0.5]
 
@@ -161,7 +163,7 @@ def test_a_phase_is_not_compared_with_the_one_before_it(bench):
     with one as journal:
         for number in range(2):
             journal.begin(number, "finetune", trainer(epochs=1, alpha=schedules.alpha(3.0, 0, 2)))
-            journal.record(0, metrics([1]), evaluation([0.5], labels=[[number, number]]))
+            journal.record(0, metrics([1]), evaluation=evaluation([0.5], labels=[[number, number]]))
     assert [line["pseudo_labels_changed"] for line in one.lines] == [None, None]
 
 
@@ -172,7 +174,7 @@ def look_every_epoch(journal, validation, unlabelled):
     journal.begin(0, "finetune", trainer(epochs=6, alpha=ALPHA))
     for t in range(6):
         looked = evaluation([validation[t]] * 2, [unlabelled[t]] * 2, labels=[[0], [0]])
-        journal.record(t, metrics([1, 1]), looked)
+        journal.record(t, metrics([1, 1]), evaluation=looked)
 
 
 ACCURACIES = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75]
@@ -195,18 +197,69 @@ def test_before_and_after_are_of_hidden_labels_where_nothing_is_held_out(bench):
 def test_without_pseudo_labels_there_is_no_before_and_after(bench):
     with bench(0, 1) as journal:
         journal.begin(0, "finetune", trainer(epochs=1))
-        journal.record(0, metrics([1, 1]), evaluation([0.5, 0.5]))
+        journal.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5]))
     assert np.isnan([*journal.before, *journal.after]).all()
 
 
 def test_before_and_after_are_of_the_phase_with_pseudo_labels(bench):
     with bench(0) as journal:
         journal.begin(0, "finetune", trainer(epochs=1))
-        journal.record(0, metrics([1]), evaluation([0.125]))
+        journal.record(0, metrics([1]), evaluation=evaluation([0.125]))
         journal.begin(1, "finetune 2", trainer(epochs=3, alpha=schedules.alpha(1.0, 0, 2)))
         for t, accuracy in enumerate([0.5, 0.625, 0.75]):
-            journal.record(t, metrics([1]), evaluation([accuracy], labels=[[0]]))
+            journal.record(t, metrics([1]), evaluation=evaluation([accuracy], labels=[[0]]))
     assert (journal.before.tolist(), journal.after.tolist()) == ([0.5], [0.75])
+
+
+# -------------------------------------------------------------------------------------- labels of images
+
+
+def labelling(rows, labels):
+    return Labelling(np.asarray(rows, np.int32), np.asarray(labels, np.int32))
+
+
+def test_the_labels_that_images_were_given_are_remembered_and_recalled(bench):
+    two = bench(0, 1)
+    with two as journal:
+        journal.begin(0, "finetune", trainer(epochs=4))
+        journal.record(0, metrics([1, 1]), labelling([[0, 1, 4], [1, 2, 3]], [[2, 0, 1], [0, -1, 3]]))
+        journal.record(1, metrics([1, 1]))
+        journal.record(2, metrics([1, 1]), labelling([[0, 1, 4], [1, 2, 3]], [[2, 1, -1], [3, 1, 3]]))
+        arrays, facts = journal.remember()
+        json.dumps(facts, allow_nan=False)
+        other = Journal([0, 1], IMAGES, [].extend, two.reporter)
+        other.recall({name: array.copy() for name, array in arrays.items()}, facts)
+        for each in (journal, other):
+            each.begin(0, "finetune", trainer(epochs=4), done=3)
+            each.record(3, metrics([1, 1]), labelling([[4], [1]], [[0], [0]]))
+    for each in (journal, other):
+        assert each.labels.last.tolist() == [[2, 1, -1, -1, 0], [-1, 0, 1, 3, -1]]
+        assert each.labels.first_change.tolist() == [[-1, 2, -1, -1, 3], [-1, 2, -1, -1, -1]]
+        assert each.labels.last_change.tolist() == [[-1, 2, -1, -1, 3], [-1, 3, -1, -1, -1]]
+
+
+def test_what_a_journal_remembers_is_what_it_takes_back(bench):
+    two = bench(0, 1)
+    with two as journal:
+        journal.begin(0, "finetune", trainer(epochs=2, alpha=ALPHA))
+        given = labelling([[0, 1], [1, 2]], [[2, 0], [0, 1]])
+        journal.record(0, metrics([1, math.nan]), given, evaluation([0.5, 0.25], labels=[[0], [1]]))
+        arrays, facts = journal.remember()
+        other = Journal([0, 1], IMAGES, [].extend, two.reporter)
+        other.recall(arrays, facts)
+    again, facts_again = other.remember()
+    assert facts_again == facts == {"diverged": {"1": "finetune, epoch 0"}}
+    assert again.keys() == arrays.keys() >= {"labels/last", "labels/first_change", "labels/last_change"}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(again[name], array)
+
+
+def test_labels_change_in_an_epoch_however_many_rounds_it_has(bench):
+    with bench(0) as journal:
+        journal.begin(0, "finetune", trainer(epochs=3, rounds=4))
+        for t in range(12):
+            journal.record(t, metrics([1]), labelling([[3]], [[int(t >= 6)]]))
+    assert journal.labels.first_change.tolist() == [[-1, -1, -1, 1, -1]]
 
 
 # ------------------------------------------------------------------------------------------ when it looks

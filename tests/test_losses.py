@@ -44,9 +44,53 @@ def test_pseudo_labels_are_the_largest_outputs_and_constants_for_the_gradient():
     assert float(jax.grad(through_labels)(1.0)) == 0
 
 
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_a_threshold_that_every_output_reaches_is_none(output):
+    logits = jax.random.normal(jax.random.key(0), (50, 3))
+    without = losses.pseudo_label(logits)
+    for threshold in (0.0, 1e-30):
+        labels = losses.pseudo_label(logits, output, threshold)
+        np.testing.assert_array_equal(labels, without)
+        assert labels.dtype == jnp.int32
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_there_is_a_label_exactly_where_the_largest_output_reaches_the_threshold(output):
+    logits = np.asarray(jax.random.normal(jax.random.key(0), (200, 3)), np.float64)
+    outputs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    if output == "sigmoid":
+        outputs = 1 / (1 + np.exp(-logits))
+    expected = np.where(outputs.max(axis=1) >= 0.7, logits.argmax(axis=1), -1)
+    assert 0 < (expected == -1).sum() < 200
+    np.testing.assert_array_equal(losses.pseudo_label(jnp.asarray(logits, jnp.float32), output, 0.7), expected)
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+def test_a_row_without_a_label_has_no_loss_and_no_gradient_whatever_its_logits(output, scale):
+    loss, gradient = jax.value_and_grad(losses.pseudo_label_loss)(scale * LOGITS, jnp.array([-1, -1]), output)
+    assert float(loss) == 0
+    np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_a_row_without_a_label_counts_in_the_mean(output):
+    both = losses.pseudo_label_loss(LOGITS, jnp.array([2, -1]), output)
+    alone = losses.pseudo_label_loss(LOGITS[:1], jnp.array([2]), output)
+    np.testing.assert_allclose(both, alone / 2, rtol=1e-6)
+
+
 def test_reconstruction_loss_is_eq_8_summed_or_averaged_over_pixels():
     images = jnp.array([[0.0, 1.0, 0.25], [1.0, 0.0, 0.5]])
     f = 1 / (1 + np.exp(-np.asarray(LOGITS, np.float64)))
     entropy = -(images * np.log(f) + (1 - images) * np.log(1 - f))
     np.testing.assert_allclose(losses.reconstruction_loss(LOGITS, images, "sum"), entropy.sum() / 2, rtol=1e-6)
     np.testing.assert_allclose(losses.reconstruction_loss(LOGITS, images, "mean"), entropy.mean(), rtol=1e-6)
+
+
+def test_a_squared_error_is_half_the_square_of_the_difference_of_any_numbers():
+    inputs = jnp.array([[-7.0, 1.0, 0.25], [1.0, 0.0, 30.0]])
+    squares = (np.asarray(LOGITS, np.float64) - np.asarray(inputs)) ** 2 / 2
+    for reduction, expected in (("sum", squares.sum() / 2), ("mean", squares.mean())):
+        loss = losses.reconstruction_loss(LOGITS, inputs, reduction, "squared")
+        np.testing.assert_allclose(loss, expected, rtol=1e-6)

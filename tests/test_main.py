@@ -59,6 +59,14 @@ REFUSED = {
     "alpha falls": (["--t1=200", "--t2=100"], "t1 is 200 and t2 is 100"),
     "alpha jumps": (["--t1=100", "--t2=100"], "t1 is 100 and t2 is 100"),
     "dial that does not act": (["--scenario=nn,drop_nn", "--alpha_f=1"], "--alpha_f does not act on nn, drop_nn"),
+    "threshold without pseudo-labels": (["--scenario=nn", "--threshold=0.5"], "--threshold does not act on nn"),
+    "threshold that nothing reaches": (["--threshold=1"], "threshold is 1.0"),
+    "test rows for data that have them": (["--test=rows.csv"], "--test is for own data"),
+    "label for data that have them": (["--label=y"], "--label is for own data"),
+    "features for data that have them": (["--features=a,b"], "--features is for own data"),
+    "size for images that have one": (["--image_size=8"], "--image_size is for own data"),
+    "own data that are not there": (["--dataset=nowhere.csv"], "nowhere.csv"),
+    "a name longer than a path may be": (["--dataset=" + "9" * 5000], "999"),
     "no width": (["--hidden="], "hidden"),
     "width of no units": (["--hidden=0"], "hidden is 0"),
     "width that is no number": (["--hidden=50,abc"], "'50,abc'"),
@@ -171,6 +179,7 @@ def test_a_run_leaves_config_metrics_parameters_and_result(finished):
     folder = only_folder(finished.workdir)
     assert folder.name == "quick-nn-mnist_5k-seeds0to1-hidden=8-epochs=2"
     left = {"config.json", "metrics.jsonl", "parameters.npz", "result.json", "run.json", "split.npz"}
+    left.add("pseudo_labels.csv")
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == left
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [(line["epoch"], line["seed"]) for line in lines] == [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -205,6 +214,13 @@ def test_a_run_again_gives_the_same_result_but_for_its_seconds(finished, copy):
     assert first == second
     for name in ("metrics.jsonl", "config.json"):
         assert (only_folder(copy) / name).read_text() == (only_folder(finished.workdir) / name).read_text()
+
+
+def test_the_adaptive_protocol_takes_data_of_which_every_label_is_known(tmp_path):
+    status, out, err = call(*SMALL, "--protocol=adaptive", "--seeds=1", f"--workdir={tmp_path}")
+    assert status == 0, err
+    assert result_of(tmp_path)["config"]["labels"] == 100
+    assert out.startswith("Test accuracy")
 
 
 def change_config(result):

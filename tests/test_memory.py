@@ -31,6 +31,13 @@ def test_more_images_take_more(blobs):
     assert predict(SMALL, blobs, 1).fixed > predict(SMALL, fewer, 1).fixed
 
 
+def test_features_that_are_floats_take_four_times_as_much_as_pixels(blobs):
+    pixels = blobs.train_images.size + blobs.test_images.size
+    floats = {name: getattr(blobs, name).astype("float32") for name in ("train_images", "test_images")}
+    more = predict(SMALL, dataclasses.replace(blobs, **floats), 1).fixed - predict(SMALL, blobs, 1).fixed
+    assert more == 2 * 3 * pixels  # on the host and on the device
+
+
 def test_what_fits_is_not_spoken_of(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 10 * GIB)
     assert require_room(Prediction(GIB, GIB, 0), seeds=9, at_once=9) is None

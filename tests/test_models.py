@@ -136,14 +136,20 @@ def test_predict_is_forward_in_blocks(monkeypatch):
     model = make_classifier()
     params = model.init(KEY, jnp.zeros((1, 12)))["params"]
     images = jax.random.randint(KEY, (11, 12), 0, 256).astype(jnp.uint8)
-    whole = models.forward(model, params, models.to_unit_interval(images))
+    whole = models.forward(model, params, models.to_inputs(images))
     np.testing.assert_allclose(models.predict(model, params, images), whole, rtol=1e-5, atol=1e-7)
 
 
 def test_pixels_are_scaled_to_the_unit_interval():
-    pixels = models.to_unit_interval(jnp.array([0, 51, 255], jnp.uint8))
+    pixels = models.to_inputs(jnp.array([0, 51, 255], jnp.uint8))
     np.testing.assert_allclose(pixels, [0, 0.2, 1], rtol=1e-6)
     chex.assert_type(pixels, jnp.float32)
+
+
+def test_features_that_are_floats_pass_unchanged():
+    features = jnp.array([-3.5, 0.0, 1e30], jnp.float32)
+    np.testing.assert_array_equal(models.to_inputs(features), features)
+    chex.assert_type(models.to_inputs(features), jnp.float32)
 
 
 def test_a_transplant_touches_one_layer():

@@ -15,6 +15,7 @@ from pljax.seeds import over_seeds, seed_keys
 from pljax.types import TrainingData, TrainState
 
 TIED = Pretrain(2, 6, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
+SQUARED = dataclasses.replace(TIED, error="squared")
 DEEP = Pretrain(2, 6, 16, Adam(0.01), "gaussian", 0.5, hidden_dropout=0.5, bottleneck=(6, 4, 6), loss="mean")
 
 
@@ -50,38 +51,39 @@ def train(phase, data, seed=0, rounds=2):
     parts = split_of(key, data)
     state, losses = trainer.init(key, {}, parts, data), []
     for t in range(rounds):
-        state, metrics = trainer.advance(key, jnp.int32(t), state, parts, data)
+        state, metrics, _ = trainer.advance(key, jnp.int32(t), state, parts, data)
         losses.append(float(metrics["reconstruction_loss"]))
     return state, losses
 
 
-@pytest.mark.parametrize("phase", [TIED, DEEP])
+@pytest.mark.parametrize("phase", [TIED, SQUARED, DEEP])
 def test_reconstruction_is_learned(phase, data):
     _, losses = train(phase, data, rounds=40)
     assert np.mean(losses[-3:]) < 0.95 * losses[0]
 
 
-def whole_gradient(model, params, images, corrupted, key, reduction):
+def whole_gradient(model, params, images, corrupted, key, reduction, error):
     def objective(params):
         logits = forward(model, params, corrupted, key)
-        return losses.reconstruction_loss(logits, images, reduction)
+        return losses.reconstruction_loss(logits, images, reduction, error)
 
     return jax.value_and_grad(objective)(params)
 
 
 @pytest.mark.parametrize("bottleneck", [(), (6, 4, 6)])
 @pytest.mark.parametrize("room", [None, 12])
-def test_the_steps_own_product_has_the_gradient_of_the_whole_network(blobs, bottleneck, room):
+@pytest.mark.parametrize("error", ["cross_entropy", "squared"])
+def test_the_steps_own_product_has_the_gradient_of_the_whole_network(blobs, bottleneck, room, error):
     model, key = DenoisingAutoencoder(9, bottleneck, 0.5, False, "glorot"), jax.random.key(3)
     images = jnp.asarray(blobs.train_images[:8], jnp.float32) / 255
     corrupted = pretrain.mask_pixels(key, images, 0.5).at[:, jnp.array([2, 6, 7])].set(0)
     params = model.init(key, images)["params"]
-    step = pretrain.Step(model, optax.sgd(1.0), "sum")
+    step = pretrain.Step(model, optax.sgd(1.0), "sum", error)
     lit = None if room is None else jnp.array([0, 1, 3, 4, 5, 8, 9, 10, 11, 12, 12, 12], jnp.int32)
     state, loss = pretrain.train_step(
         step, TrainState(params, step.optimizer.init(params)), images, corrupted, key, lit
     )
-    expected = whole_gradient(model, params, images, corrupted, key, "sum")
+    expected = whole_gradient(model, params, images, corrupted, key, "sum", error)
     by_hand = jax.tree.map(jnp.subtract, params, state.params)
     chex.assert_trees_all_close((loss, by_hand), expected, atol=1e-5)
 
@@ -91,6 +93,12 @@ def test_columns_that_are_0_are_left_out_and_change_nothing(data, room):
     lit = np.random.default_rng(1).random(data.images.shape) < 0.1
     sparse = data.replace(images=data.images * jnp.asarray(lit, jnp.uint8))
     chex.assert_trees_all_close(train(TIED, sparse.replace(columns=room)), train(TIED, sparse), atol=1e-5)
+
+
+def test_features_of_any_sign_are_reconstructed_with_squared_errors(data):
+    features = (data.images.astype(jnp.float32) - 100) / 50
+    _, losses = train(SQUARED, data.replace(images=features), rounds=40)
+    assert np.mean(losses[-3:]) < 0.95 * losses[0]
 
 
 @pytest.mark.parametrize("phase", [TIED, DEEP])
@@ -111,10 +119,16 @@ def test_stacked_seeds_are_the_seeds_alone(phase, data):
     state = over_seeds(trainer.init, (0, None, 0, None))(keys, {}, parts, data)
     advance = over_seeds(trainer.advance, (0, None, 0, 0, None))
     for t in range(2):
-        state, _ = advance(keys, jnp.int32(t), state, parts, data)
+        state, _, _ = advance(keys, jnp.int32(t), state, parts, data)
     for place, seed in enumerate([4, 1]):
         alone, _ = train(phase, data, seed)
         chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[place], state.params), alone.params, atol=1e-5)  # noqa: B023
+
+
+def test_nothing_is_labelled(data):
+    trainer, key = compiled(TIED), jax.random.key(0)
+    parts = split_of(key, data)
+    assert trainer.advance(key, jnp.int32(0), trainer.init(key, {}, parts, data), parts, data)[2] is None
 
 
 def test_only_the_first_layer_is_handed_on(data):

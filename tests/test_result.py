@@ -64,6 +64,29 @@ def test_a_diverged_seed_is_null_in_the_file_and_nan_in_the_array(tmp_path):
     np.testing.assert_array_equal(Result.load(tmp_path).accuracies(), [0.25, np.nan])
 
 
+UNTESTED = dataclasses.replace(
+    RESULT,
+    dataset={**RESULT.dataset, "test": 0},
+    test_accuracy=[None, None],
+    test_error=[None, None],
+    class_counts={"labelled": [50, 50], "test": [0, 0]},
+    confusion=[None, None],
+    conditional_entropy={**RESULT.conditional_entropy, "test": [None, None]},
+)
+
+
+def test_a_result_without_test_images_says_so_and_comes_back(tmp_path):
+    UNTESTED.save(tmp_path / "result.json")
+    assert Result.load(tmp_path) == UNTESTED
+    assert (RESULT.tested, UNTESTED.tested) == (True, False)
+    assert np.isnan(UNTESTED.accuracies()).all()
+
+
+def test_without_test_images_too_the_seeds_that_diverged_are_those_of_the_run():
+    with pytest.raises(InputError, match="diverged is not "):
+        dataclasses.replace(UNTESTED, diverged={"5": "finetune, epoch 7"})
+
+
 def fields_of(result):
     return dataclasses.asdict(result)
 
@@ -126,7 +149,10 @@ def test_what_is_not_json_is_called_so(tmp_path, content):
         ("dataset", [None, {}, {**RESULT.dataset, "test": "9"}, {"name": "mnist", "digest": "00ff", "train": 60_000}]),
         (
             "dataset",
-            [{**RESULT.dataset, "test": 0}, {**RESULT.dataset, "test": True}, {**RESULT.dataset, "name": "a\nb"}],
+            [
+                {**RESULT.dataset, **wrong}
+                for wrong in ({"test": -1}, {"test": True}, {"test": None}, {"train": 0}, {"name": "a\nb"})
+            ],
         ),
         ("scenario", [None, 7, "a\nb", "\ud800"]),
         ("seeds", [None, [], ["3", "4"], [3.0, 4.0], [True, False], 3, [3, 3], [3, -4], [3, 2**32]]),

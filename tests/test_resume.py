@@ -48,7 +48,7 @@ def quiet():
 def bytes_of(path):
     """What a run leaves, times aside."""
     result = json.loads((path / "result.json").read_text())
-    files = ("parameters.npz", "autoencoder.npz", "metrics.jsonl", "config.json", "split.npz")
+    files = ("parameters.npz", "autoencoder.npz", "metrics.jsonl", "config.json", "split.npz", "pseudo_labels.csv")
     return {**{name: (path / name).read_bytes() for name in files}, "result": {**result, "seconds": None}}
 
 

@@ -1,5 +1,6 @@
 """Whole runs on small data: what they leave behind, and what may and may not change it."""
 
+import csv
 import dataclasses
 import io
 import json
@@ -14,7 +15,7 @@ from pljax.progress import Reporter
 from pljax.protocols import SCENARIOS
 from pljax.result import Result
 from pljax.run import foresee, run
-from pljax.types import Dataset, InputError
+from pljax.types import Dataset, InputError, Inputs, Scaling
 from pljax.workdir import RunFolder
 
 MOMENTUM = PaperMomentum(rate=3.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
@@ -28,6 +29,12 @@ def run_in(path, dataset, *, config=CONFIG, seeds=(0, 1, 2), **options):
     said, folder = io.StringIO(), RunFolder(path)
     result = run(config, list(seeds), dataset, folder, Reporter(said), **options)
     return result, folder, said.getvalue()
+
+
+def pseudo_labels_of(path):
+    """The lines of ``pseudo_labels.csv`` as dicts."""
+    with (path / "pseudo_labels.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def but_times(path):
@@ -83,6 +90,86 @@ def test_the_result_is_what_the_saved_parameters_do(whole, blobs):
         assert result.conditional_entropy["test"][row] == pytest.approx(entropy, rel=1e-4)
 
 
+def test_there_is_a_pseudo_label_for_every_image_that_some_seed_had_unlabelled(whole, blobs):
+    """Recomputed with NumPy from the parameters on disk."""
+    _, folder, _ = whole
+    with np.load(folder.path / "split.npz") as parts:
+        unlabelled = parts["unlabelled"]
+    params = folder.load_parameters()
+    rows = pseudo_labels_of(folder.path)
+    unseen = np.stack([np.isin(np.arange(240), of_seed) for of_seed in unlabelled])
+    assert [int(row["index"]) for row in rows] == np.flatnonzero(unseen.any(axis=0)).tolist()
+    assert {int(row["seeds"]) for row in rows} == {1, 2, 3}
+    answers = []
+    for seed in range(3):
+        hidden, output = ({kind: leaf[seed] for kind, leaf in params[name].items()} for name in ("hidden", "output"))
+        active = 0.5 * np.maximum(0.8 * (blobs.train_images / 255.0) @ hidden["kernel"] + hidden["bias"], 0)
+        outputs = 1 / (1 + np.exp(-(active @ output["kernel"] + output["bias"])))
+        answers.append(outputs / outputs.sum(axis=1, keepdims=True))
+    answers = np.stack(answers)
+    for row in rows:
+        image = int(row["index"])
+        own = answers[unseen[:, image], image]
+        label = own.mean(axis=0).argmax()
+        assert int(row["label"]) == label
+        assert float(row["confidence"]) == pytest.approx(own.mean(axis=0)[label], abs=1e-3)
+        assert int(row["seeds_agree"]) == (own.argmax(axis=1) == label).sum()
+        assert int(row["seeds"]) == len(own)
+        # Labels are given in the epochs in which alpha is not 0, and cannot change in the first of them.
+        assert row["first_change"] == row["last_change"] == "" or (
+            7 < int(row["first_change"]) <= int(row["last_change"]) < 12
+        )
+
+
+# The same images with few labels known, as people bring them.
+GIVEN = dataclasses.replace(CONFIG, choose_labels="given", labels=10, validation=20)
+
+
+def given(dataset):
+    """The data set with 30 labels that are known, and without test images."""
+    labels = np.where(np.arange(240) < 30, dataset.train_labels, -1).astype(np.int32)
+    nothing = {"test_images": dataset.test_images[:0], "test_labels": dataset.test_labels[:0]}
+    return dataclasses.replace(dataset, train_labels=labels, **nothing)
+
+
+@pytest.mark.parametrize("validation", [20, 0])
+def test_data_with_unknown_labels_and_without_test_images_give_a_result_that_loads(blobs, tmp_path, validation):
+    config = dataclasses.replace(GIVEN, labels=30 - validation, validation=validation)
+    result, _, _ = run_in(tmp_path, given(blobs), config=config)
+    assert Result.load(tmp_path) == result == run_in(tmp_path, given(blobs), config=config)[0]
+    assert not result.tested
+    nothing = [None, None, None]
+    assert result.test_accuracy == result.test_error == result.pseudo_label_accuracy == nothing
+    assert result.conditional_entropy["test"] == nothing
+    assert None not in (*result.conditional_entropy["labelled"], *result.conditional_entropy["unlabelled"])
+    assert result.unlabelled_training["measured_on"] == ("validation" if validation else "unlabelled")
+    assert (None in result.unlabelled_training["after"]) == (validation == 0)
+    rows = pseudo_labels_of(tmp_path)
+    assert [int(row["index"]) for row in rows] == list(range(30, 240))
+    assert {row["seeds"] for row in rows} == {"3"}
+    assert np.mean([int(row["label"]) == blobs.train_labels[int(row["index"])] for row in rows]) > 0.6
+    assert not (tmp_path / "inputs.json").exists()
+
+
+def test_classes_rows_and_features_keep_their_names(blobs, tmp_path):
+    names, columns = ("ant", "bee", "cat", "dog"), tuple(f"f{place}" for place in range(12))
+    scaling = Scaling(np.full(12, 100, np.float32), np.full(12, 60, np.float32))
+    rows = tuple(f"row {row}" for row in range(240))
+    features = {name: scaling.apply(getattr(blobs, name)) for name in ("train_images", "test_images")}
+    own = dataclasses.replace(
+        blobs, **features, class_names=names, inputs=Inputs(columns, None, scaling), row_names=rows
+    )
+    config = dataclasses.replace(CONFIG, phases=(dataclasses.replace(DAE, error="squared"), PHASE))
+    result, folder, _ = run_in(tmp_path, own, config=config)
+    assert None not in result.test_accuracy
+    labelled = pseudo_labels_of(tmp_path)
+    assert {row["label"] for row in labelled} <= set(names)
+    assert {row["index"] for row in labelled} <= set(rows)
+    inputs, classes = folder.load_inputs()
+    assert (inputs.columns, inputs.image, classes) == (columns, None, names)
+    np.testing.assert_array_equal(inputs.scaling, scaling)
+
+
 def test_the_result_says_what_was_run(whole, blobs):
     result, folder, _ = whole
     assert result.seeds == [0, 1, 2]
@@ -116,7 +203,8 @@ def test_the_same_command_gives_the_same_result(whole, blobs, tmp_path):
     run_in(tmp_path, blobs)
     assert but_times(tmp_path) == but_times(folder.path)
     assert (tmp_path / "metrics.jsonl").read_bytes() == (folder.path / "metrics.jsonl").read_bytes()
-    assert (tmp_path / "parameters.npz").read_bytes() == (folder.path / "parameters.npz").read_bytes()
+    for name in ("parameters.npz", "pseudo_labels.csv"):
+        assert (tmp_path / name).read_bytes() == (folder.path / name).read_bytes()
 
 
 def test_a_seed_alone_is_the_seed_among_others(whole, blobs, tmp_path):
@@ -128,9 +216,14 @@ def test_a_seed_alone_is_the_seed_among_others(whole, blobs, tmp_path):
 
 
 def test_groups_of_seeds_give_the_same_result(whole, blobs, tmp_path):
-    result, _, _ = whole
+    result, folder, _ = whole
     grouped, _, _ = run_in(tmp_path, blobs, seeds_at_once=2)
     np.testing.assert_allclose(grouped.test_accuracy, result.test_accuracy, atol=1e-4)
+    ours, theirs = (
+        [(row["index"], row["label"], row["seeds"]) for row in pseudo_labels_of(path)]
+        for path in (tmp_path, folder.path)
+    )
+    assert ours == theirs
     assert grouped.seeds == result.seeds
 
 
@@ -182,6 +275,7 @@ def test_a_seed_that_diverges_is_named_marked_and_never_averaged_in(whole, blobs
     assert set(result.diverged) == {"0", "1", "2"}
     assert result.test_accuracy == [None, None, None]
     assert np.isnan(result.accuracies()).all()
+    assert pseudo_labels_of(tmp_path) == []  # nobody has a say
     assert said.count("seed 1 diverged (finetune, epoch") == 1
     assert whole[0].diverged == {}
 
@@ -202,6 +296,7 @@ def test_other_seeds_go_on_bit_identically_beside_one_that_diverges(whole, blobs
     assert list(result.diverged) == ["1"]
     assert "seed 1 diverged (finetune, epoch 0)" in said
     assert result.test_accuracy[1] is None
+    assert {row["seeds"] for row in pseudo_labels_of(tmp_path)} == {"1", "2"}
     for layer, leaves in folder.load_parameters().items():
         for kind, leaf in leaves.items():
             for seed in (0, 2):

@@ -46,6 +46,47 @@ def test_the_first_images_of_each_class_are_taken_in_file_order_whatever_the_see
         assert parts.unlabelled.tolist() == [10, 11, 12, 13]
 
 
+# Of 40 images half are known: 10, 6 and 4 of a class.
+GIVEN = np.concatenate([np.repeat([0, 1, 2], [10, 6, 4]), np.full(20, -1)]).astype(np.int32)
+GIVEN = np.random.default_rng(0).permutation(GIVEN)
+
+
+def given_split(seed, validation=10):
+    return split_of(seed, GIVEN, choose="given", classes=3, labelled=20 - validation, validation=validation)
+
+
+@pytest.mark.parametrize("validation", [0, 1, 7, 10, 19])
+def test_given_labels_are_all_used_and_unknown_ones_never(validation):
+    for seed in range(5):
+        parts = given_split(seed, validation)
+        assert (len(parts.labelled), len(parts.validation)) == (20 - validation, validation)
+        known = np.concatenate([parts.labelled, parts.validation])
+        assert sorted(known.tolist()) == np.flatnonzero(GIVEN >= 0).tolist()
+        assert sorted(parts.unlabelled.tolist()) == np.flatnonzero(GIVEN == -1).tolist()
+        assert {leaf.dtype for leaf in jax.tree.leaves(parts)} == {np.dtype(np.int32)}
+
+
+@pytest.mark.parametrize("validation", range(21))
+def test_given_labels_are_shared_with_validation_evenly_by_class(validation):
+    parts = given_split(3, validation)
+    counts = np.bincount(GIVEN[parts.validation], minlength=3)
+    assert (abs(counts - validation / 20 * np.array([10, 6, 4])) < 1).all()
+
+
+def test_seeds_differ_in_what_of_the_given_labels_is_for_validation_alone():
+    splits = [given_split(seed) for seed in range(5)]
+    assert len({tuple(sorted(parts.validation.tolist())) for parts in splits}) == 5
+    without = [given_split(seed, validation=0) for seed in range(5)]
+    assert len({tuple(sorted(parts.labelled.tolist())) for parts in without}) == 1
+    assert len({tuple(sorted(parts.unlabelled.tolist())) for parts in (*splits, *without)}) == 1
+
+
+def test_given_labels_of_all_images_leave_none_unlabelled(blobs):
+    parts = split_of(0, blobs.train_labels, choose="given", labelled=200, validation=40)
+    assert len(parts.unlabelled) == 0
+    assert np.bincount(blobs.train_labels[parts.validation]).tolist() == [10, 10, 10, 10]
+
+
 def test_a_seed_has_the_same_split_alone_and_among_others(blobs):
     labels = jax.numpy.asarray(blobs.train_labels)
 
@@ -82,3 +123,21 @@ def test_what_the_data_cannot_give_is_refused_with_the_numbers(blobs, labels, va
 
 def test_what_the_data_can_give_is_not_refused(blobs):
     split.check(blobs.train_labels, 4, 8, 48)
+
+
+@pytest.mark.parametrize(("labels", "validation"), [(20, 0), (1, 19), (13, 7)])
+def test_all_given_labels_may_be_asked_for(labels, validation):
+    split.check(GIVEN, 3, labels, validation, "given")
+
+
+@pytest.mark.parametrize(("labels", "validation"), [(20, 1), (19, 0), (40, 0), (0, 20)])
+def test_more_or_fewer_than_the_given_labels_are_refused(labels, validation):
+    sentence = f"{labels} labels and {validation} validation images are asked for, but 20 images have a label"
+    with pytest.raises(InputError, match=sentence):
+        split.check(GIVEN, 3, labels, validation, "given")
+
+
+@pytest.mark.parametrize("choose", ["random", "first"])
+def test_images_without_a_label_are_refused_where_labels_are_chosen(choose):
+    with pytest.raises(InputError, match="20 of the 40 training images have no label"):
+        split.check(GIVEN, 3, 3, 0, choose)

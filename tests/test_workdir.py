@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pljax.protocols import SCENARIOS
-from pljax.types import InputError
+from pljax.types import InputError, Inputs, Scaling
 from pljax.workdir import RunFolder, folder_name
 
 CONFIG = SCENARIOS["quick"]["pl"]
@@ -52,7 +52,17 @@ def test_what_was_begun_is_known_again(tmp_path):
 
 
 def test_clearing_removes_the_files_of_an_earlier_run_alone(tmp_path):
-    for name in ("result.json", "parameters.npz", "metrics.jsonl", "config.json", "run.json", "split.npz", "notes.txt"):
+    for name in (
+        "result.json",
+        "parameters.npz",
+        "metrics.jsonl",
+        "config.json",
+        "run.json",
+        "split.npz",
+        "pseudo_labels.csv",
+        "inputs.json",
+        "notes.txt",
+    ):
         (tmp_path / name).write_text("old")
     (tmp_path / "checkpoints" / "group0").mkdir(parents=True)
     folder = RunFolder(tmp_path)
@@ -157,3 +167,54 @@ def test_a_folder_can_be_named_by_a_string(tmp_path):
     folder.make()
     assert (tmp_path / "named").is_dir()
     assert not folder.finished
+
+
+@pytest.mark.parametrize("columns", [(), ("é", "b,c", 'd"')])
+@pytest.mark.parametrize("image", [None, (1, 3)])
+def test_inputs_come_back_as_they_were(tmp_path, columns, image):
+    folder = RunFolder(tmp_path)
+    assert folder.load_inputs() is None
+    scaling = Scaling(np.array([0.1, -7.0, 1e30], np.float32), np.array([1 / 3, 1.0, 1e-30], np.float32))
+    folder.save_inputs(Inputs(columns, image, scaling), ("one", "2"))
+    inputs, classes = folder.load_inputs()
+    assert (inputs.columns, inputs.image, classes) == (columns, image, ("one", "2"))
+    for ours, theirs in zip(inputs.scaling, scaling, strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        "7",
+        '{"classes": [], "columns": [], "image": null, "shift": [1, 2], "scale": [1]}',
+        '{"classes": [], "columns": [], "image": [1], "shift": [1], "scale": [1]}',
+        "[" * 100_000,
+    ],
+)
+def test_inputs_that_cannot_be_read_are_refused_in_one_sentence(tmp_path, content):
+    (tmp_path / "inputs.json").write_text(content)
+    with pytest.raises(InputError, match="does not say how rows become inputs"):
+        RunFolder(tmp_path).load_inputs()
+
+
+def test_pseudo_labels_are_a_table_that_is_whole_or_not_there(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.save_pseudo_labels([("a,b", "cat", "0.5000", 1, 2, "", ""), (7, "dog", "1.0000", 2, 2, 3, 9)])
+    header = "index,label,confidence,seeds_agree,seeds,first_change,last_change"
+    assert (tmp_path / "pseudo_labels.csv").read_text().splitlines() == [
+        header,
+        '"a,b",cat,0.5000,1,2,,',
+        "7,dog,1.0000,2,2,3,9",
+    ]
+
+    def broken():
+        yield (0, "cat", "0.5000", 1, 1, "", "")
+        raise ValueError("no more rows")
+
+    with pytest.raises(ValueError, match="no more rows"):
+        folder.save_pseudo_labels(broken())
+    assert (tmp_path / "pseudo_labels.csv").read_text().count("\n") == 3

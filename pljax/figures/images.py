@@ -28,6 +28,12 @@ def side_of(pixels: int) -> int:
     return side
 
 
+def require_pixels(dataset: Dataset) -> None:
+    """Raise ``InputError`` for features that are no pixels, or are not as they were: they cannot be shown."""
+    if dataset.train_images.dtype != np.uint8:
+        raise InputError(f"The inputs made of {dataset.name} are no pixels.")
+
+
 def mosaic(tiles: np.ndarray, columns: int) -> np.ndarray:
     """Square tiles, ``[n, D]``, beside and below each other, a pixel of NaN between them.
 
@@ -52,6 +58,10 @@ def _show(axes: matplotlib.axes.Axes, picture: np.ndarray, least: float, most: f
 def filters(material: Material) -> Drawing:
     """The weights from the pixels to the first hidden units, a panel a run."""
     runs, seed = material.numbered(), material.seeds[0]
+    for _, run in runs:
+        inputs = run.folder.load_inputs()
+        if inputs is not None and not inputs[0].image:
+            raise InputError(f"The inputs of {run.label} are no pixels.")
     kernels = [material.networks(run, seed).classifier["hidden"]["kernel"] for _, run in runs]
     pictures = [mosaic(_scaled(kernel[:, : FILTERS**2].T), FILTERS) for kernel in kernels]
     rows, columns = style.grid_of(len(runs))
@@ -83,6 +93,7 @@ def autoencoder(material: Material) -> Drawing:
     seed = material.seeds[0]
     run, networks = _with_autoencoder(material, seed)
     dataset = material.dataset_of(run)
+    require_pixels(dataset)
     side_of(dataset.train_images.shape[1])
     rows, kind = one_a_class(networks, dataset)
     pictures = revisit.reconstruct(networks, dataset, rows)
@@ -144,6 +155,7 @@ def mistakes(material: Material) -> Drawing:
     """The wrong pseudo-labels that the last run with pseudo-labels is surest of."""
     _, run = material.with_pseudo_labels()[-1]
     seed, dataset = material.seeds[0], material.dataset_of(run)
+    require_pixels(dataset)
     side = side_of(dataset.train_images.shape[1])
     found = find_mistakes(material.networks(run, seed), dataset)
     if not len(found.rows):

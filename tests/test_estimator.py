@@ -1,0 +1,197 @@
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from pljax import PseudoLabelClassifier, config, estimator
+
+MINUS_ONE = "it fits the classes -1 and 1, and -1 is no class here: it says that a row is unlabelled"
+
+
+@parametrize_with_checks(
+    [PseudoLabelClassifier(epochs=10, hidden=16, random_state=0)],
+    expected_failed_checks=lambda _: {"check_classifiers_classes": MINUS_ONE},
+)
+@pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API")
+def test_it_is_a_classifier_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+def small(**parameters):
+    return PseudoLabelClassifier(**{"epochs": 12, "hidden": 16, "random_state": 0, **parameters})
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Four classes far apart; every tenth row is labelled."""
+    X, y = make_blobs(200, n_features=5, centers=4, cluster_std=0.6, random_state=1)
+    return X, y, np.where(np.arange(200) % 10 == 0, y, -1)
+
+
+@pytest.mark.parametrize("scenario", ["nn", "drop_nn", "pl", "pl_dae"])
+def test_every_scenario_learns(rows, scenario):
+    X, y, few = rows
+    assert small(scenario=scenario, epochs=60).fit(X, few).score(X, y) > 0.95
+
+
+def test_hidden_labels_change_nothing(rows):
+    X, _, few = rows
+    one = small().fit(X, few)
+    other = small().fit(np.asarray(X, np.float32), list(few))
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+    assert not np.array_equal(one.predict_proba(X), small(random_state=1).fit(X, few).predict_proba(X))
+
+
+def test_classes_may_be_texts_with_minus_one_for_none(rows):
+    X, _, few = rows
+    names = np.array([-1 if label < 0 else f"class {label}" for label in few], object)
+    named, numbered = small().fit(X, names), small().fit(X, few)
+    assert named.classes_.tolist() == ["class 0", "class 1", "class 2", "class 3"]
+    np.testing.assert_array_equal(named.predict(X), np.array([f"class {label}" for label in numbered.predict(X)]))
+    # An array of texts has turned the number into one.
+    np.testing.assert_array_equal(small().fit(X, names.astype(str)).predict(X), named.predict(X))
+
+
+def test_what_it_says_of_the_training_rows(rows):
+    X, _, few = rows
+    fitted, unknown = small().fit(X, few), few == -1
+    np.testing.assert_array_equal(fitted.transduction_[~unknown], few[~unknown])
+    np.testing.assert_array_equal(fitted.transduction_[unknown], fitted.predict(X[unknown]))
+    np.testing.assert_array_equal(fitted.pseudo_labels_, fitted.predict(X[unknown]))
+    np.testing.assert_allclose(fitted.confidence_, fitted.predict_proba(X[unknown]).max(axis=1), atol=1e-6)
+    assert fitted.n_iter_ == 12
+    assert [line["epoch"] for line in fitted.history_] == list(range(12))
+
+
+def test_networks_are_averaged_and_their_own_answers_kept(rows):
+    X, _, few = rows
+    fitted = small(n_seeds=3, validation_fraction=0.2, scenario="drop_nn").fit(X, few)
+    assert fitted.parameters_["output"]["bias"].shape == (3, 4)
+    assert fitted.seed_scores_.shape == (3,)
+    assert np.isfinite(fitted.seed_scores_).all()
+    each = fitted._of_networks(fitted._inputs(np.asarray(X, np.float32)))
+    np.testing.assert_allclose(fitted.predict_proba(X), each.mean(axis=0), atol=1e-7)
+
+
+def test_without_a_validation_part_there_are_no_scores(rows):
+    X, _, few = rows
+    fitted = small(n_seeds=2).fit(X, few)
+    assert np.isnan(fitted.seed_scores_).all()
+    assert fitted.supervised_ is None
+
+
+def test_the_classifier_without_pseudo_labels_is_at_hand_and_harm_is_told():
+    generator = np.random.default_rng(0)
+    # Classes that only labels can tell: what the network is sure of is as good as a guess.
+    noise = generator.normal(size=(400, 3))
+    labels = np.where(np.arange(400) < 200, (noise[:, 0] + 0.3 * generator.normal(size=400) > 0), -1).astype(int)
+    settings = {"validation_fraction": 0.5, "epochs": 60, "alpha_f": 1e4, "t1": 1, "t2": 2, "threshold": 0.0}
+    with pytest.warns(UserWarning, match=r"Pseudo-labels did harm.*supervised_"):
+        fitted = small(**settings).fit(noise, labels)
+    without = small(**{**settings, "alpha_f": 0.0}).fit(noise, labels)
+    np.testing.assert_array_equal(fitted.supervised_.predict_proba(noise), without.predict_proba(noise))
+    assert fitted.supervised_.seed_scores_.mean() > fitted.seed_scores_.mean()
+
+
+def test_alpha_zero_is_the_same_as_no_pseudo_labels(rows):
+    X, _, few = rows
+    one, other = small(alpha_f=0.0).fit(X, few), small(scenario="drop_nn").fit(X, few)
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+def test_all_rows_may_be_labelled(rows):
+    X, y, _ = rows
+    fitted = small(epochs=60).fit(X, y)
+    assert fitted.score(X, y) > 0.95
+    assert fitted.pseudo_labels_.size == 0
+    np.testing.assert_array_equal(fitted.transduction_, y)
+
+
+def test_pickle_and_clone_keep_predictions(rows):
+    X, _, few = rows
+    fitted = small(n_seeds=2).fit(X, few)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    np.testing.assert_array_equal(clone(fitted).fit(X, few).predict_proba(X), fitted.predict_proba(X))
+    with pytest.raises(NotFittedError):
+        clone(fitted).predict(X)
+
+
+def test_pipelines_searches_and_cross_validation(rows):
+    X, y, _ = rows
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), small()), {"pseudolabelclassifier__hidden": [8, (8, 4)]}, cv=2
+    ).fit(X, y)
+    assert search.best_score_ > 0.3
+    assert cross_val_score(small(), X, y, cv=2).shape == (2,)
+
+
+def test_a_second_fit_of_the_same_shapes_compiles_nothing(rows, jax_compiles):
+    X, _, few = rows
+    small().fit(X, few).predict(X)
+    before = jax_compiles()
+    small(random_state=7).fit(X + 1, np.roll(few, 1)).predict(X + 1)
+    assert jax_compiles() == before
+
+
+@pytest.fixture
+def jax_compiles():
+    """How many programs have been compiled so far."""
+    import jax.monitoring
+
+    seen = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, *_, **__: seen.append(event) if event == "/jax/core/compile/backend_compile_duration" else None
+    )
+    yield lambda: len(seen)
+    jax.monitoring.clear_event_listeners()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"scenario": "svm"}, "scenario is 'svm': choose one of nn, drop_nn, pl, pl_dae"),
+        ({"hidden": 0}, "give a whole number from 1"),
+        ({"epochs": -1}, "epochs is -1"),
+        ({"alpha_f": -1.0}, "alpha_f is -1.0"),
+        ({"t1": 5, "t2": 5}, "give t1 < t2"),
+        ({"threshold": 1.5}, "threshold is 1.5"),
+        ({"n_seeds": 0}, "n_seeds is 0"),
+        ({"scaling": "log"}, "scaling is 'log': choose one of auto, none"),
+        ({"validation_fraction": 1.0}, "validation_fraction is 1.0"),
+        ({"learning_rate": 1e30}, "Training diverged: give a lower learning_rate"),
+    ],
+)
+def test_a_wrong_parameter_is_one_sentence(rows, parameters, told):
+    X, _, few = rows
+    with pytest.raises(ValueError, match=told):
+        small(**parameters).fit(X, few)
+
+
+def test_rows_without_two_classes_are_refused(rows):
+    X = rows[0]
+    with pytest.raises(ValueError, match="labelled rows of 0 class"):
+        small().fit(X, np.full(200, -1))
+    with pytest.raises(ValueError, match="labelled rows of 1 class"):
+        small().fit(X, np.where(np.arange(200) < 5, 3, -1))
+
+
+def test_the_parameters_that_are_dials_are_parameters_and_dials():
+    assert set(estimator.DIALS) < set(PseudoLabelClassifier().get_params())
+    assert set(estimator.DIALS.values()) < set(config.DIALS)
+
+
+def test_unlabelled_rows_help_on_digits():
+    X, y = load_digits(return_X_y=True)
+    few = np.where(np.arange(len(y)) < 100, y, -1)
+    settings = {"hidden": 100, "epochs": 100, "random_state": 0}
+    with_them = PseudoLabelClassifier(**settings).fit(X, few)
+    without = PseudoLabelClassifier("drop_nn", **settings).fit(X, few)
+    assert with_them.score(X, y) > without.score(X, y)
