@@ -17,6 +17,7 @@ half on two cores.
 
 import argparse
 import functools
+import itertools
 import json
 import time
 import warnings
@@ -173,22 +174,20 @@ def key(name: str, labels: int) -> str:
 def run(names: list[str], data_dir: str | None) -> None:
     """Every case and seed that the results lack."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for seed in SEEDS:
-        for name in names:
-            for labels in LABELS:
-                case = results.setdefault(key(name, labels), {})
-                for contestant, fit in contestants(name, labels, seed).items():
-                    figures = case.setdefault(contestant, {"accuracy": [], "seconds": []})
-                    if len(figures["accuracy"]) > seed:
-                        continue
-                    rows = cut(name, labels, seed, data_dir)
-                    started = time.monotonic()
-                    predicted = fit(rows)(rows.X_test)
-                    figures["seconds"].append(round(time.monotonic() - started, 2))
-                    figures["accuracy"].append(round(float(np.mean(predicted == rows.y_test)), 6))
-                    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-                    last = f"{100 * figures['accuracy'][-1]:6.2f} %  {figures['seconds'][-1]:7.2f} s"
-                    print(f"seed {seed}  {key(name, labels):36} {contestant:22} {last}", flush=True)
+    for name, labels, seed in itertools.product(names, LABELS, SEEDS):
+        case = results.setdefault(key(name, labels), {})
+        for contestant, fit in contestants(name, labels, seed).items():
+            figures = case.setdefault(contestant, {"accuracy": [], "seconds": []})
+            if len(figures["accuracy"]) > seed:
+                continue
+            rows = cut(name, labels, seed, data_dir)
+            started = time.monotonic()
+            predicted = fit(rows)(rows.X_test)
+            figures["seconds"].append(round(time.monotonic() - started, 2))
+            figures["accuracy"].append(round(float(np.mean(predicted == rows.y_test)), 6))
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            last = f"{100 * figures['accuracy'][-1]:6.2f} %  {figures['seconds'][-1]:7.2f} s"
+            print(f"{key(name, labels):36} seed {seed}  {contestant:22} {last}", flush=True)
 
 
 def table(name: str, figures: dict[str, dict[str, list[float]]]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pljax.types import Dataset, InputError
 SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
 ADAPTIVE = "adaptive"
 PROTOCOLS = (*protocols.SCENARIOS, ADAPTIVE)
-USUAL = adaptive.Sizes(labelled=100, features=784)  # where the data are not known yet
+USUAL = adaptive.Sizes(labelled=100, features=784, classes=10)  # where the data are not known yet
 
 
 def choose(
@@ -44,7 +44,7 @@ def choose(
 def choose_for(dataset: Dataset, protocol: str, scenarios: Sequence[str], dials: Mapping[str, Any]) -> list[Config]:
     """The same for data that are known: with the labelled and validation images that they can give."""
     labelled = labels_in(dataset, dials)
-    sizes = adaptive.Sizes(labelled, dataset.train_images.shape[1])
+    sizes = adaptive.Sizes(labelled, dataset.train_images.shape[1], dataset.classes)
     fitted = [fit(config, dataset, labelled, dials) for config in choose(protocol, scenarios, dials, sizes)]
     for config in fitted:
         split.check(dataset.train_labels, dataset.classes, config.labels, config.validation, config.choose_labels)

@@ -119,7 +119,9 @@ class PseudoLabels:
     paper), or ``once``, by the network that the phase starts from. ``draw`` says which images are drawn:
     ``uniform`` ones of the unlabelled set, or those that a ``shuffle_buffer`` of ``buffer_size`` lets
     through when it is fed all training images in file order and restarted every epoch. An image whose largest
-    output is below ``threshold`` gets none; the paper has no threshold.
+    output is below ``threshold`` gets none. ``alignment``, from 0 to 1, draws the outputs that labels are made of
+    towards the classes' shares among the labelled images, so that no class swallows another: see
+    :func:`pljax.losses.align`. The paper has neither.
     """
 
     alpha_f: float
@@ -130,6 +132,7 @@ class PseudoLabels:
     draw: Literal["uniform", "shuffle_buffer"] = "uniform"
     buffer_size: int = 1024
     threshold: float = 0.0
+    alignment: float = 0.0
 
     def __post_init__(self) -> None:
         _check_number("alpha_f", self.alpha_f, 0)
@@ -144,6 +147,8 @@ class PseudoLabels:
         _check_choice("draw", self.draw, ("uniform", "shuffle_buffer"))
         _check_count("buffer_size", self.buffer_size)
         _check_number("threshold", self.threshold, 0, 1)
+        number = isinstance(self.alignment, int | float) and not isinstance(self.alignment, bool)
+        _require(number and 0 <= self.alignment <= 1, f"alignment is {self.alignment!r}: give a number from 0 to 1.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +186,8 @@ class Finetune:
     """The classifier on labels, and on pseudo-labels where ``pseudo_labels`` is given.
 
     An epoch is a pass over the labelled images: ``ceil(labels / batch_size)`` updates. The ``last_batch``
-    has what is left (``short``), or is ``filled`` up with the first images of the pass.
+    has what is left (``short``), or is ``filled`` up with the first images of the pass. ``input_noise`` is the standard
+    deviation of Gaussian noise on the inputs.
     """
 
     epochs: int
@@ -190,11 +196,13 @@ class Finetune:
     dropout: Dropout | None = None
     pseudo_labels: PseudoLabels | None = None
     last_batch: Literal["filled", "short"] = "filled"
+    input_noise: float = 0.0
 
     def __post_init__(self) -> None:
         _check_count("epochs", self.epochs)
         _check_count("batch_size", self.batch_size)
         _check_choice("last_batch", self.last_batch, ("filled", "short"))
+        _check_number("input_noise", self.input_noise, 0)
         _check_type("optimizer", self.optimizer, PaperMomentum, GradientDescent, Adam)
         _check_type("dropout", self.dropout, Dropout, type(None))
         _check_type("pseudo_labels", self.pseudo_labels, PseudoLabels, type(None))
@@ -250,6 +258,8 @@ DIALS: dict[str, tuple[Any, ...]] = {
     "t1": (Finetune, "pseudo_labels", "t1"),
     "t2": (Finetune, "pseudo_labels", "t2"),
     "threshold": (Finetune, "pseudo_labels", "threshold"),
+    "alignment": (Finetune, "pseudo_labels", "alignment"),
+    "input_noise": (Finetune, "input_noise"),
     "unlabelled_batch_size": (Finetune, "pseudo_labels", "batch_size"),
     "pretrain_epochs": (Pretrain, "epochs"),
     "pretrain_batch_size": (Pretrain, "batch_size"),

@@ -48,11 +48,14 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       hidden: width of the hidden layer, or widths of several.
       visible_dropout: share of the features that are dropped in training.
       hidden_dropout: share of the hidden units.
+      input_noise: standard deviation of Gaussian noise on the scaled features, in training.
       learning_rate: of Adam.
       alpha_f: final weight of the unlabelled rows, eq. 16.
       t1: epoch from which the weight rises.
       t2: epoch from which it is ``alpha_f``.
       threshold: a row whose largest probability is lower gets no pseudo-label.
+      alignment: from 0 to 1, how far pseudo-labels are held to the classes' shares among the labelled rows. Lower it
+        where the labelled rows are no fair sample.
       epochs: passes over the labelled rows.
       batch_size: labelled rows an update.
       unlabelled_batch_size: unlabelled rows an update.
@@ -91,11 +94,13 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         hidden: int | tuple[int, ...] | None = None,
         visible_dropout: float | None = None,
         hidden_dropout: float | None = None,
+        input_noise: float | None = None,
         learning_rate: float | None = None,
         alpha_f: float | None = None,
         t1: int | None = None,
         t2: int | None = None,
         threshold: float | None = None,
+        alignment: float | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         unlabelled_batch_size: int | None = None,
@@ -110,11 +115,13 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         self.hidden = hidden
         self.visible_dropout = visible_dropout
         self.hidden_dropout = hidden_dropout
+        self.input_noise = input_noise
         self.learning_rate = learning_rate
         self.alpha_f = alpha_f
         self.t1 = t1
         self.t2 = t2
         self.threshold = threshold
+        self.alignment = alignment
         self.epochs = epochs
         self.batch_size = batch_size
         self.unlabelled_batch_size = unlabelled_batch_size
@@ -191,7 +198,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _config(self, labelled: int, held_back: int, unlabelled: int) -> Config:
         """What is trained: the protocol for data of these sizes, and what the parameters say otherwise."""
-        of_sizes = scenarios(Sizes(labelled, self.n_features_in_))
+        of_sizes = scenarios(Sizes(labelled, self.n_features_in_, len(self.classes_)))
         if self.scenario not in of_sizes:
             raise ValueError(f"scenario is {self.scenario!r}: choose one of {', '.join(of_sizes)}.")
         dials = {dial: getattr(self, name) for name, dial in DIALS.items() if getattr(self, name) is not None}
@@ -258,8 +265,18 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
 
 # Parameters that are dials of a config, by the dial's name.
-SHAPE = ("hidden", "visible_dropout", "hidden_dropout")
-COURSE = ("learning_rate", "alpha_f", "t1", "t2", "threshold", "epochs", "batch_size", "unlabelled_batch_size")
+SHAPE = ("hidden", "visible_dropout", "hidden_dropout", "input_noise")
+COURSE = (
+    "learning_rate",
+    "alpha_f",
+    "t1",
+    "t2",
+    "threshold",
+    "alignment",
+    "epochs",
+    "batch_size",
+    "unlabelled_batch_size",
+)
 DIALS = {name: name for name in (*SHAPE, *COURSE)} | {"pretrain": "pretrain_epochs"}
 
 

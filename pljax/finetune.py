@@ -38,6 +38,7 @@ class Batch(NamedTuple):
     weights: jax.Array  # float32 [B], 0 or 1: 0 for the rows that a short last mini-batch lacks
     unlabelled: jax.Array | None = None  # float32 [B', D]
     pseudo_labels: jax.Array | None = None  # int32 [B'], or None: label them now
+    shares: jax.Array | None = None  # float32 [C], of the classes among the labelled rows, for alignment
     columns: jax.Array | None = None  # int32 [K]: all features that are not 0 in every image; D and beyond: none
 
 
@@ -48,6 +49,7 @@ class Step(NamedTuple):
     optimizer: optax.GradientTransformation
     output: losses.Output
     threshold: float = 0.0  # of pseudo-labels
+    alignment: float = 0.0
 
 
 def train_step(
@@ -81,11 +83,14 @@ def train_step(
     if batch.unlabelled is None or pseudo_labels is not None:
         z = linear(params["hidden"], inputs, batch.columns)
     else:
-        # One product for both passes: with dropout and, in the last rows, without. Where no pixel is dropped, all are.
-        clean = forward(model, {}, batch.unlabelled, part="inputs") if model.visible_dropout else inputs[:0]
+        # One product for both passes: with dropout and, in the last rows, without. Undisturbed inputs serve both.
+        disturbed = model.visible_dropout or model.input_noise
+        clean = forward(model, {}, batch.unlabelled, part="inputs") if disturbed else inputs[:0]
         both = linear(params["hidden"], jnp.concatenate([inputs, clean]), batch.columns)
         z, z_clean = both[: len(inputs)], both[-len(batch.unlabelled) :]
-        pseudo_labels = losses.pseudo_label(forward(model, params, z_clean, part="upper"), step.output, step.threshold)
+        logits = forward(model, params, z_clean, part="upper")
+        logits = logits if batch.shares is None else losses.align(logits, batch.shares, step.alignment)
+        pseudo_labels = losses.pseudo_label(logits, step.output, step.threshold)
 
     def objective(upper: Params, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         logits = forward(model, upper, z, key, "upper")
@@ -165,7 +170,13 @@ def classifier(config: Config, phase: Finetune, classes: int) -> Classifier:
     """The network of a config with the dropout of one of its phases."""
     dropout = phase.dropout or Dropout(0.0, 0.0)
     return Classifier(
-        config.hidden, classes, dropout.visible, dropout.hidden, config.inverted_dropout, config.initial_weights
+        widths=config.hidden,
+        classes=classes,
+        visible_dropout=dropout.visible,
+        hidden_dropout=dropout.hidden,
+        inverted_dropout=config.inverted_dropout,
+        initial_weights=config.initial_weights,
+        input_noise=phase.input_noise,
     )
 
 
@@ -182,6 +193,14 @@ class Plan(NamedTuple):
     updates: int  # an epoch
 
 
+def labelled_shares(plan: Plan, split: Split, data: TrainingData) -> jax.Array | None:
+    """The classes' shares among the labelled images, float32 ``[C]``, where pseudo-labels are aligned with them."""
+    if not plan.step.alignment:
+        return None
+    counts = jnp.bincount(data.labels[split.labelled], length=plan.step.model.classes)
+    return counts.astype(jnp.float32) / plan.labels
+
+
 def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: TrainingData) -> TrainState:
     """Fresh weights, the layers that an earlier phase handed on in their place, and labels given once."""
     blank = jnp.zeros((1, data.images.shape[1]), jnp.float32)
@@ -191,6 +210,8 @@ def init(plan: Plan, key: jax.Array, handed_on: Params, split: Split, data: Trai
     if plan.pseudo is not None and plan.pseudo.assign == "once":
         candidates = pool(plan.pseudo, plan.updates, split, data)
         logits = predict(plan.step.model, params, data.images[candidates])
+        if (shares := labelled_shares(plan, split, data)) is not None:
+            logits = losses.align(logits, shares, plan.step.alignment)
         labels = losses.pseudo_label(logits, plan.step.output, plan.step.threshold)
     return TrainState(params, plan.step.optimizer.init(params), labels)
 
@@ -214,10 +235,11 @@ def train_epoch(
         if drawn is not None:
             unlabelled, labels, columns = drawn
             images = to_inputs(data.images[unlabelled])
-            batch = batch._replace(unlabelled=images, pseudo_labels=labels, columns=columns)
+            batch = batch._replace(unlabelled=images, pseudo_labels=labels, columns=columns, shares=shares)
         state, terms, given = train_step(plan.step, state, batch, alpha, jax.random.fold_in(key_for(DROPOUT), number))
         return state, (terms, given)
 
+    shares = labelled_shares(plan, split, data)
     labelled = labelled_batches(key_for(LABELLED_ORDER), plan.labels, plan.batch_size, plan.fills_batches)
 
     def epoch_with(drawn: tuple[jax.Array | None, ...] | None) -> tuple[TrainState, tuple[jax.Array, jax.Array | None]]:
@@ -307,7 +329,10 @@ def trainer(config: Config, phase: Finetune, classes: int) -> Trainer:
     pseudo = phase.pseudo_labels
     plan = Plan(
         step=Step(
-            classifier(config, phase, classes), optimizer.transform, config.output, pseudo.threshold if pseudo else 0.0
+            classifier(config, phase, classes),
+            optimizer.transform,
+            config.output,
+            *((pseudo.threshold, pseudo.alignment) if pseudo else ()),
         ),
         optimizer=optimizer,
         pseudo=pseudo,

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 Output = Literal["sigmoid", "softmax"]
+LEAST_SHARE = 1e-6  # of a class, where logarithms are taken
 
 
 def classification_loss(logits: jax.Array, labels: jax.Array, output: Output) -> jax.Array:
@@ -47,6 +48,25 @@ def supervised_loss(logits: jax.Array, labels: jax.Array, weights: jax.Array, ou
       output: as for :func:`classification_loss`.
     """
     return (weights * classification_loss(logits, labels, output)).sum() / weights.sum()
+
+
+def align(logits: jax.Array, shares: jax.Array, strength: float) -> jax.Array:
+    """Logits moved so that their softmax, in the mean over a mini-batch, comes nearer to the classes' shares.
+
+    ``logits + strength * (log(shares) - log(mean softmax))``: a network that has come to see one class everywhere
+    is held to how often the class was labelled (distribution alignment, Berthelot et al. 2020).
+
+    Args:
+      logits: float32 ``[B, C]``.
+      shares: float32 ``[C]``, of the classes among the labelled rows.
+      strength: 0 changes nothing, 1 asks for the shares.
+
+    >>> logits = jnp.array([[2.0, 0.0], [2.0, 0.0]])
+    >>> jax.nn.softmax(align(logits, jnp.array([0.5, 0.5]), 1.0)).round(2).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
+    mean = jax.nn.softmax(logits).mean(axis=0, keepdims=True)
+    return logits + strength * (jnp.log(shares[None] + LEAST_SHARE) - jnp.log(mean + LEAST_SHARE))
 
 
 def pseudo_label(logits: jax.Array, output: Output = "softmax", threshold: float = 0.0) -> jax.Array:

@@ -88,6 +88,8 @@ def define_flags() -> None:
         "visible_dropout": "the share of pixels dropped.",
         "hidden_dropout": "the share of hidden units dropped.",
         "threshold": "an image whose largest output is lower gets no pseudo-label.",
+        "alignment": "from 0 to 1, how far pseudo-labels are held to the shares of the labelled classes.",
+        "input_noise": "the standard deviation of Gaussian noise on the inputs.",
         "alpha_f": "the final weight of the unlabelled loss.",
         "pretrain_learning_rate": "the learning rate of the auto-encoder.",
         "noise_level": "the share of pixels masked, or the noise's standard deviation.",

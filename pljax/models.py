@@ -82,6 +82,7 @@ class Classifier(nn.Module):
     hidden_dropout: float
     inverted_dropout: bool
     initial_weights: Literal["normal", "glorot"]
+    input_noise: float = 0.0
 
     def setup(self) -> None:
         initial = INITIAL_WEIGHTS[self.initial_weights]
@@ -97,8 +98,11 @@ class Classifier(nn.Module):
         return self.upper(self.hidden(self.inputs(images, train)), train)
 
     def inputs(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """What the first layer is given: images ``[B, D]`` after their dropout. Has no parameters."""
-        return self.visible(images, train)
+        """What the first layer is given: images ``[B, D]`` after dropout and, in training, noise. Has no parameters."""
+        x = self.visible(images, train)
+        if not (train and self.input_noise):
+            return x
+        return x + self.input_noise * jax.random.normal(self.make_rng("dropout"), x.shape)
 
     def upper(self, z: jax.Array, train: bool = False) -> jax.Array:
         """The logits, from what the first layer gives before its ReLU, ``[B, H] -> [B, C]``."""

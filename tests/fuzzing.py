@@ -182,6 +182,7 @@ def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
             draw=st.sampled_from(["uniform", "shuffle_buffer"]),
             buffer_size=count(300),
             threshold=share,
+            alignment=st.floats(0, 1),
         )
     )
     pretrains = st.builds(
@@ -205,6 +206,7 @@ def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
         dropout=st.none() | st.builds(Dropout, share, share),
         pseudo_labels=st.none() | pseudo_labels,
         last_batch=st.sampled_from(["filled", "short"]),
+        input_noise=share,
     )
     first = st.lists(pretrains, max_size=1) if small else st.lists(pretrains | finetunes, max_size=2)
     return st.builds(

@@ -21,6 +21,7 @@ PSEUDO = PseudoLabels(alpha_f=2.0, t1=1, t2=3, batch_size=16)
 PHASE = Finetune(4, 5, MOMENTUM, Dropout(0.2, 0.5), PSEUDO)
 CONFIG = Config("test", "pl", (PHASE,), (12,), "normal", False, "sigmoid", labels=8, validation=20)
 ONCE = dataclasses.replace(PSEUDO, assign="once", draw="shuffle_buffer", buffer_size=30)
+ALIGNED = dataclasses.replace(PSEUDO, alignment=1.0, threshold=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +264,7 @@ def test_scenarios_share_their_course_until_alpha_rises(data):
         chex.assert_trees_all_close(*parted, atol=1e-6)
 
 
-@pytest.mark.parametrize("pseudo", [PSEUDO, ONCE])
+@pytest.mark.parametrize("pseudo", [PSEUDO, ONCE, ALIGNED])
 def test_hidden_labels_of_unlabelled_and_validation_images_change_no_weight(data, pseudo):
     phase = dataclasses.replace(PHASE, pseudo_labels=pseudo)
     parts = split_of(jax.random.key(0), data)
@@ -275,7 +276,7 @@ def test_hidden_labels_of_unlabelled_and_validation_images_change_no_weight(data
     chex.assert_trees_all_equal(one[1], two[1])
 
 
-@pytest.mark.parametrize("pseudo", [PSEUDO, ONCE])
+@pytest.mark.parametrize("pseudo", [PSEUDO, ONCE, ALIGNED])
 def test_labels_that_are_not_known_train_the_same_weights_as_hidden_ones(data, pseudo):
     phase = dataclasses.replace(PHASE, pseudo_labels=pseudo)
     parts = split_of(jax.random.key(0), data)
@@ -501,3 +502,30 @@ def test_uniform_draws_cover_the_pool_evenly():
     chex.assert_shape(positions, (20, 1000))
     counts = np.bincount(positions.ravel(), minlength=40)
     assert abs(counts - 500).max() < 5 * 500**0.5
+
+
+def test_aligned_labels_are_those_of_aligned_outputs(blobs):
+    model = Classifier((12,), 4, 0.0, 0.0, True, "glorot")
+    step = finetune.Step(model, paper_momentum(lambda t: 0.3, lambda t: 0.5), "softmax", alignment=1.0)
+    params = model.init(jax.random.key(0), jnp.zeros((1, 12)))["params"]
+    # A network that sees the first class everywhere.
+    params["output"]["bias"] = params["output"]["bias"].at[0].set(5.0)
+    state = TrainState(params, step.optimizer.init(params))
+    images = jnp.asarray(blobs.train_images[:60], jnp.float32) / 255
+    shares = jnp.full(4, 0.25)
+    batch = finetune.Batch(images[:5], jnp.asarray(blobs.train_labels[:5]), jnp.ones(5), images[5:])
+    given = {
+        name: finetune.train_step(step, state, of, jnp.float32(1), jax.random.key(1))[2]
+        for name, of in {"as seen": batch, "aligned": batch._replace(shares=shares)}.items()
+    }
+    np.testing.assert_array_equal(given["as seen"], 0)
+    expected = losses.align(forward(model, params, images[5:]), shares, 1.0).argmax(axis=1)
+    np.testing.assert_array_equal(given["aligned"], expected)
+    assert len(set(expected.tolist())) > 1
+
+
+def test_shares_are_those_of_the_labelled_images(data):
+    parts = split_of(jax.random.key(0), data)
+    plan = finetune.trainer(dataclasses.replace(CONFIG, labels=8), dataclasses.replace(PHASE, pseudo_labels=ALIGNED), 4)
+    shares = finetune.labelled_shares(plan.init.args[0], parts, data)
+    np.testing.assert_allclose(shares, np.bincount(data.labels[parts.labelled], minlength=4) / 8)

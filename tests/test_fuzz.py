@@ -63,7 +63,10 @@ LIKELY = {
     "t2": ["6", "2147483647"],
     **{name: ["1", "8", "2147483647"] for name in DIALS if name.endswith(("epochs", "batch_size"))},
     **{name: ["0.5", "1e-3", "1e-300"] for name in ("learning_rate", "alpha_f", "pretrain_learning_rate")},
-    **{name: ["0", "0.5"] for name in ("visible_dropout", "hidden_dropout", "noise_level", "threshold")},
+    **{
+        name: ["0", "0.5"]
+        for name in ("visible_dropout", "hidden_dropout", "noise_level", "threshold", "alignment", "input_noise")
+    },
 }
 ODD = ["", " ", ",", "-0", "nan", "inf", "1e400", "1e39", "2147483648", "9" * 5000, "1_0", "٣", '"', "None", "a\nb"]
 VALUES = st.one_of(st.sampled_from(ODD), TEXTS, NUMBERS.map(str), st.lists(NUMBERS.map(str), max_size=3).map(",".join))

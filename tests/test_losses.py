@@ -94,3 +94,26 @@ def test_a_squared_error_is_half_the_square_of_the_difference_of_any_numbers():
     for reduction, expected in (("sum", squares.sum() / 2), ("mean", squares.mean())):
         loss = losses.reconstruction_loss(LOGITS, inputs, reduction, "squared")
         np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
+def test_alignment_brings_the_mean_of_the_outputs_nearer_to_the_shares(strength):
+    logits = jax.random.normal(jax.random.key(0), (500, 4)) + jnp.array([3.0, 0.0, 0.0, -1.0])[None]
+    shares = jnp.array([0.4, 0.3, 0.2, 0.1])
+    before, after = (
+        np.abs(np.asarray(jax.nn.softmax(of).mean(axis=0) - shares)).sum()
+        for of in (logits, losses.align(logits, shares, strength))
+    )
+    assert after < before * (1 - strength / 2)
+
+
+def test_alignment_of_no_strength_or_of_outputs_that_have_the_shares_changes_nothing():
+    logits = jax.random.normal(jax.random.key(0), (50, 4))
+    shares = jax.nn.softmax(logits).mean(axis=0)
+    np.testing.assert_array_equal(losses.align(logits, jnp.full(4, 0.25), 0.0), logits)
+    np.testing.assert_allclose(losses.align(logits, shares, 1.0), logits, atol=1e-6)
+
+
+def test_a_class_without_a_label_is_not_aligned_out_of_the_numbers():
+    aligned = losses.align(jnp.array([[50.0, 0.0], [50.0, 0.0]]), jnp.array([0.0, 1.0]), 1.0)
+    assert jnp.isfinite(aligned).all()

@@ -174,3 +174,12 @@ def test_all_finite_sees_a_single_bad_number():
     assert models.all_finite(params)
     for bad in (jnp.nan, jnp.inf):
         assert not models.all_finite({**params, "a": params["a"].at[1, 2].set(bad)})
+
+
+def test_input_noise_is_there_in_training_alone_and_has_its_deviation():
+    model = models.Classifier((3,), 2, 0.0, 0.0, True, "glorot", input_noise=0.5)
+    images = jnp.ones((100, 50))
+    np.testing.assert_array_equal(models.forward(model, {}, images, part="inputs"), images)
+    noise = models.forward(model, {}, images, jax.random.key(0), "inputs") - images
+    np.testing.assert_allclose(noise.std(), 0.5, rtol=0.05)
+    np.testing.assert_allclose(noise.mean(), 0.0, atol=0.02)

@@ -2,8 +2,9 @@
 
 Source
     Lee's algorithm on features of any kind, and what is usual for networks since: two hidden layers, Glorot's weights,
-    inverted dropout, softmax and Adam; and a confidence threshold, below which a row gets no pseudo-label, as
-    scikit-learn's ``SelfTrainingClassifier`` has it. experiments/versus_sklearn.py compares it with others.
+    inverted dropout, noise on the inputs, softmax and Adam; a confidence threshold, below which a row gets no
+    pseudo-label, as scikit-learn's ``SelfTrainingClassifier`` has it; and distribution alignment (Berthelot et al.
+    2020, "ReMixMatch"). experiments/versus_sklearn.py compares it with others.
 
 Command
     ``python -m pljax.main --dataset=rows.csv --scenario=pl --seeds=5``
@@ -14,6 +15,8 @@ What follows from the data
     Epochs                      300, but no more than make 2,400 updates, and 20 at least
     alpha(t)                    from 0 at a tenth of them to 3 at six tenths
     Visible dropout             0.2 from 8 features on, none below: of two features each is half of what is known
+    Noise                       0.5 standard deviations, together with dropout
+    Alignment                   1, but less where a mini-batch has fewer than ten rows a class
     The auto-encoder            600 updates of 256 rows, squared errors: features are not in [0, 1]
     ==========================  ===========================================================================
 
@@ -29,6 +32,8 @@ MOST_EPOCHS, FEWEST_EPOCHS = 300, 20
 UPDATES = 2400
 PRETRAIN_UPDATES = 600
 MANY_FEATURES = 8
+UNLABELLED_BATCH = 256
+ROWS_A_CLASS = 10
 
 
 class Sizes(NamedTuple):
@@ -36,19 +41,27 @@ class Sizes(NamedTuple):
 
     labelled: int
     features: int
+    classes: int
 
 
 def scenarios(sizes: Sizes) -> dict[str, Config]:
     """The four scenarios for data of these sizes.
 
-    >>> scenarios(Sizes(labelled=100, features=64))["pl"].phases[0].epochs
+    >>> scenarios(Sizes(labelled=100, features=64, classes=10))["pl"].phases[0].epochs
     300
     """
     batch_size = min(max(sizes.labelled // 100, 32), 256)
     updates_per_epoch = -(-sizes.labelled // batch_size)
     epochs = max(min(UPDATES // updates_per_epoch, MOST_EPOCHS), FEWEST_EPOCHS)
     dropout = Dropout(visible=0.2 if sizes.features >= MANY_FEATURES else 0.0, hidden=0.5)
-    pseudo = PseudoLabels(alpha_f=3.0, t1=epochs // 10, t2=epochs * 6 // 10, threshold=0.9)
+    pseudo = PseudoLabels(
+        alpha_f=3.0,
+        t1=epochs // 10,
+        t2=epochs * 6 // 10,
+        batch_size=UNLABELLED_BATCH,
+        threshold=0.9,
+        alignment=min(UNLABELLED_BATCH / (ROWS_A_CLASS * sizes.classes), 1.0),
+    )
     pretrain = Pretrain(
         epochs=1,
         updates_per_epoch=PRETRAIN_UPDATES,
@@ -61,7 +74,7 @@ def scenarios(sizes: Sizes) -> dict[str, Config]:
     )
 
     def finetune(dropout: Dropout | None = None, pseudo: PseudoLabels | None = None) -> Finetune:
-        return Finetune(epochs, batch_size, Adam(3e-3), dropout, pseudo)
+        return Finetune(epochs, batch_size, Adam(3e-3), dropout, pseudo, input_noise=0.5 if dropout else 0.0)
 
     phases: dict[str, tuple[Pretrain | Finetune, ...]] = {
         "nn": (finetune(),),
