@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 
 from pljax.comparison import Comparison, Pair, Row, dials_turned
+from pljax.config import Config
 from pljax.progress import name_seeds
 from pljax.protocols import Reference
 from pljax.result import Result
@@ -151,7 +152,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 
 def what_varies(results: Sequence[Result]) -> str:
     """What the interval over seeds is about, and what it is not about."""
-    if any(result.effective_config().choose_labels == "first" for result in results):
+    if any(_labels_the_same(result.effective_config()) for result in results):
         return (
             "The interval is Student's t over seeds: the initial weights and the order of the mini-batches vary, "
             "the labelled subset and the test images do not."
@@ -160,6 +161,11 @@ def what_varies(results: Sequence[Result]) -> str:
         "The interval is Student's t over seeds: the labelled subset, the initial weights and the order of the "
         "mini-batches vary, the test images do not."
     )
+
+
+def _labels_the_same(config: Config) -> bool:
+    """Whether every seed has the same labelled images."""
+    return config.choose_labels == "first" or (config.choose_labels == "given" and not config.validation)
 
 
 def fallen(result: Result) -> dict[int, float]:

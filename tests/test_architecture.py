@@ -70,7 +70,7 @@ ROOMS = {
     "processes": {"types", "workdir"},
     # finished runs: numbers, sentences, pictures, pages
     "comparison": {"config", "progress", "protocols", "result", "stats", "types"},
-    "words": {"comparison", "progress", "protocols", "result", "stats"},
+    "words": {"comparison", "config", "progress", "protocols", "result", "stats"},
     "report": {"comparison", "config", "progress", "result", "types", "words"},
     "revisit": {
         "config", "models", "phases", "pretrain", "result", "score", "seeds", "types", "workdir",

@@ -1,4 +1,7 @@
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -195,3 +198,30 @@ def test_unlabelled_rows_help_on_digits():
     with_them = PseudoLabelClassifier(**settings).fit(X, few)
     without = PseudoLabelClassifier("drop_nn", **settings).fit(X, few)
     assert with_them.score(X, y) > without.score(X, y)
+
+
+MILLION = """
+import resource, sys
+import numpy as np
+from pljax import PseudoLabelClassifier
+
+generator = np.random.default_rng(0)
+centres = generator.normal(size=(5, 100)).astype(np.float32)
+y = generator.integers(0, 5, 1_000_000)
+X = centres[y] + generator.standard_normal((1_000_000, 100), np.float32)
+few = np.where(np.arange(len(y)) < 500, y, -1)
+classifier = PseudoLabelClassifier(random_state=0, verbose=True).fit(X, few)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(f"{np.mean(classifier.pseudo_labels_ == y[500:])} {peak}")
+"""
+
+
+@pytest.mark.slow
+def test_a_million_rows_of_a_hundred_features_fit_into_memory_and_show_how_far_they_are():
+    environment = {**os.environ, "XLA_FLAGS": ""}
+    ended = subprocess.run([sys.executable, "-c", MILLION], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    accuracy, gibibytes = map(float, ended.stdout.split())
+    assert accuracy > 0.95
+    assert gibibytes < 5  # the rows themselves are 0.4
+    assert "epoch 150/150" in ended.stderr

@@ -9,7 +9,18 @@ from made_results import make_result
 from pljax.comparison import compare
 from pljax.config import override
 from pljax.protocols import SCENARIOS
-from pljax.words import conclude, conclusions, describe, fallen, limits, remarks, reproductions, several, telling_pairs
+from pljax.words import (
+    conclude,
+    conclusions,
+    describe,
+    fallen,
+    limits,
+    remarks,
+    reproductions,
+    several,
+    telling_pairs,
+    what_varies,
+)
 
 QUICK, LEE = SCENARIOS["quick"], SCENARIOS["lee2013"]
 # The first ten have mean 0 and SD 0.7348; half their interval is 2.262157 * 0.7348 / sqrt(10) = 0.5257.
@@ -197,6 +208,12 @@ def test_what_varies_depends_on_how_labels_are_chosen():
     first = only(remarks_on(shifted(0, 2, SCENARIOS["arab2022"]["nn"])))
     assert "the labelled subset, the initial weights and the order of the mini-batches vary" in random
     assert "the labelled subset and the test images do not" in first
+
+
+@pytest.mark.parametrize(("validation", "varies"), [(0, False), (20, True)])
+def test_given_labels_vary_where_some_are_held_back(validation, varies):
+    config = dataclasses.replace(QUICK["pl"], choose_labels="given", validation=validation)
+    assert ("labelled subset, the initial weights" in what_varies([make_result(config, [0.8, 0.9])])) == varies
 
 
 def test_a_diverged_seed_is_named():
