@@ -1,12 +1,11 @@
 """``python -m pljax.compare RUN [RUN ...]``: finished runs side by side, in the terminal and as a report."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pljax import comparison, data, figures, page
+from pljax import comparison, data, figures, page, shell
 from pljax.comparison import Comparison
 from pljax.files import write_json
 from pljax.join import join, parts
@@ -96,18 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a finished run")
     parser.add_argument("--output", default="comparison", help="the folder of the report; default: %(default)s")
     parser.add_argument("--data_dir", help="where the data files lie; default: the user's cache folder")
-    try:
-        execute(parser.parse_args(arguments))
-    except InputError as error:
-        print(f"pljax: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # who reads has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        print("pljax: interrupted.", file=sys.stderr)
-        return 130
-    return 0
+    return shell.run(parser, execute, arguments)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from pljax import ensemble
+from pljax import ensemble, shell
 from pljax.config import to_json
 from pljax.files import without_nan, write_whole
 from pljax.types import InputError
@@ -106,15 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", required=True, help="the folder of a finished run")
     parser.add_argument("--format", required=True, choices=FORMATS)
     parser.add_argument("--output", help="default: model.stablehlo or model.safetensors in the run's folder")
-    try:
-        execute(parser.parse_args(arguments))
-    except InputError as error:
-        print(f"pljax: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("pljax: interrupted.", file=sys.stderr)
-        return 130
-    return 0
+    return shell.run(parser, execute, arguments)
 
 
 if __name__ == "__main__":

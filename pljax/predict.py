@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import csv
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pljax import ensemble
+from pljax import ensemble, shell
 from pljax.types import InputError
 from pljax.workdir import RunFolder
 
@@ -80,18 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", required=True, help="the folder of a finished run")
     parser.add_argument("--input", required=True, help=".npz, .csv or .parquet file, or folder of pictures")
     parser.add_argument("--output", required=True, help="a .csv or .npz file")
-    try:
-        execute(parser.parse_args(arguments))
-    except InputError as error:
-        print(f"pljax: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # who reads has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        print("pljax: interrupted.", file=sys.stderr)
-        return 130
-    return 0
+    return shell.run(parser, execute, arguments)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ ROOMS = {
     # the axis of seeds, and what it is computed on
     "seeds": set(),
     "backend": {"types"},
+    "shell": {"types"},
     # the protocols
     "protocols.lee2013": {"config"},
     "protocols.arab2022": {"config"},
@@ -94,15 +95,15 @@ ROOMS = {
     "ensemble": {
         "config", "models", "own_data", "own_files", "phases", "result", "revisit", "score", "types", "workdir",
     },
-    "predict": {"ensemble", "types", "workdir"},
-    "export": {"config", "ensemble", "files", "types", "workdir"},
+    "predict": {"ensemble", "shell", "types", "workdir"},
+    "export": {"config", "ensemble", "files", "shell", "types", "workdir"},
     # what people start
     "": {"config", "data", "estimator", "progress", "protocols", "report", "result", "run", "types", "workdir"},
     "estimator": {
         "config", "journal", "keeper", "models", "phases", "progress", "protocols.adaptive", "scaling", "score",
         "seeds", "training", "types",
     },
-    "compare": {"comparison", "data", "figures", "files", "join", "page", "report", "types", "workdir"},
+    "compare": {"comparison", "data", "figures", "files", "join", "page", "report", "shell", "types", "workdir"},
     "choose": {"config", "protocols", "protocols.adaptive", "split", "types"},
     "main": {
         "backend", "choose", "compare", "comparison", "config", "data", "join", "keeper", "memory", "own_data",
