@@ -215,6 +215,25 @@ def table(name: str, figures: dict[str, dict[str, list[float]]]) -> Iterator[str
     yield ""
 
 
+def summary(results: dict[str, dict[str, dict[str, list[float]]]]) -> Iterator[str]:
+    """A line a case: ours, its supervised baseline and the best of the others, with paired differences."""
+    yield "| data, labels a class | pljax `pl` | minus its `drop_nn` | best of the others | pljax minus it |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, figures in results.items():
+        points = {contestant: 100 * np.array(of["accuracy"]) for contestant, of in figures.items()}
+        ours, others = points[OURS], {of: points[of] for of in points if of not in (OURS, BASELINE)}
+        best = max(others, key=lambda contestant: others[contestant].mean())
+        mine = summarize(ours)
+        against = (compare_paired(ours - of) for of in (points[BASELINE], others[best]))
+        baseline, rival = (f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})" for test in against)
+        case = name.replace(" labels a class", "")
+        yield (
+            f"| {case} | **{mine.mean:.2f}** ± {mine.high - mine.mean:.2f} | {baseline} | {best} "
+            f"{others[best].mean():.2f} | {rival} |"
+        )
+    yield ""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare PseudoLabelClassifier with scikit-learn's classifiers.")
     parser.add_argument("--data_dir", help="where the files of MNIST lie; default: the user's cache folder")
@@ -232,7 +251,9 @@ def main() -> None:
         with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # so few rows are boosted faster by one thread
             warnings.simplefilter("ignore")  # of convergence, and of what scikit-learn will change
             run(names, arguments.data_dir)
-    for name, figures in json.loads(RESULTS.read_text()).items():
+    results = json.loads(RESULTS.read_text())
+    print("\n".join(summary(results)))
+    for name, figures in results.items():
         print("\n".join(table(name, figures)))
 
 

@@ -25,7 +25,9 @@ def choose(
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"There is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.")
-    of_protocol = adaptive.scenarios(sizes) if protocol == ADAPTIVE else protocols.SCENARIOS[protocol]
+    of_protocol = (
+        adaptive.scenarios(sizes, dials.get("epochs")) if protocol == ADAPTIVE else protocols.SCENARIOS[protocol]
+    )
     for scenario in scenarios:
         if scenario not in (*SCENARIOS, "all"):
             raise InputError(f"There is no scenario {scenario!r}: choose among {', '.join(SCENARIOS)}, or all.")

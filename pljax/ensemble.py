@@ -32,6 +32,12 @@ class Ensemble(NamedTuple):
 
 def load(folder: RunFolder) -> Ensemble:
     """The networks in the folder of a finished run. Raises ``InputError``."""
+    if not folder.finished:
+        begun = (folder.path / "run.json").exists()
+        what = (
+            "is not finished: the command that began it goes on with it" if begun else "holds no run: give its folder"
+        )
+        raise InputError(f"{folder.path} {what}.")
     result = Result.load(folder.path)
     found = folder.load_inputs()
     classes = found[1] if found else tuple(map(str, range(len(result.class_counts["test"]))))

@@ -12,10 +12,12 @@ from typing import Any, Self
 import jax
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from pljax import split
 from pljax.config import Config, Finetune, override
 from pljax.journal import Journal
 from pljax.keeper import Forgetful
@@ -56,7 +58,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       threshold: a row whose largest probability is lower gets no pseudo-label.
       alignment: from 0 to 1, how far pseudo-labels are held to the classes' shares among the labelled rows. Lower it
         where the labelled rows are no fair sample.
-      epochs: passes over the labelled rows.
+      epochs: passes over the labelled rows; ``t1`` and ``t2`` follow.
       batch_size: labelled rows an update.
       unlabelled_batch_size: unlabelled rows an update.
       pretrain: epochs of the auto-encoder, of 600 updates each.
@@ -156,6 +158,12 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The accuracy on the rows whose class is known: those of ``y`` that are -1 are left out."""
+        known = ~_is_unlabelled(np.asarray(y))
+        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        return float(accuracy_score(np.asarray(y)[known], self.predict(X)[known], sample_weight=weights))
+
     def _inputs(self, X: np.ndarray) -> np.ndarray:
         return self.scaling_.apply(X) if self.scaling_ else X
 
@@ -194,17 +202,19 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             return known // 10 if known // 10 >= FEWEST_VALIDATED else 0
         if not (isinstance(fraction, numbers.Real) and 0 <= fraction < 1):
             raise ValueError(f"validation_fraction is {fraction!r}: give a number from 0 to below 1.")
-        return min(round(float(fraction) * known), known - len(self.classes_))
+        return round(float(fraction) * known)
 
     def _config(self, labelled: int, held_back: int, unlabelled: int) -> Config:
         """What is trained: the protocol for data of these sizes, and what the parameters say otherwise."""
-        of_sizes = scenarios(Sizes(labelled, self.n_features_in_, len(self.classes_)))
-        if self.scenario not in of_sizes:
-            raise ValueError(f"scenario is {self.scenario!r}: choose one of {', '.join(of_sizes)}.")
         dials = {dial: getattr(self, name) for name, dial in DIALS.items() if getattr(self, name) is not None}
         if "hidden" in dials:
             dials["hidden"] = tuple(np.atleast_1d(np.asarray(self.hidden)).tolist())
-        config, _ = override(of_sizes[self.scenario], _plain({**dials, "validation": held_back}))
+        dials = _plain(dials)
+        sizes = Sizes(labelled, self.n_features_in_, len(self.classes_))
+        of_sizes = scenarios(sizes, dials.get("epochs"))
+        if self.scenario not in of_sizes:
+            raise ValueError(f"scenario is {self.scenario!r}: choose one of {', '.join(of_sizes)}.")
+        config, _ = override(of_sizes[self.scenario], {**dials, "validation": held_back})
         return config if unlabelled else without_pseudo_labels(config)
 
     def _learn(self, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> None:
@@ -212,6 +222,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         known = int((labels != UNLABELLED).sum())
         held_back = self._held_back(known)
         config = self._config(known - held_back, held_back, len(labels) - known)
+        split.check(labels, len(self.classes_), config.labels, config.validation, config.choose_labels)
         outcome = self._train(config, inputs, labels, seeds)
         self._keep(config, outcome, labels)
         self.supervised_ = None
@@ -254,10 +265,10 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     def _warn_of_harm(self, held_back: int) -> None:
         assert self.supervised_ is not None
         ours, theirs = (float(each.seed_scores_.mean()) for each in (self, self.supervised_))
-        noise = np.sqrt(2 * theirs * (1 - theirs) / held_back)
-        if ours < theirs - noise:
+        likely = (theirs * held_back + 1) / (held_back + 2)  # never 1: a row more or less is always by chance
+        if ours < theirs - 2 * np.sqrt(2 * likely * (1 - likely) / held_back):
             warnings.warn(
-                f"Pseudo-labels did harm: accuracy on {held_back} validation rows is {ours:.1%} with them and "
+                f"Pseudo-labels seem to do harm: accuracy on {held_back} validation rows is {ours:.1%} with them and "
                 f"{theirs:.1%} without. supervised_ is the classifier without; a lower alpha_f or a higher threshold "
                 "may help.",
                 stacklevel=4,
@@ -299,10 +310,10 @@ def _plain(dials: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_unlabelled(y: np.ndarray) -> np.ndarray:
-    """Which labels are -1, as a number or as a text: an array of texts turns one into the other."""
+    """Which labels are -1, as a number or as a text (an array of texts turns one into the other), or empty."""
     if y.dtype.kind in "iuf":
         return y == UNLABELLED
-    return np.array([str(label) == str(UNLABELLED) for label in y], np.bool_)
+    return np.array([str(label) in ("-1", "-1.0", "") for label in y], np.bool_)
 
 
 @functools.lru_cache(maxsize=16)

@@ -195,7 +195,8 @@ def execute() -> None:
     chosen = choose_for(dataset, protocol, FLAGS.scenario, dials)
 
     def folder_of(configs: Sequence[configs.Config], seeds: Sequence[int]) -> RunFolder:
-        return RunFolder(Path(FLAGS.workdir) / folder_name(configs, dataset.name, seeds, dials))
+        turned = {**dials, **({"test": Path(FLAGS.test).stem} if FLAGS.test else {})}
+        return RunFolder(Path(FLAGS.workdir) / folder_name(configs, dataset.name, seeds, turned))
 
     mine = shares[jax.process_index()]
     folders = [folder_of([config], mine) for config in chosen]

@@ -81,8 +81,8 @@ def read(path: Path, how: How) -> Rows:
         row, column = np.argwhere(~finite)[0]
         where = f"column {rows.columns[column]!r}" if rows.columns else f"feature {column}"
         raise InputError(
-            f"{path} has {finite.size - finite.sum()} features that are no number below {LARGEST:g}, the first in row "
-            f"{row}, {where}: fill them in or leave them out."
+            f"{path} has {finite.size - finite.sum()} features that are empty or no number below {LARGEST:g}, the "
+            f"first in row {row}, {where}: fill them in, leave them out, or say with --label that these are the labels."
         )
     return rows
 

@@ -39,7 +39,9 @@ def write(predictions: Predictions, of: ensemble.Ensemble, names: Sequence[str],
     try:
         if path.suffix.lower() == ".npz":
             with temporary.open("wb") as stream:
-                np.savez(stream, allow_pickle=False, **predictions._asdict(), classes=np.array(of.classes))
+                index = np.array(names) if names else np.arange(len(predictions.label))
+                arrays = {"index": index, **predictions._asdict(), "classes": np.array(of.classes)}
+                np.savez(stream, allow_pickle=False, **arrays)
         elif path.suffix.lower() == ".csv":
             with temporary.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")
@@ -55,7 +57,9 @@ def write(predictions: Predictions, of: ensemble.Ensemble, names: Sequence[str],
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise InputError(f"{path} cannot be written ({error.strerror}): give another --output.") from error
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}): make its folder, or give another --output."
+        ) from error
 
 
 def execute(arguments: argparse.Namespace) -> None:

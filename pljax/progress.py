@@ -40,7 +40,10 @@ def name_seeds(seeds: Sequence[int]) -> str:
     >>> name_seeds(range(3, 6)), name_seeds([7])
     ('seeds 3 to 5', 'seed 7')
     """
-    return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    following = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+    return f"seeds {seeds[0]} to {seeds[-1]}" if following else f"{len(seeds)} seeds"
 
 
 class Interrupted(KeyboardInterrupt):

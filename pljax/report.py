@@ -39,7 +39,12 @@ def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: 
 
 def untested(result: Result, folder: Path) -> str:
     """What is said at the end of a run that had no test images."""
-    text = f"{result.scenario}: trained {len(result.seeds)} seeds without test rows, so no accuracy is known."
+    text = f"{result.scenario}: trained {len(result.seeds)} seeds without test rows, so no test accuracy is known."
+    change = result.unlabelled_training
+    if change and change["measured_on"] == "validation":
+        after = [share for share in change["after"] if share is not None]
+        held_back = result.effective_config().validation
+        text += f" On {held_back} validation rows it is {sum(after) / len(after):.1%} in the mean." if after else ""
     labels = folder / "pseudo_labels.csv"
     where = f" The labels given to the unlabelled rows are in {labels}." if labels.exists() else ""
     return "\n".join(["", *textwrap.wrap(text + where, WIDTH, break_long_words=False, break_on_hyphens=False)])

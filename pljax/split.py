@@ -27,6 +27,12 @@ def check(train_labels: np.ndarray, classes: int, labels: int, validation: int, 
                 f"{labels} labels and {validation} validation images are asked for, but {len(known)} images have a "
                 "label: all of them are used."
             )
+        share = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
+        held_back = np.repeat(np.arange(classes), counts)[np.argsort(share, kind="stable")[:validation]]
+        if (np.bincount(held_back, minlength=classes) == counts).any():
+            raise InputError(
+                f"{validation} validation images of {len(known)} that have a label leave a class without: give fewer."
+            )
         return
     if len(known) < images:
         raise InputError(

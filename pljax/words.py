@@ -179,7 +179,9 @@ def fallen(result: Result) -> dict[int, float]:
     drops = {}
     for seed, before, after in zip(result.seeds, change["before"], change["after"], strict=True):
         if before is not None and after is not None:
-            noise = math.sqrt(2 * before * (1 - before) / images_measured(result))
+            images = images_measured(result)
+            likely = (before * images + 1) / (images + 2)  # never 1: an image more or less is always by chance
+            noise = math.sqrt(2 * likely * (1 - likely) / images)
             if before - after > 2 * noise:
                 drops[seed] = before - after
     return drops

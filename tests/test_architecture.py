@@ -101,7 +101,7 @@ ROOMS = {
     "": {"config", "data", "estimator", "progress", "protocols", "report", "result", "run", "types", "workdir"},
     "estimator": {
         "config", "journal", "keeper", "models", "phases", "progress", "protocols.adaptive", "scaling", "score",
-        "seeds", "training", "types",
+        "seeds", "split", "training", "types",
     },
     "compare": {"comparison", "data", "figures", "files", "join", "page", "report", "shell", "types", "workdir"},
     "choose": {"config", "protocols", "protocols.adaptive", "split", "types"},

@@ -96,7 +96,7 @@ def test_the_classifier_without_pseudo_labels_is_at_hand_and_harm_is_told():
     noise = generator.normal(size=(400, 3))
     labels = np.where(np.arange(400) < 200, (noise[:, 0] + 0.3 * generator.normal(size=400) > 0), -1).astype(int)
     settings = {"validation_fraction": 0.5, "epochs": 60, "alpha_f": 1e4, "t1": 1, "t2": 2, "threshold": 0.0}
-    with pytest.warns(UserWarning, match=r"Pseudo-labels did harm.*supervised_"):
+    with pytest.warns(UserWarning, match=r"Pseudo-labels seem to do harm.*supervised_"):
         fitted = small(**settings).fit(noise, labels)
     without = small(**{**settings, "alpha_f": 0.0}).fit(noise, labels)
     np.testing.assert_array_equal(fitted.supervised_.predict_proba(noise), without.predict_proba(noise))
@@ -107,6 +107,25 @@ def test_alpha_zero_is_the_same_as_no_pseudo_labels(rows):
     X, _, few = rows
     one, other = small(alpha_f=0.0).fit(X, few), small(scenario="drop_nn").fit(X, few)
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+def test_alpha_follows_the_epochs(rows):
+    X, _, few = rows
+    alphas = [line["alpha"] for line in small(epochs=20).fit(X, few).history_]
+    assert alphas[2] == 0 < alphas[3]
+    assert alphas[11] < alphas[12] == alphas[-1] == 3
+
+
+def test_rows_whose_class_is_not_known_are_in_no_score(rows):
+    X, y, few = rows
+    fitted = small(epochs=60).fit(X, few)
+    assert fitted.score(X, few) == fitted.score(X[few >= 0], y[few >= 0])
+
+
+def test_an_empty_text_is_no_class(rows):
+    X, _, few = rows
+    names = np.array(["" if label < 0 else f"class {label}" for label in few])
+    assert small().fit(X, names).classes_.tolist() == ["class 0", "class 1", "class 2", "class 3"]
 
 
 def test_all_rows_may_be_labelled(rows):

@@ -172,7 +172,7 @@ def test_an_output_that_cannot_be_is_refused(own, tmp_path, form, output, says):
 def test_a_run_that_is_not_finished_is_refused(tmp_path, form):
     status, out, err = call("--run", tmp_path, f"--format={form}")
     assert (status, out) == (2, "")
-    assert err.startswith("pljax: No result can be read")
+    assert "holds no run: give its folder" in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 

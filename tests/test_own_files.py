@@ -161,7 +161,7 @@ CSV_REFUSED = {
     "a text among numbers": ("f0,f1,label\n1,2,x\n2,?,y\n", "no numbers, f1"),
     "a gap": (
         "f0,f1,label\n1,2,x\n2,,y\n",
-        "1 features that are no number below 1e+30, the first in row 1, column 'f1'",
+        "1 features that are empty or no number below 1e+30, the first in row 1, column 'f1'",
     ),
     "infinity": ("f0,f1,label\n-inf,2,x\n2,3,y\n", "the first in row 0, column 'f0'"),
     "a number that is infinite as float32": ("f0,label\n1e300,x\n2,y\n", "the first in row 0, column 'f0'"),

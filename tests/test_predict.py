@@ -181,7 +181,9 @@ def test_a_seed_that_diverged_is_left_out(copy, new, tmp_path):
 
 def test_a_run_that_is_not_finished_is_refused(copy, new, tmp_path):
     (copy / "result.json").unlink()
-    assert "No result can be read" in refused("--run", copy, "--input", new, "--output", tmp_path / "out.csv")
+    assert "is not finished: the command that began it goes on" in refused(
+        "--run", copy, "--input", new, "--output", tmp_path / "out.csv"
+    )
 
 
 @pytest.mark.parametrize("output", ["out.txt", "out", "nowhere/out.csv"])

@@ -125,9 +125,14 @@ def test_what_the_data_can_give_is_not_refused(blobs):
     split.check(blobs.train_labels, 4, 8, 48)
 
 
-@pytest.mark.parametrize(("labels", "validation"), [(20, 0), (1, 19), (13, 7)])
+@pytest.mark.parametrize(("labels", "validation"), [(20, 0), (13, 7)])
 def test_all_given_labels_may_be_asked_for(labels, validation):
     split.check(GIVEN, 3, labels, validation, "given")
+
+
+def test_a_class_of_which_all_given_labels_would_be_held_back_is_told_of():
+    with pytest.raises(InputError, match="19 validation images of 20 that have a label leave a class without"):
+        split.check(GIVEN, 3, 1, 19, "given")
 
 
 @pytest.mark.parametrize(("labels", "validation"), [(20, 1), (19, 0), (40, 0), (0, 20)])

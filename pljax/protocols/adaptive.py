@@ -15,7 +15,7 @@ What follows from the data
     Epochs                      300, but no more than make 2,400 updates, and 20 at least
     alpha(t)                    from 0 at a tenth of them to 3 at six tenths
     Visible dropout             0.2 from 8 features on, none below: of two features each is half of what is known
-    Noise                       0.5 standard deviations, together with dropout
+    Noise                       with dropout, 0.5 standard deviations from 8 features on: with two, classes lie nearer
     Alignment                   1, but less where a mini-batch has fewer than ten rows a class
     The auto-encoder            600 updates of 256 rows, squared errors: features are not in [0, 1]
     ==========================  ===========================================================================
@@ -44,20 +44,24 @@ class Sizes(NamedTuple):
     classes: int
 
 
-def scenarios(sizes: Sizes) -> dict[str, Config]:
-    """The four scenarios for data of these sizes.
+def scenarios(sizes: Sizes, epochs: int | None = None) -> dict[str, Config]:
+    """The four scenarios for data of these sizes, and so many ``epochs`` if given: alpha(t) follows them.
 
     >>> scenarios(Sizes(labelled=100, features=64, classes=10))["pl"].phases[0].epochs
     300
     """
     batch_size = min(max(sizes.labelled // 100, 32), 256)
     updates_per_epoch = -(-sizes.labelled // batch_size)
-    epochs = max(min(UPDATES // updates_per_epoch, MOST_EPOCHS), FEWEST_EPOCHS)
-    dropout = Dropout(visible=0.2 if sizes.features >= MANY_FEATURES else 0.0, hidden=0.5)
+    if epochs is None:
+        epochs = max(min(UPDATES // updates_per_epoch, MOST_EPOCHS), FEWEST_EPOCHS)
+    Finetune(epochs, batch_size, Adam())  # refuses what is no number of epochs, before alpha(t) is made of it
+    t1 = epochs // 10
+    many_features = sizes.features >= MANY_FEATURES
+    dropout, noise = Dropout(visible=0.2 if many_features else 0.0, hidden=0.5), 0.5 if many_features else 0.0
     pseudo = PseudoLabels(
         alpha_f=3.0,
-        t1=epochs // 10,
-        t2=epochs * 6 // 10,
+        t1=t1,
+        t2=max(epochs * 6 // 10, t1 + 1),
         batch_size=UNLABELLED_BATCH,
         threshold=0.9,
         alignment=min(UNLABELLED_BATCH / (ROWS_A_CLASS * sizes.classes), 1.0),
@@ -74,7 +78,7 @@ def scenarios(sizes: Sizes) -> dict[str, Config]:
     )
 
     def finetune(dropout: Dropout | None = None, pseudo: PseudoLabels | None = None) -> Finetune:
-        return Finetune(epochs, batch_size, Adam(3e-3), dropout, pseudo, input_noise=0.5 if dropout else 0.0)
+        return Finetune(epochs, batch_size, Adam(3e-3), dropout, pseudo, input_noise=noise if dropout else 0.0)
 
     phases: dict[str, tuple[Pretrain | Finetune, ...]] = {
         "nn": (finetune(),),
