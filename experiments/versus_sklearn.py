@@ -221,6 +221,7 @@ def summary(results: dict[str, dict[str, dict[str, list[float]]]]) -> Iterator[s
     yield "| --- | --- | --- | --- | --- |"
     for name, figures in results.items():
         points = {contestant: 100 * np.array(of["accuracy"]) for contestant, of in figures.items()}
+        points = {contestant: of for contestant, of in points.items() if len(of) == len(points[OURS])}
         ours, others = points[OURS], {of: points[of] for of in points if of not in (OURS, BASELINE)}
         best = max(others, key=lambda contestant: others[contestant].mean())
         mine = summarize(ours)
