@@ -9,11 +9,11 @@ weights, and records by seed the largest loss of an epoch once learning has begu
 to any of 2,000 images in the end, and the accuracies, in ``experiments/results/choices.json``.
 
 ``python experiments/choices.py --choice=short_batch --protocol=quick --scenario=nn`` takes a minute on two cores;
-``--protocol=lee2013 --scenario=pl`` takes half an hour.
+``--protocol=lee2013 --scenario=pl`` takes half an hour. With fewer ``--epochs`` and ``--hidden`` units, it only shows
+that it runs.
 """
 
 import argparse
-import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -21,21 +21,23 @@ from typing import Any
 
 import numpy as np
 
-from pljax import SCENARIOS, Config, Dataset, RunFolder, load, run
+from pljax import Config, Dataset, RunFolder, load, run
+from pljax.choose import choose_for
+from pljax.nn.networks import to_inputs
+from pljax.settings import everywhere
 
-RESULTS = Path(__file__).parent / "results" / "choices.json"
+RESULTS = Path(__file__).parent / "results"
 LEARNING_HAS_BEGUN = 20  # the epoch; before it the loss is large either way
 
 
 def short_batch(config: Config) -> Config:
     """The config with a last mini-batch of what is left."""
-    (phase,) = config.phases
-    return dataclasses.replace(config, phases=(dataclasses.replace(phase, last_batch="short"),))
+    return everywhere(config, "last_batch", "short")
 
 
 def inverted_dropout(config: Config) -> Config:
     """The config with dropout as Keras and most libraries have it."""
-    return dataclasses.replace(config, inverted_dropout=True)
+    return everywhere(config, "inverted_dropout", True)
 
 
 CHOICES = {"short_batch": short_batch, "inverted_dropout": inverted_dropout}
@@ -57,24 +59,25 @@ def describe(folder: RunFolder, dataset: Dataset) -> dict[str, list[Any]]:
 def alive_share(folder: RunFolder, images: np.ndarray) -> list[float]:
     """The share of hidden units above 0 for any of ``images``, by seed."""
     hidden = folder.load_parameters()["hidden"]
-    dropout = folder.load_result().effective_config().phases[-1].dropout
-    x = images.astype(np.float32) / 255
-    if dropout and not folder.load_result().effective_config().inverted_dropout:
-        x *= 1 - dropout.visible  # as evaluation scales the pixels
+    method = folder.load_result().effective_config().method
+    x = np.asarray(to_inputs(images))
+    if not method.network.inverted_dropout:
+        x = x * (1 - method.visible_dropout)  # as evaluation scales the pixels
     return [
         float((x @ kernel + bias > 0).any(axis=0).mean())
         for kernel, bias in zip(hidden["kernel"], hidden["bias"], strict=True)
     ]
 
 
-def keep(name: str, study: dict[str, dict[str, list[Any]]]) -> None:
-    """Add a study to the results, and print it."""
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+def keep(path: Path, name: str, study: dict[str, dict[str, list[Any]]]) -> None:
+    """Add a study to the results in a file, and print it."""
+    known = json.loads(path.read_text()) if path.exists() else {}
     rounded = {
         variant: {figure: [round(value, 4) for value in values] for figure, values in figures.items()}
         for variant, figures in study.items()
     }
-    RESULTS.write_text(json.dumps({**known, name: rounded}, indent=1) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**known, name: rounded}, indent=1) + "\n")
     for variant, figures in rounded.items():
         for figure, values in figures.items():
             print(f"{name:24} {variant:16} {figure:20} {' '.join(f'{value:.4f}' for value in values)}")
@@ -86,16 +89,27 @@ def main() -> None:
     parser.add_argument("--protocol", choices=("quick", "lee2013"), default="quick")
     parser.add_argument("--scenario", choices=("nn", "drop_nn", "pl"), default="drop_nn")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--data_dir", help="where the files of MNIST lie; default: the user's cache folder")
+    parser.add_argument("--epochs", type=int, help=f"more than {LEARNING_HAS_BEGUN}; default: the protocol's")
+    parser.add_argument("--hidden", type=int, help="default: the protocol's")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the results; default: %(default)s")
     arguments = parser.parse_args()
-    dataset, study = load("mnist", arguments.data_dir), {}
-    chosen = SCENARIOS[arguments.protocol][arguments.scenario]
+    if arguments.epochs is not None and arguments.epochs <= LEARNING_HAS_BEGUN:
+        parser.error(f"losses are compared from epoch {LEARNING_HAS_BEGUN} on: give more --epochs")
+    given = {"epochs": arguments.epochs, "hidden": arguments.hidden and (arguments.hidden,)}
+    dials = {name: value for name, value in given.items() if value}
+    dataset, study = load(arguments.dataset, arguments.data_dir), {}
+    (chosen,) = choose_for(dataset, arguments.protocol, [arguments.scenario], dials)
     for variant, config in {"as chosen": chosen, arguments.choice: CHOICES[arguments.choice](chosen)}.items():
         with tempfile.TemporaryDirectory() as scratch:
             folder = RunFolder(Path(scratch))
             run(config, range(arguments.seeds), dataset, folder)
             study[variant] = describe(folder, dataset)
-    keep(f"{arguments.protocol} {arguments.scenario}, {arguments.choice}, {arguments.seeds} seeds", study)
+    name = [f"{arguments.protocol} {arguments.scenario}", arguments.choice, f"{arguments.seeds} seeds"]
+    name += [arguments.dataset] * (arguments.dataset != "mnist")
+    name += [f"{dial} {getattr(arguments, dial)}" for dial in dials]
+    keep(arguments.output / "choices.json", ", ".join(name), study)
 
 
 if __name__ == "__main__":

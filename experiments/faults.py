@@ -9,6 +9,8 @@ byte that is left, times aside:
 * ``flipped byte``: it is killed, and a random byte in the newest checkpoint is changed.
 
 ``python experiments/faults.py`` takes about twenty minutes on two cores and writes ``experiments/results/faults.json``.
+``--tiny`` trains a smaller network on the images that need no download, and does harm as soon as there is something to
+harm.
 """
 
 import argparse
@@ -24,7 +26,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results" / "faults.json"
+RESULTS = Path(__file__).parent / "results"
 DIALS = (
     "--hidden=100",
     "--pretrain_epochs=1",
@@ -34,6 +36,18 @@ DIALS = (
     "--seeds=2",
     "--checkpoint_every=0.3s",
 )
+TINY = (
+    "--hidden=8",
+    "--pretrain_epochs=1",
+    "--pretrain_batch_size=8",
+    "--epochs=30",
+    "--t1=10",
+    "--t2=20",
+    "--unlabelled_batch_size=8",
+    "--seeds=1",
+    "--checkpoint_every=0.1s",
+    "--dataset=mnist_5k",
+)
 COMPARED = ("parameters.npz", "autoencoder.npz", "metrics.jsonl", "config.json", "split.npz")
 
 
@@ -41,7 +55,7 @@ def start(workdir: Path, options: list[str]) -> subprocess.Popen[str]:
     """The command, in a process of its own; programs compiled once are kept, so that training is what is hit."""
     compiled = str(workdir.parent / "compiled")
     cache = {"JAX_COMPILATION_CACHE_DIR": compiled, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    command = [sys.executable, "-m", "pljax.main", "--scenario=pl_dae", *DIALS, *options, f"--workdir={workdir}"]
+    command = [sys.executable, "-m", "pljax.main", "--scenario=pl_dae", *options, f"--workdir={workdir}"]
     return subprocess.Popen(
         command, env={**os.environ, **cache}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -93,7 +107,7 @@ def trial(fault: str, moment: float, workdir: Path, options: list[str], generato
     """One run with one fault, ``moment`` seconds after it began (or, to be damaged, was saved for the first time)."""
     number = signal.SIGTERM if fault == "SIGTERM" else signal.SIGKILL
     process = start(workdir, options)
-    wait_for(workdir, "checkpoints/group0/*/told" if fault == "flipped byte" else "run.json", process)
+    wait_for(workdir, "checkpoints/group0/[0-9]/told" if fault == "flipped byte" else "run.json", process)
     time.sleep(moment)
     process.send_signal(number)
     process.communicate()
@@ -125,17 +139,23 @@ def main() -> None:
     parser.add_argument("--flips", type=int, default=20)
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--data_dir", help="where the files of MNIST lie; default: the user's cache folder")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the results; default: %(default)s")
+    parser.add_argument("--tiny", action="store_true", help="a smaller run, on mnist_5k; needs --output")
     arguments = parser.parse_args()
-    options = [f"--dataset={arguments.dataset}", *([f"--data_dir={arguments.data_dir}"] if arguments.data_dir else [])]
+    if arguments.tiny and arguments.output.resolve() == RESULTS.resolve():
+        parser.error("figures of --tiny are not kept among the results: give an --output")
+    dials = TINY if arguments.tiny else (*DIALS, f"--dataset={arguments.dataset}")
+    options = [*dials, *([f"--data_dir={arguments.data_dir}"] if arguments.data_dir else [])]
     generator = random.Random(0)
     faults = ["SIGKILL"] * arguments.kills + ["SIGTERM"] * arguments.terms + ["flipped byte"] * arguments.flips
     with tempfile.TemporaryDirectory() as scratch:
-        peace(Path(scratch) / "first", options)  # compiles
+        if not arguments.tiny:
+            peace(Path(scratch) / "first", options)  # compiles
         seconds = peace(Path(scratch) / "reference", options)
         expected = digest(folder_of(Path(scratch) / "reference"))
         trials = []
         for fault in faults:
-            told = hit(fault, seconds, Path(scratch), options, generator)
+            told = hit(fault, 0 if arguments.tiny else seconds, Path(scratch), options, generator)
             told["equal"] = told.pop("digest") == expected
             trials.append(told)
             print(json.dumps(told), flush=True)
@@ -143,8 +163,9 @@ def main() -> None:
         fault: f"{sum(told['equal'] for told in trials if told['fault'] == fault)} of {faults.count(fault)} equal"
         for fault in dict.fromkeys(faults)
     }
-    kept = {"command": ["--scenario=pl_dae", *DIALS], "seconds_in_peace": round(seconds, 1), "summary": summary}
-    RESULTS.write_text(json.dumps({**kept, "trials": trials}, indent=1) + "\n")
+    kept = {"command": ["--scenario=pl_dae", *dials], "seconds_in_peace": round(seconds, 1), "summary": summary}
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "faults.json").write_text(json.dumps({**kept, "trials": trials}, indent=1) + "\n")
     print(summary)
 
 

@@ -1,9 +1,9 @@
 """The updates of `lee2013`, as one would write them in PyTorch and in Keras. speed.py measures pljax against them.
 
 ``classifier`` is an update of scenario ``pl`` (32 labelled and 256 unlabelled images, pseudo-labels anew, the paper's
-dropout and momentum), ``autoencoder`` one of the pre-training of ``pl_dae``: :func:`pljax.finetune.train_step` and
-:func:`pljax.pretrain.train_step` with the draws and the gather of the images around them. As there, the data set stays
-in memory as uint8. Of two formulations that a practised user might choose, the one faster on two cores is here.
+dropout and momentum), ``autoencoder`` one of the pre-training of ``pl_dae``: :func:`pljax.training.step.train_step` of
+either method, with the draws and the gather of the images around it. As there, the data set stays in memory as uint8.
+Of two formulations that a practised user might choose, the one faster on two cores is here.
 
 There are two liberties, both to the advantage of the peers. Learning rate, momentum and alpha are constants, with
 values from late in training. And labelled images are drawn anew at every update, not by passes. Keras's Adam has its

@@ -5,16 +5,19 @@
 
 * ``updates``: an update of `lee2013`'s classifier and of its auto-encoder, in one run with the matrix products that
   the equations ask for (NumPy's sgemm: the floor) and with the peers of ``peers.py``, all in turn in processes of
-  their own. ``pip install '.[bench]'`` brings the peers; one that is missing is left out.
+  their own. ``pip install '.[bench]'`` brings the peers; one that is missing is left out. With 1 and with 5 seeds, an
+  update of the classifier shall take at most 1.10 floors and one of the auto-encoder at most 1.15.
 * ``start``: from the command to the end of the first epoch, with nothing compiled before and the second time.
 * ``checkpoints``: what saving takes, at the default interval of a minute.
 * ``growth``: time and memory against seeds, hidden units and images.
 
-A number is the median of its repeats. Times depend on the machine and its hour; ratios are what counts.
+A number is the median of its repeats. Times depend on the machine and its hour; ratios are what counts. ``--tiny``
+measures all of it with small networks, to see that it runs: its figures say nothing.
 """
 
 import argparse
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -25,35 +28,99 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import peers
 
 RESULTS = Path(__file__).parent / "results"
-SECONDS = 1.5  # that a contestant is measured at a time
-LABELLED, UNLABELLED, DAE_BATCH, PIXELS, HIDDEN = 32, 256, 256, 784, 5000
-CLASSIFIER = (
-    (UNLABELLED, PIXELS, HIDDEN),  # for the pseudo-labels
-    (LABELLED + UNLABELLED, PIXELS, HIDDEN),
-    (PIXELS, LABELLED + UNLABELLED, HIDDEN),  # the gradient
-)
-AUTOENCODER = (
-    (DAE_BATCH, PIXELS, HIDDEN),
-    (DAE_BATCH, HIDDEN, PIXELS),
-    (PIXELS, DAE_BATCH, HIDDEN),  # the gradient of the tied weights as an encoder,
-    (HIDDEN, DAE_BATCH, PIXELS),  # as a decoder,
-    (DAE_BATCH, PIXELS, HIDDEN),  # and of the hidden units
-)
-GROWTH = {
-    "seeds": [1, 2, 4, 8, 16, 32, 64],
-    "hidden": [500, 1000, 2000, 5000, 10_000, 20_000],
-    "images": [4000, 16_000, 60_000, 250_000, 1_000_000],
-}
-USUAL = {"seeds": 1, "hidden": 1000, "images": 60_000}
+LABELLED, PIXELS = 32, 784
+MOST_FLOORS = {"classifier": 1.10, "autoencoder": 1.15}  # that an update shall take, with 1 and with 5 seeds
+
+
+class Plan(NamedTuple):
+    """How much is measured, and with which images."""
+
+    tiny: bool
+    data_dir: str | None
+    hidden: int  # units of the networks in ``updates``
+    batch: int  # unlabelled images an update, and images an update of the auto-encoder
+    seeds: dict[str, tuple[int, ...]]  # that pljax trains there, by network
+    seconds: float  # that a contestant is measured at a time
+    repeats: int  # in ``updates``
+    growth_repeats: int
+    saves: int
+    starts: tuple[str, ...]
+    command: tuple[str, ...]  # the flags of what is started
+    growth: dict[str, list[int]]  # one size at a time is another than usual
+    usual: dict[str, int]
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that give a worker the same plan."""
+        return [*(["--tiny"] if self.tiny else []), *([f"--data_dir={self.data_dir}"] if self.data_dir else [])]
+
+
+def whole(data_dir: str | None) -> Plan:
+    """What the README's figures are from."""
+    return Plan(
+        tiny=False,
+        data_dir=data_dir,
+        hidden=5000,
+        batch=256,
+        seeds={"classifier": (1, 5, 30), "autoencoder": (1, 5)},
+        seconds=1.5,
+        repeats=7,
+        growth_repeats=3,
+        saves=8,
+        starts=("first", "second"),
+        command=("--dataset=mnist", f"--data_dir={data_dir}") if data_dir else (),
+        growth={
+            "seeds": [1, 2, 4, 8, 16, 32, 64],
+            "hidden": [500, 1000, 2000, 5000, 10_000, 20_000],
+            "images": [4000, 16_000, 60_000, 250_000, 1_000_000],
+        },
+        usual={"seeds": 1, "hidden": 1000, "images": 60_000},
+    )
+
+
+def tiny() -> Plan:
+    """Every part in seconds."""
+    return Plan(
+        tiny=True,
+        data_dir=None,
+        hidden=16,
+        batch=8,
+        seeds={"classifier": (5,), "autoencoder": (5,)},
+        seconds=0.0,
+        repeats=1,
+        growth_repeats=1,
+        saves=2,
+        starts=("first",),
+        command=("--dataset=mnist_5k", "--hidden=16", "--epochs=2", "--seeds=1"),
+        growth={"hidden": [16]},
+        usual={"seeds": 1, "hidden": 8, "images": 2000},
+    )
 
 
 # ---- what is measured: each gives a function that does some updates, and how many
+
+
+def floor(kind: str, hidden: int, batch: int) -> tuple[tuple[int, int, int], ...]:
+    """The products ``[m, k] x [k, n]`` that an update cannot do without, as ``(m, k, n)``."""
+    if kind == "classifier":
+        return (
+            (batch, PIXELS, hidden),  # for the pseudo-labels
+            (LABELLED + batch, PIXELS, hidden),
+            (PIXELS, LABELLED + batch, hidden),  # the gradient
+        )
+    return (
+        (batch, PIXELS, hidden),
+        (batch, hidden, PIXELS),
+        (PIXELS, batch, hidden),  # the gradient of the tied weights as an encoder,
+        (hidden, batch, PIXELS),  # as a decoder,
+        (batch, PIXELS, hidden),  # and of the hidden units
+    )
 
 
 def products(shapes: tuple[tuple[int, int, int], ...]) -> tuple[Callable[[], None], int]:
@@ -72,37 +139,38 @@ def products(shapes: tuple[tuple[int, int, int], ...]) -> tuple[Callable[[], Non
     return work, 1
 
 
-def pljax(scenario: str, phase: int, seeds: int, hidden: int, dataset: Any) -> tuple[Callable[[], None], int]:
-    """Rounds of a phase from the middle of its course; as the command line runs it."""
+def pljax(scenario: str, seeds: int, hidden: int, batch: int, dataset: Any) -> tuple[Callable[[], None], int]:
+    """Rounds of a scenario's first phase from the middle of its course, as the command line runs them."""
     import jax
 
-    from pljax import SCENARIOS, backend, training
-    from pljax.config import override
+    from pljax import SCENARIOS, backend
     from pljax.seeds import layout_for
+    from pljax.settings import override
+    from pljax.training import loop
 
     backend.keep_memory()
-    config, _ = override(SCENARIOS["lee2013"][scenario], {"hidden": (hidden,)})
+    sizes = {"hidden": (hidden,), "unlabelled_batch_size": batch, "pretrain_batch_size": batch}
+    config, _ = override(SCENARIOS["lee2013"][scenario], sizes)
     layout = layout_for(seeds)
-    group = training.make_group(config, range(seeds), dataset, layout)
-    programs = training.programs(config, phase, dataset.classes)
-    keys = programs.key(group.keys)
-    state = layout.settle(programs.init(keys, {}, group.parts, group.data))
-    t = programs.trainer.epochs * programs.trainer.rounds // 2
+    group = loop.make_group(config, range(seeds), dataset, layout)
+    phase, programs, key = group.phase(0), group.programs(0), group.key(0)
+    state = layout.settle(programs.init(phase, key, {}, group.parts, group.data))
+    t = phase.epochs * phase.batches.rounds(group.places) // 2
 
     def work() -> None:
         nonlocal state, t
-        state, metrics = programs.advance(keys, np.int32(t), state, group.parts, group.data)
+        state, metrics, _ = programs.train_round(phase, key, np.int32(t), state, group.parts, group.data)
         jax.block_until_ready(metrics)
         t += 1
 
-    return work, seeds * programs.trainer.updates
+    return work, seeds * phase.batches.updates(group.places)
 
 
-def images(count: int, data_dir: str | None) -> Any:
+def images(count: int, plan: Plan) -> Any:
     """MNIST; or as many images as asked for, drawn from it."""
     from pljax import Dataset, load
 
-    mnist = load("mnist" if data_dir else "auto", data_dir)
+    mnist = load("mnist_5k") if plan.tiny else load("mnist" if plan.data_dir else "auto", plan.data_dir)
     if count == len(mnist.train_labels):
         return mnist
     rows = np.random.default_rng(0).integers(0, len(mnist.train_labels), count)
@@ -110,34 +178,34 @@ def images(count: int, data_dir: str | None) -> Any:
     return Dataset(f"{count} images of MNIST", mnist.classes, *train, mnist.test_images, mnist.test_labels)
 
 
-def contestant(name: str, data_dir: str | None) -> tuple[Callable[[], None], int]:
+def contestant(name: str, plan: Plan) -> tuple[Callable[[], None], int]:
     """What a name stands for: ``classifier/pljax/5``, ``autoencoder/floor``, ``hidden/2000`` and so on."""
     kind, who, *rest = name.split("/")
-    if kind in USUAL:
-        sizes = {**USUAL, kind: int(who)}
-        return pljax("pl", 0, sizes["seeds"], sizes["hidden"], images(sizes["images"], data_dir))
-    classifier = kind == "classifier"
+    if kind in plan.usual:
+        sizes = {**plan.usual, kind: int(who)}
+        return pljax("pl", sizes["seeds"], sizes["hidden"], plan.batch, images(sizes["images"], plan))
     if who == "floor":
-        return products(CLASSIFIER if classifier else AUTOENCODER)
-    mnist = images(60_000, data_dir)
+        return products(floor(kind, plan.hidden, plan.batch))
+    mnist = images(plan.usual["images"], plan)
     if who == "pljax":
-        return pljax("pl" if classifier else "pl_dae", 0, int(rest[0]), HIDDEN, mnist)
-    if classifier:
-        return peers.CLASSIFIERS[who](mnist.train_images, mnist.train_labels, hidden=HIDDEN), 1
-    return peers.AUTOENCODERS[who](mnist.train_images, hidden=HIDDEN, batch=DAE_BATCH), 1
+        return pljax("pl" if kind == "classifier" else "pl_dae", int(rest[0]), plan.hidden, plan.batch, mnist)
+    if kind == "classifier":
+        return peers.CLASSIFIERS[who](mnist.train_images, mnist.train_labels, hidden=plan.hidden), 1
+    return peers.AUTOENCODERS[who](mnist.train_images, hidden=plan.hidden, batch=plan.batch), 1
 
 
 # ---- how it is measured
 
 
-def serve(name: str, data_dir: str | None) -> None:
+def serve(name: str, plan: Plan) -> None:
     """In a process of its own: get ready, then measure whenever asked; milliseconds an update, and MiB at the peak."""
-    work, updates = contestant(name, data_dir)
+    work, updates = contestant(name, plan)
     for _ in range(2):
         work()
     for _ in iter(lambda: print("ready", flush=True) or sys.stdin.readline(), ""):
-        times, until = [], time.perf_counter() + SECONDS
-        while time.perf_counter() < until:
+        times: list[float] = []
+        until = time.perf_counter() + plan.seconds
+        while not times or time.perf_counter() < until:
             started = time.perf_counter()
             work()
             times.append(time.perf_counter() - started)
@@ -155,23 +223,25 @@ def ask(worker: subprocess.Popen[str], text: str = "") -> str | None:
     return next((line for line in worker.stdout if line.startswith(("ready", "["))), None)
 
 
-def in_turn(names: list[str], repeats: int, data_dir: str | None) -> Iterator[tuple[str, dict[str, float]]]:
+def in_turn(names: list[str], repeats: int, plan: Plan) -> Iterator[tuple[str, dict[str, float]]]:
     """Milliseconds an update of each contestant: all take turns, and wait asleep for the others."""
-    options = [f"--data_dir={data_dir}"] if data_dir else []
-    command = [sys.executable, __file__, *options]
+    command = [sys.executable, __file__, *plan.flags]
     workers = {}
     for name in names:
+        a_peer = name.split("/")[1] in peers.CLASSIFIERS
         worker = subprocess.Popen(
             [*command, f"--worker={name}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if name.split("/")[1] in peers.CLASSIFIERS else None,
+            stderr=subprocess.PIPE if a_peer else None,
             text=True,
         )
-        if ask(worker) is None:
-            print(f"{name} cannot be measured here: is it installed? pip install '.[bench]'", file=sys.stderr)
-            continue
-        workers[name] = worker
+        if ask(worker) is not None:
+            workers[name] = worker
+        elif a_peer:
+            print(f"{name} cannot be measured here", file=sys.stderr)
+        else:
+            sys.exit(f"{name} failed")
     told: dict[str, list[list[float]]] = {name: [] for name in workers}
     for _ in range(repeats):
         for name, worker in workers.items():
@@ -187,30 +257,37 @@ def in_turn(names: list[str], repeats: int, data_dir: str | None) -> Iterator[tu
 # ---- the parts
 
 
-def updates(data_dir: str | None) -> dict[str, Any]:
+def installed() -> list[str]:
+    """The peers whose library is here."""
+    found = [who for who in peers.CLASSIFIERS if importlib.util.find_spec(who.partition("_")[0])]
+    if missing := [who for who in peers.CLASSIFIERS if who not in found]:
+        print(f"without {', '.join(missing)}: pip install '.[bench]' brings them", file=sys.stderr)
+    return found
+
+
+def updates(plan: Plan) -> dict[str, Any]:
     """Updates of both networks: milliseconds, and how often the floor that is."""
     measured: dict[str, Any] = {}
-    for kind in ("classifier", "autoencoder"):
-        seeds = ("pljax/1", "pljax/5", "pljax/30") if kind == "classifier" else ("pljax/1", "pljax/5")
-        names = [f"{kind}/{who}" for who in ("floor", *seeds, *peers.CLASSIFIERS)]
-        figures = dict(in_turn(names, 7, data_dir))
-        floor = figures[f"{kind}/floor"]["ms"]
-        five = figures[f"{kind}/pljax/5"]["ms"]
+    others = installed()
+    for kind, seeds in plan.seeds.items():
+        ours = [f"pljax/{count}" for count in seeds]
+        figures = dict(in_turn([f"{kind}/{who}" for who in ("floor", *ours, *others)], plan.repeats, plan))
+        of_products, five = figures[f"{kind}/floor"]["ms"], figures[f"{kind}/pljax/5"]["ms"]
         for name, of_name in figures.items():
-            of_name |= {"of_floor": round(of_name["ms"] / floor, 3), "of_pljax_5": round(of_name["ms"] / five, 3)}
-            print(f"{name:30} {of_name['ms']:8.2f} ms  {of_name['of_floor']:.2f} of the floor", flush=True)
+            of_name |= {"of_floor": round(of_name["ms"] / of_products, 3), "of_pljax_5": round(of_name["ms"] / five, 3)}
+            most = f" (at most {MOST_FLOORS[kind]:.2f})" if name.endswith(("pljax/1", "pljax/5")) else ""
+            print(f"{name:30} {of_name['ms']:8.2f} ms  {of_name['of_floor']:.2f} of the floor{most}", flush=True)
         measured |= figures
     return measured
 
 
-def start(data_dir: str | None) -> dict[str, float]:
+def start(plan: Plan) -> dict[str, float]:
     """Seconds from the command to the end of the first epoch of `quick`, for the first time and the second."""
     seconds = {}
     with tempfile.TemporaryDirectory() as place:
-        for which in ("first", "second"):
+        for which in plan.starts:
             workdir = Path(place) / which
-            options = ["--dataset=mnist", f"--data_dir={data_dir}"] if data_dir else []
-            command = [sys.executable, "-m", "pljax.main", "--scenario=pl", *options, f"--workdir={workdir}"]
+            command = [sys.executable, "-m", "pljax.main", "--scenario=pl", *plan.command, f"--workdir={workdir}"]
             started = time.perf_counter()
             process = subprocess.Popen(
                 command,
@@ -221,37 +298,46 @@ def start(data_dir: str | None) -> dict[str, float]:
             while process.poll() is None and not any(workdir.glob("*/metrics.jsonl")):
                 time.sleep(0.01)
             seconds[which] = round(time.perf_counter() - started, 2)
+            if process.poll():
+                sys.exit(f"{' '.join(command)} failed")
             process.kill()
             process.wait()
             print(f"first epoch of the {which} start ended after {seconds[which]:.2f} s", flush=True)
     return seconds
 
 
-def checkpoints(data_dir: str | None) -> dict[str, float]:
+def checkpoints(plan: Plan) -> dict[str, float]:
     """What saving `quick`'s `pl_dae` (5 seeds) takes: until training goes on, and until it is on the disk."""
-    from pljax import SCENARIOS, Reporter, RunFolder, keeper, training
+    from pljax import SCENARIOS, Reporter, RunFolder, keeper
     from pljax.journal import Journal
     from pljax.seeds import layout_for
+    from pljax.settings import override
+    from pljax.training import loop
 
     config, seeds, layout = SCENARIOS["quick"]["pl_dae"], range(5), layout_for(5)
-    group = training.make_group(config, seeds, images(60_000, data_dir), layout)
-    programs = training.programs(config, 0, group.dataset.classes)
-    state = programs.init(programs.key(group.keys), {}, group.parts, group.data)
-    held, whole = [], []
+    if plan.tiny:
+        config, _ = override(config, {"hidden": (plan.hidden,)})
+    dataset = images(plan.usual["images"], plan)
+    group = loop.make_group(config, seeds, dataset, layout)
+    phase = group.phase(0)
+    state = layout.settle(group.programs(0).init(phase, group.key(0), {}, group.parts, group.data))
+    held, until_on_disk = [], []
     with tempfile.TemporaryDirectory() as place, Reporter(open(os.devnull, "w")) as reporter:
         folder = RunFolder(Path(place) / "run")
         folder.make()
-        for number in range(8):
+        for number in range(plan.saves):
             never = keeper.Every(seconds=1e9)
-            path, journal = folder.checkpoints(number), Journal(list(seeds), folder, reporter)
+            path = folder.checkpoints(number)
+            journal = Journal(seeds, len(dataset.train_labels), folder.append_metrics, reporter)
+            journal.begin(0, "pretrain", loop.course_of(phase, group.places))
             with keeper.Keeper(path, never, layout, folder, journal, reporter) as saver:
                 progress = saver.resume(lambda _: state)
                 progress.t, progress.state = 1, state
                 started = time.perf_counter()
                 saver.save(progress)
                 held.append(time.perf_counter() - started)
-            whole.append(time.perf_counter() - started)
-    seconds = {"training_waits_s": float(np.median(held)), "on_disk_after_s": float(np.median(whole))}
+            until_on_disk.append(time.perf_counter() - started)
+    seconds = {"training_waits_s": float(np.median(held)), "on_disk_after_s": float(np.median(until_on_disk))}
     shares = {"percent_of_a_minute": 100 * seconds["training_waits_s"] / 60}
     shares["percent_of_a_minute_at_most"] = 100 * seconds["on_disk_after_s"] / 60
     told = {name: round(value, 3) for name, value in {**seconds, **shares}.items()}
@@ -259,18 +345,18 @@ def checkpoints(data_dir: str | None) -> dict[str, float]:
     return told
 
 
-def growth(data_dir: str | None) -> dict[str, Any]:
+def growth(plan: Plan) -> dict[str, Any]:
     """An update of a classifier with 1,000 hidden units, and the process's memory, against one size at a time."""
     measured = {}
-    for kind, sizes in GROWTH.items():
+    for kind, sizes in plan.growth.items():
         for size in sizes:
-            for name, figures in in_turn([f"{kind}/{size}"], 3, data_dir):
+            for name, figures in in_turn([f"{kind}/{size}"], plan.growth_repeats, plan):
                 measured[name] = figures
                 print(f"{name:30} {figures['ms']:8.2f} ms a seed's update  {figures['MiB']:8.0f} MiB", flush=True)
     return measured
 
 
-PARTS: dict[str, Callable[[str | None], Any]] = {
+PARTS: dict[str, Callable[[Plan], Any]] = {
     "updates": updates,
     "start": start,
     "checkpoints": checkpoints,
@@ -297,11 +383,9 @@ def draw(updates: dict[str, Any], growth: dict[str, Any], path: Path) -> None:
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    kinds, plain = (
-        list(GROWTH),
-        FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 or not value else f"{value:.1f}"),
-    )
-    rows = [["classifier"] * 3 + ["autoencoder"] * 3]
+    kinds = list(dict.fromkeys(name.split("/")[0] for name in growth))
+    plain = FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 or not value else f"{value:.1f}")
+    rows = [["classifier"] * len(kinds) + ["autoencoder"] * len(kinds)]
     rows += [[f"{kind} {what}" for kind in kinds for _ in range(2)] for what in ("ms", "MiB")]
     figure, panels = plt.subplot_mosaic(rows, figsize=(12, 11), layout="constrained")
     for network in ("classifier", "autoencoder"):
@@ -337,17 +421,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measures pljax's speed; see the file's first lines.")
     parser.add_argument("--data_dir", help="where MNIST's four files lie; without them MNIST is looked for")
     parser.add_argument("--parts", default=",".join(PARTS), help="which, with commas; default: %(default)s")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the results; default: %(default)s")
+    parser.add_argument("--tiny", action="store_true", help="only see that every part runs; needs --output")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    plan = tiny() if options.tiny else whole(options.data_dir)
     if options.worker:
-        return serve(options.worker, options.data_dir)
-    path = RESULTS / "speed.json"
+        return serve(options.worker, plan)
+    if options.tiny and options.output.resolve() == RESULTS.resolve():
+        parser.error("figures of --tiny are not kept among the results: give an --output")
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / "speed.json"
     measured = json.loads(path.read_text()) if path.exists() else {}
     for name in options.parts.split(","):
-        measured[name] = {"machine": machine(), "figures": PARTS[name](options.data_dir)}
+        measured[name] = {"machine": machine(), "figures": PARTS[name](plan)}
         path.write_text(json.dumps(measured, indent=1) + "\n")
     if {"updates", "growth"} <= set(measured):
-        draw(measured["updates"]["figures"], measured["growth"]["figures"], RESULTS / "speed.png")
+        draw(measured["updates"]["figures"], measured["growth"]["figures"], options.output / "speed.png")
 
 
 if __name__ == "__main__":

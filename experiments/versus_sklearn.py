@@ -12,7 +12,7 @@ unlabelled rows and cannot take 60,000 get as many as they take in seconds: 10,0
 
 ``python experiments/versus_sklearn.py --data_dir=FOLDER`` goes on where it was cut off, adds to
 ``experiments/results/versus_sklearn.json``, and prints a table for each case; ``--tables`` only prints. An hour and a
-half on two cores.
+half on two cores. ``--tiny`` only shows that it runs: two seeds of one small case, and networks of a few epochs.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import itertools
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +43,8 @@ from pljax.download import NotAtHandError
 from pljax.stats import compare_paired, holm, summarize
 from pljax.types import InputError
 
-RESULTS = Path(__file__).parent / "results" / "versus_sklearn.json"
+RESULTS = Path(__file__).parent / "results"
+DATA = ("digits", "breast_cancer", "wine", "two_moons", "mnist", "fashion_mnist")
 LABELS = (4, 10, 25)  # a class
 SEEDS = range(10)
 MOST_ON_GRAPHS, MOST_SELF_TRAINED = 10_000, 3_000  # unlabelled rows
@@ -151,15 +152,17 @@ def graph(kind: type, name: str, rows: Rows) -> Callable[[np.ndarray], np.ndarra
     return make_pipeline(scaler(name), model).fit(rows.X, rows.y).predict
 
 
-def contestants(name: str, labels: int, seed: int) -> dict[str, Callable[[Rows], Callable[[np.ndarray], np.ndarray]]]:
-    """Each by its name: from rows to a function that predicts."""
+def contestants(
+    name: str, labels: int, seed: int, ours: dict[str, Any]
+) -> dict[str, Callable[[Rows], Callable[[np.ndarray], np.ndarray]]]:
+    """Each by its name: from rows to a function that predicts. ``ours`` are parameters of ours."""
 
     def alone(model: BaseEstimator) -> Callable[[Rows], Callable[[np.ndarray], np.ndarray]]:
         return lambda rows: model.fit(*rows.labelled).predict
 
     return {
-        OURS: lambda rows: PseudoLabelClassifier(random_state=seed).fit(rows.X, rows.y).predict,
-        BASELINE: lambda rows: PseudoLabelClassifier("drop_nn", random_state=seed).fit(rows.X, rows.y).predict,
+        OURS: lambda rows: PseudoLabelClassifier(random_state=seed, **ours).fit(rows.X, rows.y).predict,
+        BASELINE: lambda rows: PseudoLabelClassifier("drop_nn", random_state=seed, **ours).fit(rows.X, rows.y).predict,
         **{kind: alone(model) for kind, model in supervised(name, labels).items()},
         "label spreading": lambda rows: graph(LabelSpreading, name, rows.fewer(MOST_ON_GRAPHS)),
         "label propagation": lambda rows: graph(LabelPropagation, name, rows.fewer(MOST_ON_GRAPHS)),
@@ -171,12 +174,31 @@ def key(name: str, labels: int) -> str:
     return f"{name}, {labels} labels a class"
 
 
-def run(names: list[str], data_dir: str | None) -> None:
-    """Every case and seed that the results lack."""
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name, labels, seed in itertools.product(names, LABELS, SEEDS):
+def at_hand(names: Sequence[str], data_dir: str | None) -> list[str]:
+    """The data sets that can be had."""
+    found = []
+    for name in names:
+        try:
+            whole(name, data_dir)
+            found.append(name)
+        except (InputError, NotAtHandError) as error:
+            print(f"without {name}: {error}")
+    return found
+
+
+def run(
+    path: Path,
+    data_dir: str | None,
+    names: Sequence[str],
+    labels_a_class: Sequence[int],
+    seeds: Sequence[int],
+    ours: dict[str, Any],
+) -> None:
+    """Every case and seed that the results in a file lack."""
+    results = json.loads(path.read_text()) if path.exists() else {}
+    for name, labels, seed in itertools.product(names, labels_a_class, seeds):
         case = results.setdefault(key(name, labels), {})
-        for contestant, fit in contestants(name, labels, seed).items():
+        for contestant, fit in contestants(name, labels, seed, ours).items():
             figures = case.setdefault(contestant, {"accuracy": [], "seconds": []})
             if len(figures["accuracy"]) > seed:
                 continue
@@ -185,7 +207,7 @@ def run(names: list[str], data_dir: str | None) -> None:
             predicted = fit(rows)(rows.X_test)
             figures["seconds"].append(round(time.monotonic() - started, 2))
             figures["accuracy"].append(round(float(np.mean(predicted == rows.y_test)), 6))
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            path.write_text(json.dumps(results, indent=1) + "\n")
             last = f"{100 * figures['accuracy'][-1]:6.2f} %  {figures['seconds'][-1]:7.2f} s"
             print(f"{key(name, labels):36} seed {seed}  {contestant:22} {last}", flush=True)
 
@@ -240,19 +262,22 @@ def main() -> None:
     parser.add_argument("--data_dir", help="where the files of MNIST lie; default: the user's cache folder")
     parser.add_argument("--data", nargs="*", help="only these data sets")
     parser.add_argument("--tables", action="store_true", help="only print the results")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the results; default: %(default)s")
+    parser.add_argument("--tiny", action="store_true", help="only see that it runs; needs --output")
     arguments = parser.parse_args()
-    names = arguments.data or ["digits", "breast_cancer", "wine", "two_moons", "mnist", "fashion_mnist"]
+    if arguments.tiny and arguments.output.resolve() == RESULTS.resolve():
+        parser.error("figures of --tiny are not kept among the results: give an --output")
+    path = arguments.output / "versus_sklearn.json"
     if not arguments.tables:
-        for name in names:
-            try:
-                whole(name, arguments.data_dir)
-            except (InputError, NotAtHandError) as error:
-                print(f"without {name}: {error}")
-                names = [other for other in names if other != name]
+        arguments.output.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # so few rows are boosted faster by one thread
             warnings.simplefilter("ignore")  # of convergence, and of what scikit-learn will change
-            run(names, arguments.data_dir)
-    results = json.loads(RESULTS.read_text())
+            if arguments.tiny:
+                run(path, None, ["wine"], LABELS[:1], range(2), {"epochs": 20, "hidden": 8})
+            else:
+                names = at_hand(arguments.data or DATA, arguments.data_dir)
+                run(path, arguments.data_dir, names, LABELS, SEEDS, {})
+    results = json.loads(path.read_text())
     print("\n".join(summary(results)))
     for name, figures in results.items():
         print("\n".join(table(name, figures)))

@@ -5,10 +5,14 @@ The names below are the package's public ones. ``python -m pljax.main`` is its c
 
 from typing import TYPE_CHECKING, Any
 
-from pljax.config import Adam, Config, Dropout, Finetune, GradientDescent, PaperMomentum, Pretrain, PseudoLabels
+from pljax import methods
+from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
 from pljax.data import load
+from pljax.nn.networks import Network
+from pljax.nn.optimizers import Adam, GradientDescent, PaperMomentum
 from pljax.progress import Reporter
 from pljax.protocols import SCENARIOS
+from pljax.protocols.config import Config, Phase
 from pljax.report import accuracy_table
 from pljax.result import Result
 from pljax.run import run
@@ -25,19 +29,21 @@ __all__ = [
     "Adam",
     "Config",
     "Dataset",
-    "Dropout",
-    "Finetune",
+    "DrawnBatches",
     "GradientDescent",
     "InputError",
+    "LabelledBatches",
+    "MixedBatches",
+    "Network",
     "PaperMomentum",
-    "Pretrain",
+    "Phase",
     "PseudoLabelClassifier",
-    "PseudoLabels",
     "Reporter",
     "Result",
     "RunFolder",
     "accuracy_table",
     "load",
+    "methods",
     "run",
 ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import platformdirs
 
 from pljax.types import InputError
 
@@ -52,8 +53,12 @@ def choose_precision(name: str | None) -> None:
     jax.config.update("jax_default_matmul_precision", name)
 
 
-def keep_compiled(path: Path) -> None:
-    """Keep compiled programs in a folder, for a quicker start the next time, unless JAX was told where, or not to."""
+def keep_compiled(path: Path | None = None) -> None:
+    """Keep compiled programs for a quicker start the next time, unless JAX was told where, or not to.
+
+    They go to a folder, the user's cache folder if none is given.
+    """
+    path = path or platformdirs.user_cache_path("pljax", appauthor=False) / "compiled"
     if jax.config.values["jax_compilation_cache_dir"] or not jax.config.values["jax_enable_compilation_cache"]:
         return
     with contextlib.suppress(OSError):  # where nothing can be kept, it is compiled anew

@@ -1,23 +1,21 @@
 """What is asked for on the command line, and what the data can give, become configs."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pljax import config as configs
 from pljax import protocols, split
-from pljax.config import Config
 from pljax.protocols import adaptive
+from pljax.protocols.config import Config
+from pljax.settings import override
 from pljax.types import Dataset, InputError
 
 SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
 ADAPTIVE = "adaptive"
 PROTOCOLS = (*protocols.SCENARIOS, ADAPTIVE)
-USUAL = adaptive.Sizes(labelled=100, features=784, classes=10)  # where the data are not known yet
 
 
 def choose(
-    protocol: str, scenarios: Sequence[str], dials: Mapping[str, Any], sizes: adaptive.Sizes = USUAL
+    protocol: str, scenarios: Sequence[str], dials: Mapping[str, Any], sizes: adaptive.Sizes = adaptive.USUAL
 ) -> list[Config]:
     """The configs of the chosen scenarios, dials turned. Raises ``InputError``.
 
@@ -34,7 +32,7 @@ def choose(
     chosen = SCENARIOS if "all" in scenarios else tuple(dict.fromkeys(scenarios))
     if not chosen:
         raise InputError(f"No scenario is given: choose among {', '.join(SCENARIOS)}, or all.")
-    changed = [configs.override(of_protocol[scenario], dict(dials)) for scenario in chosen]
+    changed = [override(of_protocol[scenario], dict(dials)) for scenario in chosen]
     for dial in dials:
         if not any(dial in acted for _, acted in changed):
             raise InputError(
@@ -67,15 +65,15 @@ def labels_in(dataset: Dataset, dials: Mapping[str, Any]) -> int:
             f"Every row of {dataset.name} is labelled: leave labels empty or -1 where the class is not known, or give "
             "--labels=N to hide all but N."
         )
-    return int(dials.get("labels", USUAL.labelled))
+    return int(dials.get("labels", adaptive.USUAL.labelled))
 
 
 def fit(config: Config, dataset: Dataset, labelled: int, dials: Mapping[str, Any]) -> Config:
     """The config with a split that the data can give."""
     if (dataset.train_labels < 0).any():
         validation = dials.get("validation", 0)  # labels are few: none is held back unasked
-        return dataclasses.replace(config, labels=labelled - validation, validation=validation, choose_labels="given")
+        return config.replace(labels=labelled - validation, validation=validation, choose_labels="given")
     choose_labels = "random" if config.choose_labels == "given" else config.choose_labels
     most = split.most_validation(len(dataset.train_labels))
     validation = dials.get("validation", min(config.validation, most))
-    return dataclasses.replace(config, validation=validation, choose_labels=choose_labels)
+    return config.replace(validation=validation, choose_labels=choose_labels)

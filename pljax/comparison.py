@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pljax.config import DIALS, Config, differences
+from pljax import protocols
 from pljax.progress import name_seeds
 from pljax.protocols import SCENARIOS, Reference, references
+from pljax.protocols.config import Config
 from pljax.result import Result
+from pljax.settings import differences
 from pljax.stats import (
     Against,
     Interval,
@@ -184,21 +186,21 @@ def _own_fields(own: Config, other: Config) -> dict[str, str]:
 
 def _in_order(fields: dict[str, str]) -> list[tuple[str, str]]:
     """Fields in the order of the dials, others last."""
-    order = list(DIALS)
+    order = list(protocols.dials())
     return sorted(fields.items(), key=lambda field: order.index(field[0]) if field[0] in order else len(order))
 
 
 def _field(config: Config, path: str) -> str:
-    """A field of the config as the command line calls it, or by its own name where it has no dial."""
+    """A field of the config as the command line calls it."""
     first, *rest = path.split(".")
-    steps = (type(config.phases[int(rest[0])]), *rest[1:]) if first == "phases" and rest else (first, *rest)
-    return next((dial for dial, field in DIALS.items() if field == steps), path.rpartition(".")[2])
+    prefix = config.phases[int(rest[0])].prefix(rest[1]) if first == "phases" and len(rest) > 1 else ""
+    return prefix + path.rpartition(".")[2]
 
 
 def _in_short(value: Any) -> str:
     """A config's value in a name: a dataclass by its kind, a list of widths as ``1000x500``."""
     if isinstance(value, dict):
-        return str(value["kind"])
+        return str(value.get("method", value)["kind"])
     return "x".join(map(_in_short, value)) if isinstance(value, list) else str(value)
 
 

@@ -1,16 +1,14 @@
 """The networks of all seeds of a finished run as one classifier: their probabilities, averaged."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from pljax import own_data, revisit
-from pljax.config import Config
-from pljax.models import forward
 from pljax.own_files import How, Rows, read
-from pljax.phases import final_model
+from pljax.protocols.config import Config
 from pljax.result import Result
 from pljax.score import class_probabilities
 from pljax.types import InputError, Inputs, Params
@@ -26,6 +24,7 @@ class Ensemble(NamedTuple):
     classes: tuple[str, ...]  # [C]
     seeds: tuple[int, ...]  # [S], those that did not diverge
     params: Params  # a leading axis of seeds on each, on the host
+    extra: Any  # what the method carries beside them, likewise
     inputs: Inputs | None  # None: the inputs are pixels
     features: int  # D
 
@@ -45,11 +44,12 @@ def load(folder: RunFolder) -> Ensemble:
     seeds = tuple(seed for seed in result.seeds if str(seed) not in result.diverged)
     if not seeds:
         raise InputError(f"Every seed of {folder.path} diverged: there is no classifier.")
-    params = jax.tree.map(lambda *leaves: np.stack(leaves), *(networks[seed].classifier for seed in seeds))
+    kept = [(networks[seed].classifier, networks[seed].extra) for seed in seeds]
+    params, extra = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
     features = params["hidden"]["kernel"].shape[1]
-    if len(classes) != params["output"]["bias"].shape[1] or (found and not _fit(found[0], features)):
+    if len(classes) != len(result.class_counts["test"]) or (found and not _fit(found[0], features)):
         raise InputError(f"{folder.path} holds inputs of another network than its parameters are of.")
-    return Ensemble(result.effective_config(), classes, seeds, params, found[0] if found else None, features)
+    return Ensemble(result.effective_config(), classes, seeds, params, extra, found[0] if found else None, features)
 
 
 def _fit(inputs: Inputs, features: int) -> bool:
@@ -61,29 +61,32 @@ def _fit(inputs: Inputs, features: int) -> bool:
     return len(shift) == features and len(inputs.columns) in (0, features) and pixels and finite
 
 
-def by_seed(ensemble: Ensemble, params: Params, features: jax.Array) -> jax.Array:
+def by_seed(ensemble: Ensemble, params: Params, extra: Any, features: jax.Array) -> jax.Array:
     """The probabilities that each seed's network gives, float32 ``[n, D] -> [S, n, C]``. Pure."""
-    model = final_model(ensemble.config, len(ensemble.classes))
+    method = ensemble.config.method
     if ensemble.inputs is None:
         inputs = features / 255
     else:
         shift, scale = ensemble.inputs.scaling
         inputs = (features - shift[None]) / scale[None]
-    return jax.lax.map(
-        lambda of_seed: class_probabilities(forward(model, of_seed, inputs), ensemble.config.output), params
-    )
+
+    def of_seed(own: tuple[Params, Any]) -> jax.Array:
+        params, extra = own
+        return class_probabilities(method.logits(params, extra, inputs), method.output)
+
+    return jax.lax.map(of_seed, (params, extra))
 
 
 def probabilities(ensemble: Ensemble, features: np.ndarray) -> np.ndarray:
     """What :func:`by_seed` gives for rows on the host, a block at a time: float32 ``[S, n, C]``."""
-    compiled = jax.jit(lambda params, block: by_seed(ensemble, params, block))
-    params = jax.device_put(ensemble.params)
+    compiled = jax.jit(lambda params, extra, block: by_seed(ensemble, params, extra, block))
+    params, extra = jax.device_put((ensemble.params, ensemble.extra))
     blocks = [np.zeros((len(ensemble.seeds), 0, len(ensemble.classes)), np.float32)]
     for first in range(0, len(features), BLOCK_ROWS):
         block = features[first : first + BLOCK_ROWS]
         padded = np.zeros((BLOCK_ROWS, ensemble.features), np.float32)
         padded[: len(block)] = block
-        blocks.append(np.asarray(compiled(params, padded))[:, : len(block)])
+        blocks.append(np.asarray(compiled(params, extra, padded))[:, : len(block)])
     return np.concatenate(blocks, axis=1)
 
 

@@ -1,8 +1,8 @@
 """Pseudo-Label as a scikit-learn classifier, for people with arrays."""
 
 import copy
-import dataclasses
 import functools
+import inspect
 import io
 import numbers
 import warnings
@@ -18,17 +18,19 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pljax import split
-from pljax.config import Config, Finetune, override
+from pljax.backend import keep_compiled
+from pljax.batches import LabelledBatches
 from pljax.journal import Journal
 from pljax.keeper import Forgetful
-from pljax.models import forward
-from pljax.phases import final_model
+from pljax.methods import Method
 from pljax.progress import Reporter
-from pljax.protocols.adaptive import Sizes, scenarios
+from pljax.protocols import adaptive
+from pljax.protocols.config import Config, Phase
 from pljax.scaling import scaling_of
 from pljax.score import class_probabilities
 from pljax.seeds import MOST_SEED, layout_for
-from pljax.training import Outcome, make_group, train
+from pljax.settings import dials, override
+from pljax.training.loop import Outcome, make_group, train
 from pljax.types import Dataset, Params
 
 UNLABELLED = -1
@@ -36,7 +38,33 @@ SCALINGS = ("auto", "none")
 BLOCK_ROWS = 4096  # rows that are classified in one go
 FEWEST_VALIDATED = 100  # rows, for a validation part that nobody asked for: fewer say nothing
 
+OWN_NAMES = {"pretrain_epochs": "pretrain"}  # dials that the classifier calls otherwise
+NO_PARAMETERS = ("labels", "validation")  # they follow from the data
 
+
+@functools.cache
+def _dials() -> dict[str, str]:
+    """The parameters that are dials of the protocol, and what each is."""
+    pages = adaptive.scenarios(adaptive.USUAL).values()
+    found = {dial.name: dial.help for config in pages for dial in dials(config)}
+    return {OWN_NAMES.get(name, name): help for name, help in found.items() if name not in NO_PARAMETERS}
+
+
+def _with_dials(cls: Any) -> Any:
+    """Give a class's ``__init__`` and docstring a parameter for each dial, ``None`` where none is given."""
+    given = inspect.signature(cls.__init__)
+    parameters = {name: parameter for name, parameter in given.parameters.items() if name != "of_dials"}
+    added = {
+        name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any")
+        for name in _dials()
+    }
+    cls.__init__.__signature__ = given.replace(parameters=[*parameters.values(), *added.values()])
+    lines = "\n".join(f"      {name}: {help}" for name, help in _dials().items())
+    cls.__doc__ = (cls.__doc__ or "").replace("      DIALS", lines)
+    return cls
+
+
+@_with_dials
 class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     """A neural network that learns from a few labelled rows and from all others (Lee 2013).
 
@@ -47,27 +75,13 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     Args:
       scenario: ``nn``, a network; ``drop_nn``, with dropout; ``pl``, with pseudo-labels; ``pl_dae``, that starts from
         a denoising auto-encoder too.
-      hidden: width of the hidden layer, or widths of several.
-      visible_dropout: share of the features that are dropped in training.
-      hidden_dropout: share of the hidden units.
-      input_noise: standard deviation of Gaussian noise on the scaled features, in training.
-      learning_rate: of Adam.
-      alpha_f: final weight of the unlabelled rows, eq. 16.
-      t1: epoch from which the weight rises.
-      t2: epoch from which it is ``alpha_f``.
-      threshold: a row whose largest probability is lower gets no pseudo-label.
-      alignment: from 0 to 1, how far pseudo-labels are held to the classes' shares among the labelled rows. Lower it
-        where the labelled rows are no fair sample.
-      epochs: passes over the labelled rows; ``t1`` and ``t2`` follow.
-      batch_size: labelled rows an update.
-      unlabelled_batch_size: unlabelled rows an update.
-      pretrain: epochs of the auto-encoder, of 600 updates each.
       n_seeds: networks, trained beside each other from different random numbers; their probabilities are averaged.
       scaling: ``auto`` centres the features and brings their variance to 1; ``none`` takes them as they are.
       validation_fraction: share of the labelled rows that are held back, to see whether pseudo-labels help; if not
         given, a tenth where that is 100 rows at least, and none otherwise.
       random_state: the seeds follow from it.
       verbose: show a progress bar.
+      DIALS
 
     Attributes:
       classes_: ``[C]``.
@@ -93,46 +107,23 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         self,
         scenario: str = "pl",
         *,
-        hidden: int | tuple[int, ...] | None = None,
-        visible_dropout: float | None = None,
-        hidden_dropout: float | None = None,
-        input_noise: float | None = None,
-        learning_rate: float | None = None,
-        alpha_f: float | None = None,
-        t1: int | None = None,
-        t2: int | None = None,
-        threshold: float | None = None,
-        alignment: float | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        unlabelled_batch_size: int | None = None,
-        pretrain: int | None = None,
         n_seeds: int = 1,
         scaling: str = "auto",
         validation_fraction: float | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
+        **of_dials: Any,
     ):
         self.scenario = scenario
-        self.hidden = hidden
-        self.visible_dropout = visible_dropout
-        self.hidden_dropout = hidden_dropout
-        self.input_noise = input_noise
-        self.learning_rate = learning_rate
-        self.alpha_f = alpha_f
-        self.t1 = t1
-        self.t2 = t2
-        self.threshold = threshold
-        self.alignment = alignment
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.unlabelled_batch_size = unlabelled_batch_size
-        self.pretrain = pretrain
         self.n_seeds = n_seeds
         self.scaling = scaling
         self.validation_fraction = validation_fraction
         self.random_state = random_state
         self.verbose = verbose
+        if unknown := sorted(of_dials.keys() - _dials().keys()):
+            raise TypeError(f"{type(self).__name__} has no parameter {unknown[0]!r}: it has {', '.join(_dials())}.")
+        for name in _dials():
+            setattr(self, name, of_dials.get(name))
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learn from rows ``X`` ``[n, D]`` and their classes ``y`` ``[n]``, -1 where the class is not known.
@@ -169,13 +160,14 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _of_networks(self, inputs: np.ndarray) -> np.ndarray:
         """The probabilities that each network gives, float32 ``[n_seeds, n, C]``."""
-        program = _probabilities(self.config_, len(self.classes_))
+        method = self.config_.method
+        program = _probabilities(jax.tree.structure(method), len(self.classes_), inputs.shape[1])
         blocks = []
         for first in range(0, len(inputs), BLOCK_ROWS):
             block = inputs[first : first + BLOCK_ROWS]
             padded = np.zeros((1 << (len(block) - 1).bit_length(), inputs.shape[1]), np.float32)
             padded[: len(block)] = block  # few lengths, so few programs
-            blocks.append(np.asarray(program(self.parameters_, padded))[:, : len(block)])
+            blocks.append(np.asarray(program(method, self.parameters_, self.extra_, padded))[:, : len(block)])
         return np.concatenate(blocks, axis=1)
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
@@ -206,16 +198,17 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _config(self, labelled: int, held_back: int, unlabelled: int) -> Config:
         """What is trained: the protocol for data of these sizes, and what the parameters say otherwise."""
-        dials = {dial: getattr(self, name) for name, dial in DIALS.items() if getattr(self, name) is not None}
-        if "hidden" in dials:
-            dials["hidden"] = tuple(np.atleast_1d(np.asarray(self.hidden)).tolist())
-        dials = _plain(dials)
-        sizes = Sizes(labelled, self.n_features_in_, len(self.classes_))
-        of_sizes = scenarios(sizes, dials.get("epochs"))
+        dial_of = {name: dial for dial, name in OWN_NAMES.items()}
+        given = {dial_of.get(name, name): getattr(self, name) for name in _dials() if getattr(self, name) is not None}
+        if "hidden" in given:
+            given["hidden"] = tuple(np.atleast_1d(np.asarray(given["hidden"])).tolist())
+        given = _plain(given)
+        sizes = adaptive.Sizes(labelled, self.n_features_in_, len(self.classes_))
+        of_sizes = adaptive.scenarios(sizes, given.get("epochs"))
         if self.scenario not in of_sizes:
             raise ValueError(f"scenario is {self.scenario!r}: choose one of {', '.join(of_sizes)}.")
-        config, _ = override(of_sizes[self.scenario], {**dials, "validation": held_back})
-        return config if unlabelled else without_pseudo_labels(config)
+        config, _ = override(of_sizes[self.scenario], {**given, "validation": held_back})
+        return config if unlabelled else without_unlabelled(config)
 
     def _learn(self, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> None:
         """Train the networks, and those without pseudo-labels where both can be compared; sets what ends in ``_``."""
@@ -226,7 +219,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         outcome = self._train(config, inputs, labels, seeds)
         self._keep(config, outcome, labels)
         self.supervised_ = None
-        if held_back and any(isinstance(phase, Finetune) and _alpha_f(phase) for phase in config.phases):
+        if held_back and any(map(_weighs_unlabelled, config.phases)):
             self.supervised_ = copy.copy(self)
             self.supervised_.alpha_f = 0.0
             self.supervised_._learn(inputs, labels, seeds)
@@ -235,11 +228,12 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     def _train(self, config: Config, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> Outcome:
         """All networks, beside each other; sets ``history_``."""
         self.history_: list[Any] = []
+        keep_compiled()
         data = Dataset("X", len(self.classes_), inputs, labels, inputs[:0], labels[:0])
         layout = layout_for(len(seeds))
         with Reporter(None if self.verbose else io.StringIO()) as reporter:
             journal = Journal(seeds, len(labels), self.history_.extend, reporter)
-            outcome = train(make_group(config, seeds, data, layout), journal, Forgetful(reporter))
+            outcome = train(make_group(config, seeds, data, layout, rounded=True), journal, Forgetful(reporter))
         diverged = int(journal.has_diverged().sum())
         if diverged == len(seeds):
             raise ValueError("Training diverged: give a lower learning_rate, or scaling='auto'.")
@@ -251,7 +245,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         """Set what the networks learned, those that did not diverge."""
         alive = ~outcome.journal.has_diverged()
         self.config_ = config
-        self.parameters_ = jax.tree.map(lambda leaf: leaf[alive], outcome.params)
+        self.parameters_, self.extra_ = jax.tree.map(lambda leaf: leaf[alive], (outcome.params, outcome.extra))
         unknown = labels == UNLABELLED
         probabilities = outcome.train.probabilities[unknown] / alive.sum()
         self.pseudo_labels_ = self.classes_[probabilities.argmax(axis=1)]
@@ -275,33 +269,20 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             )
 
 
-# Parameters that are dials of a config, by the dial's name.
-SHAPE = ("hidden", "visible_dropout", "hidden_dropout", "input_noise")
-COURSE = (
-    "learning_rate",
-    "alpha_f",
-    "t1",
-    "t2",
-    "threshold",
-    "alignment",
-    "epochs",
-    "batch_size",
-    "unlabelled_batch_size",
-)
-DIALS = {name: name for name in (*SHAPE, *COURSE)} | {"pretrain": "pretrain_epochs"}
+def without_unlabelled(config: Config) -> Config:
+    """The config for data that are all labelled: every method is left with its supervised loss."""
+
+    def labelled_only(phase: Phase) -> Phase:
+        if not phase.batches.unlabelled:
+            return phase
+        return phase.replace(batches=LabelledBatches(batch_size=phase.batches.batch_size))
+
+    return config.replace(phases=tuple(map(labelled_only, config.phases)))
 
 
-def without_pseudo_labels(config: Config) -> Config:
-    """The config for data that are all labelled."""
-    phases = (
-        dataclasses.replace(phase, pseudo_labels=None) if isinstance(phase, Finetune) else phase
-        for phase in config.phases
-    )
-    return dataclasses.replace(config, phases=tuple(phases))
-
-
-def _alpha_f(phase: Finetune) -> float:
-    return phase.pseudo_labels.alpha_f if phase.pseudo_labels else 0.0
+def _weighs_unlabelled(phase: Phase) -> bool:
+    """Whether unlabelled rows act in a phase."""
+    return phase.batches.unlabelled and bool(np.any(np.asarray(phase.method.weight(np.arange(phase.epochs))) > 0))
 
 
 def _plain(dials: dict[str, Any]) -> dict[str, Any]:
@@ -316,12 +297,15 @@ def _is_unlabelled(y: np.ndarray) -> np.ndarray:
     return np.array([str(label) in ("-1", "-1.0", "") for label in y], np.bool_)
 
 
-@functools.lru_cache(maxsize=16)
-def _probabilities(config: Config, classes: int) -> Callable[..., jax.Array]:
-    """The probabilities of rows ``[n, D]`` under the parameters of each seed, ``[S, n, C]``."""
-    model = final_model(config, classes)
+@functools.lru_cache(maxsize=8)
+def _probabilities(structure: Any, classes: int, features: int) -> Callable[..., jax.Array]:
+    """For methods of a structure: the probabilities of rows ``[n, D]`` by each seed's network, ``[S, n, C]``."""
 
-    def program(params: Params, inputs: jax.Array) -> jax.Array:
-        return jax.lax.map(lambda own: class_probabilities(forward(model, own, inputs), config.output), params)
+    def program(method: Method, params: Params, extra: Any, inputs: jax.Array) -> jax.Array:
+        def of_seed(own: tuple[Params, Any]) -> jax.Array:
+            params, extra = own
+            return class_probabilities(method.logits(params, extra, inputs), method.output)
+
+        return jax.lax.map(of_seed, (params, extra))
 
     return jax.jit(program)

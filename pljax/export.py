@@ -8,11 +8,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict
 
 from pljax import ensemble, shell
-from pljax.config import to_json
 from pljax.files import without_nan, write_whole
+from pljax.settings import to_json
+from pljax.trees import by_path
 from pljax.types import InputError
 from pljax.workdir import RunFolder
 
@@ -28,7 +28,7 @@ def stablehlo(of: ensemble.Ensemble) -> bytes:
     """
     (batch,) = jax.export.symbolic_shape("batch")
     rows = jax.ShapeDtypeStruct((batch, of.features), np.float32)
-    program = jax.jit(lambda features: ensemble.by_seed(of, of.params, features).mean(axis=0))
+    program = jax.jit(lambda features: ensemble.by_seed(of, of.params, of.extra, features).mean(axis=0))
     with jax.default_matmul_precision("float32"):  # the same answers wherever it will run
         return bytes(jax.export.export(program, platforms=PLATFORMS)(rows).serialize())
 
@@ -48,11 +48,18 @@ def about(of: ensemble.Ensemble) -> dict[str, str]:
 
 
 def safetensors(of: ensemble.Ensemble) -> bytes:
-    """The weights by path, ``hidden/kernel`` for example, a leading axis of seeds on each, and :func:`about` them."""
+    """The weights by path, ``hidden/kernel`` for example, a leading axis of seeds on each, and :func:`about` them.
+
+    What the method carries beside them is below ``extra/``.
+    """
     from safetensors.numpy import save
 
-    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(of.params, sep="/").items()}
+    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in _tensors(of).items()}
     return bytes(save(tensors, metadata=about(of)))
+
+
+def _tensors(of: ensemble.Ensemble) -> dict[str, np.ndarray]:
+    return {**by_path(of.params), **by_path({"extra": of.extra})}
 
 
 def check(of: ensemble.Ensemble, path: Path, form: str) -> None:
@@ -61,7 +68,7 @@ def check(of: ensemble.Ensemble, path: Path, form: str) -> None:
     if form == "safetensors":
         from safetensors.numpy import load
 
-        read, written = load(content), flatten_dict(of.params, sep="/")
+        read, written = load(content), _tensors(of)
         if set(read) != set(written) or not all(np.array_equal(read[name], written[name]) for name in written):
             raise RuntimeError(f"{path} does not hold the weights of the run.")
         return

@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from pljax.config import differences
 from pljax.result import Result
-from pljax.types import InputError, Params
-from pljax.workdir import AUTOENCODER, RunFolder
+from pljax.settings import differences
+from pljax.types import InputError
+from pljax.workdir import EXTRA, PARAMETERS, RunFolder
 
 
 def parts(results: Sequence[Result]) -> list[list[int]]:
@@ -30,7 +30,7 @@ def parts(results: Sequence[Result]) -> list[list[int]]:
 
 
 def _are_parts(one: Result, other: Result) -> bool:
-    same = one.config == other.config and one.dataset["digest"] == other.dataset["digest"]
+    same = one.effective_config() == other.effective_config() and one.dataset["digest"] == other.dataset["digest"]
     return same and not set(one.seeds) & set(other.seeds)
 
 
@@ -49,9 +49,10 @@ def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
         if (inputs := folders[0].load_inputs()) is not None:
             into.save_inputs(*inputs)
         into.append_metrics(_merged(folder.load_metrics() for folder in folders))
-        into.save_parameters(_stacked([folder.load_parameters() for folder in folders]))
-        if all((folder.path / AUTOENCODER).exists() for folder in folders):
-            into.save_parameters(_stacked([folder.load_parameters(AUTOENCODER) for folder in folders]), AUTOENCODER)
+        pretrained = [f"{phase.method.pretrains}.npz" for phase in config.phases if phase.method.pretrains]
+        for file in (PARAMETERS, EXTRA, *pretrained):
+            if file == PARAMETERS or all((folder.path / file).exists() for folder in folders):
+                into.save_arrays(_stacked([folder.load_arrays(file) for folder in folders]), file)
         result = joined(results)
         into.save_result(result)
         return result
@@ -110,5 +111,5 @@ def _merged(metrics: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return sorted(_chained(metrics), key=lambda line: (line["phase"], line["epoch"], line["seed"]))
 
 
-def _stacked(trees: Sequence[Params]) -> Params:
+def _stacked(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)

@@ -1,15 +1,24 @@
 """What the epochs of a run leave behind: lines of metrics, seeds that diverged, pseudo-labels that changed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pljax.labelling import Labels
 from pljax.progress import Reporter, name_seeds
-from pljax.types import Evaluation, Labelling, Trainer
+from pljax.types import Evaluation, Labelling
 
 EVALUATIONS = 50  # a phase; beside these, the network is looked at where alpha(t) is about to rise
+
+
+class Course(NamedTuple):
+    """How long a phase is, and how it goes."""
+
+    epochs: int
+    rounds: int  # an epoch
+    updates: int  # a round
+    weights: np.ndarray | None  # float32 [epochs + 1], alpha(t) by epoch, where unlabelled images are used
 
 
 class Journal:
@@ -37,14 +46,14 @@ class Journal:
         self._evaluated: dict[str, np.ndarray] = {}
         self._pseudo_labels: np.ndarray | None = None
 
-    def begin(self, number: int, name: str, trainer: Trainer, done: int = 0) -> None:
+    def begin(self, number: int, name: str, course: Course, done: int = 0) -> None:
         """A phase begins, or goes on after ``done`` rounds: its number, its name, and how long it is."""
-        self._number, self._name, self._trainer = number, name, trainer
+        self._number, self._name, self._course = number, name, course
         if not done:
             self._evaluated, self._pseudo_labels = {}, None
-            if trainer.alpha is not None:  # epochs are counted anew
+            if course.weights is not None:  # epochs are counted anew
                 self.labels = Labels(*self.labels.last.shape)
-        self._reporter.phase(f"{name}, {name_seeds(self._seeds)}", trainer.epochs, trainer.rounds, done)
+        self._reporter.phase(f"{name}, {name_seeds(self._seeds)}", course.epochs, course.rounds, done)
 
     def remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """All that later lines depend on, as arrays and plain values: :meth:`recall` takes it back."""
@@ -65,9 +74,8 @@ class Journal:
 
     def wants_evaluation(self, t: int) -> bool:
         """Whether the network is to be looked at after round ``t``."""
-        rounds = self._trainer.epochs * self._trainer.rounds
-        alpha = self._trainer.alpha
-        about_to_rise = alpha is not None and float(alpha(t)) == 0 < float(alpha(t + 1))
+        rounds = self._course.epochs * self._course.rounds
+        about_to_rise = self._weight(t) == 0 < self._weight(t + 1)
         return t % max(rounds // EVALUATIONS, 1) == 0 or t == rounds - 1 or about_to_rise
 
     def record(
@@ -79,13 +87,13 @@ class Journal:
     ) -> None:
         """Round ``t`` is done. Every metric is an array ``[S]``."""
         if labelling is not None:
-            self.labels.see(t // self._trainer.rounds, labelling)
+            self.labels.see(t // self._course.rounds, labelling)
         losses = {name: values for name, values in metrics.items() if name != "finite"}
         self._name_the_diverged(t, metrics["finite"])
         looked = self._look(t, evaluation) if evaluation is not None else _unknown(self._evaluated)
-        epoch, part = divmod(t + 1, self._trainer.rounds)
+        epoch, part = divmod(t + 1, self._course.rounds)
         if part == 0:
-            self._write(epoch - 1, (t + 1) * self._trainer.updates, {**losses, **looked})
+            self._write(epoch - 1, (t + 1) * self._course.updates, {**losses, **looked})
         self._reporter.round(t + 1, self._means({**losses, **self._evaluated}))
 
     def _write(self, epoch: int, updates: int, metrics: Mapping[str, np.ndarray]) -> None:
@@ -104,7 +112,7 @@ class Journal:
     def _name_the_diverged(self, t: int, finite: np.ndarray) -> None:
         for seed, alive in zip(self._seeds, finite, strict=True):
             if not alive and seed not in self.diverged:
-                self.diverged[seed] = f"{self._name}, epoch {t // self._trainer.rounds}"
+                self.diverged[seed] = f"{self._name}, epoch {t // self._course.rounds}"
                 self._reporter.say(
                     f"warning: seed {seed} diverged ({self.diverged[seed]}): its loss or weights are not finite any "
                     "more. It is left out of every mean, the other seeds go on; try a lower --learning_rate."
@@ -118,14 +126,21 @@ class Journal:
         labels: Any = evaluation.pseudo_labels
         looked["pseudo_labels_changed"] = np.full(len(self._seeds), np.nan)
         if labels is not None and self._pseudo_labels is not None:
-            looked["pseudo_labels_changed"] = (labels != self._pseudo_labels).mean(axis=1)
+            known = labels >= 0
+            changed = (known & (labels != self._pseudo_labels)).sum(axis=1)
+            looked["pseudo_labels_changed"] = changed / np.maximum(known.sum(axis=1), 1)
         self._pseudo_labels, self._evaluated = labels, looked
-        if self._trainer.alpha is not None:
+        if self._course.weights is not None:
             validation = looked["validation_accuracy"]
             self.after = np.where(np.isnan(validation), looked["unlabelled_accuracy"], validation)
-            if float(self._trainer.alpha(t)) == 0:
+            if self._weight(t) == 0:
                 self.before = self.after
         return looked
+
+    def _weight(self, t: int) -> float:
+        """Of the unlabelled images in round ``t``."""
+        weights = self._course.weights
+        return 0.0 if weights is None else float(weights[t // self._course.rounds])
 
     def has_diverged(self) -> np.ndarray:
         """Which seeds have, bool ``[S]``."""

@@ -4,18 +4,17 @@ import contextlib
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import flax.traverse_util
-import jax
 import numpy as np
 
 from pljax.checkpoint import Arrays, Checkpoints
 from pljax.journal import Journal
 from pljax.progress import Interrupted, Reporter
 from pljax.seeds import Layout
+from pljax.trees import by_path, with_leaves
 from pljax.types import InputError, Params, TrainState
 from pljax.workdir import RunFolder
 
@@ -54,7 +53,7 @@ class Progress:
     t: int = 0  # rounds of the phase that are done
     state: TrainState | None = None  # after them
     params: Params = dataclasses.field(default_factory=dict)  # what the phase before handed on
-    autoencoder: Params = dataclasses.field(default_factory=dict)  # what a Pretrain ended with, on the host
+    pretrained: dict[str, Params] = dataclasses.field(default_factory=dict)  # what pre-training ended with, on the host
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # by phase
 
 
@@ -99,12 +98,14 @@ class Keeper:
         state = None
         if facts["t"]:
             self._folder.cut_metrics(self.metrics)
-            state = self._layout.spread(_like(shapes(facts["phase"]), self._layout.seeds, _below("state/", arrays)))
-        params, autoencoder = (
-            flax.traverse_util.unflatten_dict(_below(name, arrays), sep="/") for name in ("params/", "autoencoder/")
+            state = self._layout.spread(
+                with_leaves(shapes(facts["phase"]), self._layout.seeds, _below("state/", arrays))
+            )
+        params, pretrained = (
+            flax.traverse_util.unflatten_dict(_below(name, arrays), sep="/") for name in ("params/", "pretrained/")
         )
         params = self._layout.spread(params)
-        return Progress(facts["phase"], facts["t"], state, params, autoencoder, facts["seconds"])
+        return Progress(facts["phase"], facts["t"], state, params, pretrained, facts["seconds"])
 
     def rest(self, progress: Progress, rounds: int) -> None:
         """Between two rounds, ``rounds`` of which are an epoch: save if it is time.
@@ -124,9 +125,9 @@ class Keeper:
     def save(self, progress: Progress) -> None:
         """Save now. Raises ``InputError`` where the disk does not take it."""
         now = {"params": progress.params} if progress.state is None else {"state": progress.state}
-        trees = {"autoencoder": progress.autoencoder, **{name: self._layout.gather(tree) for name, tree in now.items()}}
+        trees = {"pretrained": progress.pretrained, **{name: self._layout.gather(tree) for name, tree in now.items()}}
         remembered, told = self._journal.remember()
-        arrays = {f"{name}/{path}": leaf for name, tree in trees.items() for path, leaf in _leaves(tree)}
+        arrays = {f"{name}/{path}": leaf for name, tree in trees.items() for path, leaf in by_path(tree).items()}
         self._saves, self.metrics = self._saves + 1, self._folder.sync_metrics()
         facts = {
             "saves": self._saves,
@@ -168,19 +169,5 @@ class Forgetful:
         """Nothing."""
 
 
-def _leaves(tree: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays of a tree, by path."""
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        yield jax.tree_util.keystr(path, simple=True, separator="/"), leaf
-
-
 def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _like(shapes: TrainState, seeds: int, arrays: Arrays) -> TrainState:
-    """The arrays in the place of the shapes, with an axis of seeds. Raises ``InputError`` if they do not fit."""
-    expected = {path: ((seeds, *leaf.shape), leaf.dtype) for path, leaf in _leaves(shapes)}
-    if expected != {name: (array.shape, array.dtype) for name, array in arrays.items()}:
-        raise InputError("The checkpoint is of another version of the program: begin anew with --overwrite.")
-    return jax.tree.unflatten(jax.tree.structure(shapes), [arrays[name] for name in expected])

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import platformdirs
 from absl import app, flags, logging
 
-from pljax import config as configs
-from pljax import data, memory, own_data, own_files, processes
+from pljax import data, memory, own_data, own_files, processes, protocols
 from pljax.backend import PRECISIONS, choose_backend, choose_precision, device, keep_compiled, keep_memory
 from pljax.choose import ADAPTIVE, PROTOCOLS, choose, choose_for
 from pljax.comparison import compare
@@ -21,6 +19,7 @@ from pljax.join import join
 from pljax.keeper import parse_every
 from pljax.own_files import LABEL_NAMES
 from pljax.progress import Interrupted, Reporter
+from pljax.protocols.config import Config
 from pljax.report import in_full, introduction, untested
 from pljax.result import Result
 from pljax.run import count_parameters, in_groups, require_same, run
@@ -30,6 +29,7 @@ from pljax.workdir import RunFolder, folder_name
 
 FLAGS = flags.FLAGS
 MOST_SEEDS = 100_000  # in one run
+WIDTHS = tuple[int, ...]
 SIGNALLED = 128  # exit statuses above say which signal
 DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
@@ -70,43 +70,22 @@ def define_flags() -> None:
     flags.DEFINE_string("workdir", "runs", "Gets a folder for each run.")
     flags.DEFINE_string("checkpoint_every", "1min", "How much work may be lost: a time or epochs, 30s, 5min, 20epochs.")
     flags.DEFINE_bool("overwrite", False, "Begin anew what is begun or finished in the workdir.")
-    flags.DEFINE_list("hidden", None, "Dial: width of the hidden layer, or widths with commas.")
-    for name, text in {
-        "labels": "labelled images, evenly by class.",
-        "validation": "validation images.",
-        "epochs": "epochs of every phase that trains the classifier.",
-        "batch_size": "labelled images an update.",
-        "t1": "the epoch from which alpha(t) rises.",
-        "t2": "the epoch from which alpha(t) is alpha_f.",
-        "unlabelled_batch_size": "unlabelled images an update.",
-        "pretrain_epochs": "epochs of the auto-encoder.",
-        "pretrain_batch_size": "images an update of the auto-encoder.",
-    }.items():
-        flags.DEFINE_integer(name, None, f"Dial: {text}")
-    for name, text in {
-        "learning_rate": "the (initial) learning rate of the classifier.",
-        "visible_dropout": "the share of pixels dropped.",
-        "hidden_dropout": "the share of hidden units dropped.",
-        "threshold": "an image whose largest output is lower gets no pseudo-label.",
-        "alignment": "from 0 to 1, how far pseudo-labels are held to the shares of the labelled classes.",
-        "input_noise": "the standard deviation of Gaussian noise on the inputs.",
-        "alpha_f": "the final weight of the unlabelled loss.",
-        "pretrain_learning_rate": "the learning rate of the auto-encoder.",
-        "noise_level": "the share of pixels masked, or the noise's standard deviation.",
-    }.items():
-        flags.DEFINE_float(name, None, f"Dial: {text}")
+    kinds: dict[Any, Any] = {int: flags.DEFINE_integer, float: flags.DEFINE_float, WIDTHS: flags.DEFINE_list}
+    for name, dial in protocols.dials().items():
+        kinds.get(dial.kind, flags.DEFINE_string)(name, None, f"Dial: {dial.help}")
 
 
 def dials_given() -> dict[str, Any]:
     """The dials turned on the command line, by name."""
-    given: dict[str, Any] = {name: FLAGS[name].value for name in configs.DIALS if FLAGS[name].value is not None}
-    if "hidden" in given:
-        try:
-            given["hidden"] = tuple(int(width) for width in given["hidden"])
-        except ValueError:
-            raise InputError(
-                f"hidden is {','.join(given['hidden'])!r}: give whole numbers, 1000 or 1000,500."
-            ) from None
+    known = protocols.dials()
+    given: dict[str, Any] = {name: FLAGS[name].value for name in known if FLAGS[name].value is not None}
+    for name in given:
+        if known[name].kind == WIDTHS:
+            try:
+                given[name] = tuple(int(width) for width in given[name])
+            except ValueError:
+                told = ",".join(given[name])
+                raise InputError(f"{name} is {told!r}: give whole numbers, 1000 or 1000,500.") from None
     return given
 
 
@@ -121,9 +100,7 @@ def choose_seeds(first: int, count: int, at_once: int | None) -> range:
     return range(first, first + count)
 
 
-def introduce(
-    folder: RunFolder, config: configs.Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter
-) -> None:
+def introduce(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter) -> None:
     """Say what will be run, on what, and how much memory it takes. Raises ``InputError`` if it takes too much."""
     at_once = min(FLAGS.seeds_at_once or len(seeds), len(seeds))
     prediction = memory.predict(config, dataset, at_once)
@@ -135,9 +112,7 @@ def introduce(
         reporter.say(f"warning: {warning}")
 
 
-def result_in(
-    folder: RunFolder, config: configs.Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter
-) -> Result:
+def result_in(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter) -> Result:
     """The result of one scenario: that of its folder where it is finished, or that of a run."""
     at_once, every = FLAGS.seeds_at_once, parse_every(FLAGS.checkpoint_every)
     folder.make()
@@ -166,7 +141,7 @@ def set_up_backend() -> None:
     choose_backend(FLAGS.backend)
     choose_precision(FLAGS.matmul_precision)
     keep_memory()
-    keep_compiled(platformdirs.user_cache_path("pljax", appauthor=False) / "compiled")
+    keep_compiled()
 
 
 def load_dataset(say: Callable[[str], None]) -> Dataset:
@@ -194,7 +169,7 @@ def execute() -> None:
     dataset = load_dataset(reporter.say)
     chosen = choose_for(dataset, protocol, FLAGS.scenario, dials)
 
-    def folder_of(configs: Sequence[configs.Config], seeds: Sequence[int]) -> RunFolder:
+    def folder_of(configs: Sequence[Config], seeds: Sequence[int]) -> RunFolder:
         turned = {**dials, **({"test": Path(FLAGS.test).stem} if FLAGS.test else {})}
         return RunFolder(Path(FLAGS.workdir) / folder_name(configs, dataset.name, seeds, turned))
 

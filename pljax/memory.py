@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import psutil
 
-from pljax import phases
-from pljax.config import Config, Finetune, Pretrain
-from pljax.models import PREDICT_ROWS
+from pljax.nn.networks import BLOCK_ROWS
+from pljax.protocols.config import Config
 from pljax.seeds import layout_for
+from pljax.training.phases import state_shapes
 from pljax.types import Dataset, InputError, Params, TrainState
 
 MIB, GIB = 2**20, 2**30
@@ -38,11 +38,11 @@ def predict(config: Config, dataset: Dataset, at_once: int) -> Prediction:
     tests = len(dataset.test_labels)
     width = features * dataset.train_images.dtype.itemsize
     data = 2 * width * (images + tests) + 8 * (images + tests)  # on the host and on the device
-    states = phases.state_shapes(config, dataset.train_images.shape, dataset.classes)
+    states = state_shapes(config, dataset.train_images, dataset.classes)
     params = [state.params for state in states]
     state, classifier = max(map(_bytes, states)), _bytes(params[-1])
-    work = max(_update(config, phase, features, _bytes(of)) for phase, of in zip(config.phases, params, strict=True))
-    score = 4 * PREDICT_ROWS * (features + sum(config.hidden))
+    work = max(_update(phase.batches.rows(), of) for phase, of in zip(config.phases, params, strict=True))
+    score = 4 * BLOCK_ROWS * _widths(params[-1])
     split = 4 * images
     predictions = 8 * (images + tests)
     together = 1 if layout_for(at_once).apart else at_once
@@ -87,14 +87,15 @@ def in_words(size: int) -> str:
     return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"
 
 
-def _update(config: Config, phase: Finetune | Pretrain, features: int, params: int) -> int:
+def _update(rows: int, params: Params) -> int:
     """Bytes that one update takes: gradients and steps as large as the parameters, and the rows in every layer."""
-    if isinstance(phase, Pretrain):
-        rows, widths = phase.batch_size, (2 * features, 2 * config.hidden[0], *phase.bottleneck)
-    else:
-        unlabelled = phase.pseudo_labels.batch_size if phase.pseudo_labels else 0
-        rows, widths = phase.batch_size + unlabelled, (features, *config.hidden)
-    return 2 * params + 4 * ACTIVATIONS * rows * sum(widths)
+    return 2 * _bytes(params) + 4 * ACTIVATIONS * rows * _widths(params)
+
+
+def _widths(params: Params) -> int:
+    """The numbers that a row is in all layers: the inputs, and what each kernel makes."""
+    kernels = [leaf.shape for leaf in jax.tree.leaves(params) if len(leaf.shape) == 2]
+    return sum(outputs for _, outputs in kernels) + max(inputs for inputs, _ in kernels)
 
 
 def _bytes(tree: Params | TrainState) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 from pljax import words
 from pljax.comparison import Comparison, compare
-from pljax.config import Config
 from pljax.progress import name_seeds
+from pljax.protocols.config import Config
 from pljax.result import Result
 from pljax.types import Dataset
 

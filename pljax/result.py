@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pljax.config import Config, from_json
 from pljax.files import write_json
+from pljax.protocols.config import Config, from_json
 from pljax.types import InputError
 
 
@@ -31,7 +31,7 @@ class Result:
     pseudo_label_accuracy: list[float | None]  # [S]: of the labels the final network gives the unlabelled images
     unlabelled_training: dict[str, Any] | None  # accuracy before and after pseudo-labels act; None without them
     parameters: int  # of the classifier, a seed
-    config: dict[str, Any]  # the effective one; see pljax.config.to_json
+    config: dict[str, Any]  # the effective one; see pljax.settings.to_json
     warnings: list[str]
     versions: dict[str, str]
     device: dict[str, Any]

@@ -2,22 +2,25 @@
 
 import functools
 import operator
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pljax import phases, pretrain
-from pljax.config import Config, Pretrain
-from pljax.models import forward, predict, to_inputs
+from pljax.methods import Method
+from pljax.nn.networks import in_blocks, to_inputs
+from pljax.protocols.config import Config, shapes
 from pljax.result import Result
 from pljax.score import log_probabilities
 from pljax.seeds import seed_keys
+from pljax.split import Sizes, of_seed
+from pljax.trees import by_path, with_leaves
 from pljax.types import Dataset, InputError, Params, Split
-from pljax.workdir import AUTOENCODER, RunFolder
+from pljax.workdir import EXTRA, RunFolder
+
+AUTOENCODER = "autoencoder"  # what :attr:`pljax.methods.Method.pretrains` calls one
 
 
 class Networks(NamedTuple):
@@ -27,7 +30,8 @@ class Networks(NamedTuple):
     classes: int
     seed: int
     classifier: Params
-    autoencoder: Params | None  # None where none was trained or kept
+    extra: Any  # what the method carries beside the weights; None where it is not kept
+    pretrained: dict[str, Params]  # networks of pre-training, by the name of their file, where they were kept
 
 
 class Reconstructions(NamedTuple):
@@ -43,28 +47,27 @@ def load(folder: RunFolder, result: Result) -> dict[int, Networks]:
 
     Raises ``InputError`` if these are not there, or not those of the run's config.
     """
-    config, classes = result.effective_config(), len(result.class_counts["test"])
-    first = config.phases[0]
-    classifiers = _by_seed(folder.load_parameters(), result.seeds, phases.final_model(config, classes))
-    autoencoders: dict[int, Params] = {}
-    if isinstance(first, Pretrain) and (folder.path / AUTOENCODER).exists():
-        encoder = pretrain.autoencoder(config, first)
-        autoencoders = _by_seed(folder.load_parameters(AUTOENCODER), result.seeds, encoder)
-    return {seed: Networks(config, classes, seed, classifiers[seed], autoencoders.get(seed)) for seed in result.seeds}
-
-
-def _by_seed(params: Params, seeds: Sequence[int], model: nn.Module) -> dict[int, Params]:
-    """The seeds' shares of saved parameters. Raises ``InputError`` if the model has others."""
+    config, classes, seeds = result.effective_config(), len(result.class_counts["test"]), len(result.seeds)
+    params = folder.load_parameters()
     try:
         features = params["hidden"]["kernel"].shape[1]
     except (AttributeError, IndexError, KeyError, TypeError):
-        features = 1  # and the comparison below fails
-    image = jax.ShapeDtypeStruct((1, features), jnp.float32)
-    expected = jax.eval_shape(model.init, jax.eval_shape(lambda: jax.random.key(0)), image)["params"]
-    of_all_seeds = jax.tree.map(lambda leaf: ((len(seeds), *leaf.shape), leaf.dtype), expected)
-    if jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), params) != of_all_seeds:
-        raise InputError("The saved parameters are not those of the run's config.")
-    return {seed: jax.tree.map(operator.itemgetter(place), params) for place, seed in enumerate(seeds)}
+        features = 1  # and the shapes will not fit
+    images = jax.ShapeDtypeStruct((result.dataset["train"], features), np.uint8)
+    expected = shapes(config, images, classes)
+    params, extra = with_leaves(expected[-1][0], seeds, by_path(params)), None
+    if (folder.path / EXTRA).exists():
+        extra = with_leaves(expected[-1][1], seeds, folder.load_arrays(EXTRA))
+    pretrained = {}
+    for phase, (of_phase, _) in zip(config.phases, expected, strict=True):
+        file = f"{phase.method.pretrains}.npz"
+        if phase.method.pretrains and (folder.path / file).exists():
+            arrays = by_path(folder.load_parameters(file))
+            pretrained[phase.method.pretrains] = with_leaves(of_phase, seeds, arrays)
+    return {
+        seed: Networks(config, classes, seed, *jax.tree.map(operator.itemgetter(place), (params, extra, pretrained)))
+        for place, seed in enumerate(result.seeds)
+    }
 
 
 def probabilities(networks: Networks, images: np.ndarray) -> np.ndarray:
@@ -72,22 +75,29 @@ def probabilities(networks: Networks, images: np.ndarray) -> np.ndarray:
 
     Raises ``InputError`` if its weights are not finite.
     """
-    answers = np.asarray(_outputs(networks.config, networks.classes)(networks.classifier, images))
+    outputs = _outputs(networks.config.method)
+    answers = np.asarray(outputs(networks.classifier, networks.extra, images))
     if not np.isfinite(answers).all():
         raise InputError(f"The network of seed {networks.seed} has weights that are not finite.")
     return answers
 
 
 @functools.lru_cache(maxsize=8)
-def _outputs(config: Config, classes: int) -> Callable[..., jax.Array]:
-    model, output = phases.final_model(config, classes), config.output
-    return jax.jit(lambda params, images: jnp.exp(log_probabilities(predict(model, params, images), output)))
+def _outputs(method: Method) -> Callable[..., jax.Array]:
+    def outputs(params: Params, extra: Any, images: jax.Array) -> jax.Array:
+        logits = in_blocks(lambda block: method.logits(params, extra, block), images)
+        return jnp.exp(log_probabilities(logits, method.output))
+
+    return jax.jit(outputs)
 
 
-def split(networks: Networks, train_labels: np.ndarray) -> Split:
+def split(networks: Networks, dataset: Dataset) -> Split:
     """The indices that the seed trained with, int32 arrays on the host."""
-    (root,) = seed_keys([networks.seed])
-    return jax.device_get(phases.split_of(networks.config, networks.classes, root, jnp.asarray(train_labels)))
+    config, (root,) = networks.config, seed_keys([networks.seed])
+    sizes = Sizes(
+        classes=networks.classes, labels=config.labels, validation=config.validation, choose=config.choose_labels
+    )
+    return jax.device_get(of_seed(root, jnp.asarray(dataset.train_labels), **sizes))
 
 
 def reconstruct(networks: Networks, dataset: Dataset, rows: np.ndarray) -> Reconstructions:
@@ -95,11 +105,13 @@ def reconstruct(networks: Networks, dataset: Dataset, rows: np.ndarray) -> Recon
 
     Raises ``InputError`` if the run has no auto-encoder.
     """
-    phase = networks.config.phases[0]
-    if networks.autoencoder is None or not isinstance(phase, Pretrain):
+    for phase in networks.config.phases:
+        if phase.method.pretrains == AUTOENCODER and AUTOENCODER in networks.pretrained:
+            method: Any = phase.method
+            break
+    else:
         raise InputError("No auto-encoder was kept with this run.")
     originals = to_inputs(jnp.asarray(dataset.train_images[rows]))
-    corrupted = pretrain.corrupt(phase, jax.random.key(0), originals, jnp.asarray(rows, jnp.int32))
-    logits = forward(pretrain.autoencoder(networks.config, phase), networks.autoencoder, corrupted)
-    restored = jax.nn.sigmoid(logits) if phase.error == "cross_entropy" else logits
+    corrupted = method.corrupt(jax.random.key(0), originals, jnp.asarray(rows, jnp.int32), 0)
+    restored = method.reconstruct(networks.pretrained[AUTOENCODER], corrupted)
     return Reconstructions(*map(np.asarray, (originals, corrupted, restored)))

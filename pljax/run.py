@@ -7,23 +7,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from pljax import labelling, phases, split
+from pljax import labelling, split
 from pljax.backend import device
-from pljax.config import Config, Finetune, differences, to_json
 from pljax.files import without_nan
 from pljax.journal import Journal
 from pljax.keeper import MINUTE, Every, Keeper
-from pljax.models import parameter_count
+from pljax.nn.networks import parameter_count
 from pljax.progress import Reporter
+from pljax.protocols.config import Config, shapes
 from pljax.result import Result
 from pljax.score import confusion
 from pljax.seeds import layout_for
-from pljax.training import Outcome, make_group, split_seeds, train
+from pljax.settings import differences, to_json
+from pljax.training.loop import Outcome, make_group, split_seeds, train
+from pljax.trees import by_path
 from pljax.types import Dataset, InputError, Split
-from pljax.workdir import AUTOENCODER, RunFolder
+from pljax.workdir import EXTRA, RunFolder
 
 
 def run(
@@ -77,8 +78,10 @@ def run(
                 outcomes.append(train(make_group(config, group, dataset, layout), journal, keeper))
             metrics = keeper.metrics
         folder.save_parameters(_stack([outcome.params for outcome in outcomes]))
-        if outcomes[0].autoencoder:
-            folder.save_parameters(_stack([outcome.autoencoder for outcome in outcomes]), AUTOENCODER)
+        if extra := by_path(_stack([outcome.extra for outcome in outcomes])):
+            folder.save_arrays(extra, EXTRA)
+        for name, params in _stack([outcome.pretrained for outcome in outcomes]).items():
+            folder.save_parameters(params, f"{name}.npz")
         if dataset.inputs:
             folder.save_inputs(dataset.inputs, dataset.names)
         folder.save_pseudo_labels(
@@ -153,31 +156,12 @@ def splits(config: Config, groups: Sequence[Sequence[int]], dataset: Dataset) ->
 
 def count_parameters(config: Config, dataset: Dataset) -> int:
     """How many parameters the classifier has, a seed."""
-    model = phases.final_model(config, dataset.classes)
-    image = jax.ShapeDtypeStruct((1, dataset.train_images.shape[1]), jnp.float32)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    return parameter_count(jax.eval_shape(model.init, key, image)["params"])
+    return parameter_count(shapes(config, dataset.train_images, dataset.classes)[-1][0])
 
 
 def foresee(config: Config) -> list[str]:
     """What can be said to go wrong before anything is trained."""
-    warnings = []
-    for phase in config.phases:
-        if not isinstance(phase, Finetune) or phase.pseudo_labels is None:
-            continue
-        pseudo = phase.pseudo_labels
-        highest = pseudo.alpha_f * min(max(phase.epochs - 1 - pseudo.t1, 0) / (pseudo.t2 - pseudo.t1), 1)
-        if highest == 0:
-            warnings.append(
-                f"alpha(t) never rises above 0: pseudo-labels are not used (epochs {phase.epochs}, t1 {pseudo.t1}, "
-                f"alpha_f {pseudo.alpha_f:g})."
-            )
-        elif highest < pseudo.alpha_f:
-            warnings.append(
-                f"alpha(t) ends at {highest:.3g} and never reaches alpha_f {pseudo.alpha_f:g} (epochs {phase.epochs}, "
-                f"t2 {pseudo.t2})."
-            )
-    return warnings
+    return [warning for phase in config.phases for warning in phase.method.warnings(phase.epochs)]
 
 
 def _labelled(outcome: Outcome) -> labelling.Labelled:
@@ -234,7 +218,7 @@ def figures(config: Config, seeds: Sequence[int], dataset: Dataset, outcomes: Se
     unlabelled = np.take_along_axis(train_classes, parts.unlabelled, axis=1)
     truth = dataset.train_labels[parts.unlabelled]
     confusions = [confusion(dataset.test_labels, given, dataset.classes).tolist() for given in test_classes]
-    learns_unlabelled = any(isinstance(phase, Finetune) and phase.pseudo_labels for phase in config.phases)
+    learns_unlabelled = any(phase.batches.unlabelled for phase in config.phases)
     measured_on = "validation" if config.validation else "unlabelled"
     return {
         "test_accuracy": alive * mean(correct),

@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pljax.losses import Output
-from pljax.models import predict
+from pljax.methods.base import Method
+from pljax.nn.losses import Output
+from pljax.nn.networks import in_blocks
 from pljax.types import Params
 
 
@@ -54,11 +54,11 @@ class Scores(NamedTuple):
     probabilities: Any  # float32 [n, C]
 
 
-def score(model: nn.Module, output: Output, params: Params, images: jax.Array) -> Scores:
+def score(method: Method, params: Params, extra: Any, images: jax.Array) -> Scores:
     """What the classifier, dropout off, says of ``images``, ``[n, D]``."""
-    logits = predict(model, params, images)
+    logits = in_blocks(lambda block: method.logits(params, extra, block), images)
     classes = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    return Scores(classes, conditional_entropy(logits, output), class_probabilities(logits, output))
+    return Scores(classes, conditional_entropy(logits, method.output), class_probabilities(logits, method.output))
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -104,8 +104,13 @@ def over_seeds(
     ``in_axes`` is 0 for an argument that each seed has its own of and ``None`` for one that all seeds share;
     ``donate`` lists the arguments whose memory the results may take over.
     """
-    at_once = jax.jit(jax.vmap(function, in_axes=tuple(in_axes)), donate_argnums=tuple(donate))
-    alone = jax.jit(function, donate_argnums=tuple(donate))
+
+    @functools.wraps(function)
+    def of_one(*arguments: Any) -> Any:  # JAX keeps what it compiled as long as this function lives, and no longer
+        return function(*arguments)
+
+    at_once = jax.jit(jax.vmap(of_one, in_axes=tuple(in_axes)), donate_argnums=tuple(donate))
+    alone = jax.jit(of_one, donate_argnums=tuple(donate))
 
     def all_seeds(*arguments: Any) -> Any:
         own = [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis == 0]

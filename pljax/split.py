@@ -1,6 +1,6 @@
 """Who plays which part: the labelled, the validation and the unlabelled images of one seed."""
 
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +59,23 @@ def check(train_labels: np.ndarray, classes: int, labels: int, validation: int, 
             f"{labels} labels and {validation} validation images leave none of the {images} training images "
             f"unlabelled: give at most {images - validation - classes} labels."
         )
+
+
+class Sizes(TypedDict):
+    """What is asked of a split beside its key and the labels: see :func:`make`."""
+
+    classes: int
+    labels: int
+    validation: int
+    choose: Choose
+
+
+SPLIT = 0  # what the root key of a seed is folded with: alone, so that a seed has the same labels everywhere
+
+
+def of_seed(root: jax.Array, train_labels: jax.Array, **sizes: Unpack[Sizes]) -> Split:
+    """The split of a seed, from its root key: see :func:`make`."""
+    return make(jax.random.fold_in(root, SPLIT), train_labels, **sizes)
 
 
 def make(

@@ -8,7 +8,6 @@ seeds: ``seeds.Layout`` puts it on from outside.
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -53,7 +52,7 @@ class Dataset:
 
     name: str
     classes: int  # C
-    train_images: np.ndarray  # uint8 [N, D], or float32: see models.to_inputs
+    train_images: np.ndarray  # uint8 [N, D], or float32: see nn.networks.to_inputs
     train_labels: np.ndarray  # int32 [N]; -1: not known
     test_images: np.ndarray  # of the same dtype, [M, D]
     test_labels: np.ndarray  # int32 [M]
@@ -83,7 +82,9 @@ class TrainingData:
 
     images: jax.Array  # uint8 or float32 [N, D]
     labels: jax.Array  # int32 [N], -1: not known; training reads those of the labelled images alone
-    columns: int | None = flax.struct.field(pytree_node=False, default=None)  # lit in nearly every mini-batch, at most
+    labelled: jax.Array  # int32 [], how many of the first of Split.labelled count: all, unless there is room for more
+    unlabelled: jax.Array  # int32 [], and of Split.unlabelled
+    classes: int = flax.struct.field(pytree_node=False)
 
 
 @flax.struct.dataclass
@@ -101,7 +102,7 @@ class TrainState:
 
     params: Params
     opt_state: Any
-    pseudo_labels: jax.Array | None = None  # int32 [P]: labels given once to a pool of P images
+    extra: Any = None  # what the method carries beside the weights
 
 
 # What a person wants to see of an epoch: scalars by name. ``finite`` (bool) is always among them.
@@ -122,24 +123,3 @@ class Labelling:
 
     rows: jax.Array  # int32 [K], training images
     labels: jax.Array  # int32 [K]; -1: none was given
-
-
-class Trainer(NamedTuple):
-    """One phase of a run as pure functions of one seed.
-
-    The unit of work is a *round*: an epoch, or an equal part of a long one, so that progress is seen and
-    interruptions are heard within seconds. The round's number ``t`` is an argument of its own, not a field
-    of the state, because all seeds share it: a condition on it stays a branch when seeds are stacked.
-    """
-
-    epochs: int
-    rounds: int  # rounds an epoch
-    updates: int  # updates a round
-    init: Callable[[jax.Array, Params, Split, TrainingData], TrainState]  # (key, handed-on params, ...)
-    # (key, round, ...)
-    advance: Callable[
-        [jax.Array, jax.Array, TrainState, Split, TrainingData], tuple[TrainState, Metrics, Labelling | None]
-    ]
-    evaluate: Callable[[TrainState, Split, TrainingData], Evaluation]
-    hand_on: Callable[[TrainState], Params]  # the parameters that the next phase starts from
-    alpha: Callable[[int], Any] | None  # alpha(t), where pseudo-labels are used

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 
 from pljax.comparison import Comparison, Pair, Row, dials_turned
-from pljax.config import Config
 from pljax.progress import name_seeds
 from pljax.protocols import Reference
+from pljax.protocols.config import Config
 from pljax.result import Result
 from pljax.stats import ALPHA, BCA_FROM, EXACT_UP_TO, FLIPS, Against, seeds_to_reach, smallest_p
 

@@ -17,18 +17,22 @@ import filelock
 import flax.traverse_util
 import numpy as np
 
-from pljax.config import Config, from_json, to_json
 from pljax.files import read_arrays, without_nan, write_json, write_whole
 from pljax.labelling import COLUMNS
+from pljax.methods import METHODS
+from pljax.protocols.config import Config, from_json
 from pljax.result import Result
+from pljax.settings import to_json
 from pljax.types import InputError, Inputs, Params, Scaling, Split
 
-AUTOENCODER = "autoencoder.npz"
+PARAMETERS = "parameters.npz"
+EXTRA = "extra.npz"
 METRICS = "metrics.jsonl"
 SPLIT = "split.npz"
 PSEUDO_LABELS = "pseudo_labels.csv"
 INPUTS = "inputs.json"
 CHECKPOINTS = "checkpoints"
+FORMAT = 2  # of checkpoints and of what is written while a run goes on; 1 had none written down
 
 
 def folder_name(configs: Sequence[Config], dataset: str, seeds: Sequence[int], dials: Mapping[str, Any]) -> str:
@@ -103,8 +107,9 @@ class RunFolder:
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
         for name in (
             "result.json",
-            "parameters.npz",
-            AUTOENCODER,
+            PARAMETERS,
+            EXTRA,
+            *(f"{method.pretrains}.npz" for method in METHODS.values() if method.pretrains),
             METRICS,
             SPLIT,
             PSEUDO_LABELS,
@@ -117,10 +122,10 @@ class RunFolder:
     def begin(self, config: Config, about: Mapping[str, Any]) -> None:
         """Write down what is run here, before anything else."""
         write_json(self.path / "config.json", to_json(config))
-        write_json(self.path / "run.json", about)
+        write_json(self.path / "run.json", {"format": FORMAT, **about})
 
     def begun(self) -> tuple[Config, dict[str, Any]] | None:
-        """What :meth:`begin` wrote, or ``None``. Raises ``InputError`` where it cannot be read."""
+        """What :meth:`begin` wrote, or ``None``. Raises ``InputError`` for what cannot be read or gone on with."""
         if not (self.path / "run.json").exists():
             return None
         try:
@@ -130,6 +135,11 @@ class RunFolder:
             raise InputError(f"{self.path} holds a run that cannot be read ({error}): --overwrite it.") from error
         if not isinstance(about, dict):
             raise InputError(f"{self.path} holds a run that cannot be read: --overwrite it.")
+        if about.get("format") != FORMAT:
+            raise InputError(
+                f"{self.path} holds a run that another version of pljax began and this one cannot continue: finish it "
+                "with that version, choose another --workdir, or --overwrite it."
+            )
         return config, about
 
     def save_split(self, seeds: Sequence[int], split: Split) -> None:
@@ -189,14 +199,26 @@ class RunFolder:
             raise InputError(f"No metrics can be read at {path}: a line is not a JSON object of metrics.")
         return lines
 
-    def save_parameters(self, params: Params, file: str = "parameters.npz") -> None:
-        """Save a tree of arrays by path, ``hidden/kernel`` for example."""
+    def save_arrays(self, arrays: Mapping[str, np.ndarray], file: str) -> None:
+        """Save arrays by name, without pickle."""
         temporary = self.path / f"{file}.part"
         with temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **flax.traverse_util.flatten_dict(params, sep="/"))
+            np.savez(stream, allow_pickle=False, **arrays)
         temporary.replace(self.path / file)
 
-    def load_parameters(self, file: str = "parameters.npz") -> Params:
+    def load_arrays(self, file: str) -> dict[str, np.ndarray]:
+        """What :meth:`save_arrays` wrote. Raises ``InputError`` where it cannot be read."""
+        path = self.path / file
+        try:
+            return read_arrays(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"No arrays can be read at {path}: {error}.") from error
+
+    def save_parameters(self, params: Params, file: str = PARAMETERS) -> None:
+        """Save a tree of arrays by path, ``hidden/kernel`` for example."""
+        self.save_arrays(flax.traverse_util.flatten_dict(params, sep="/"), file)
+
+    def load_parameters(self, file: str = PARAMETERS) -> Params:
         """The tree that :meth:`save_parameters` wrote. Raises ``InputError`` where it cannot be read."""
         path = self.path / file
         try:

@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pljax.config import Adam, Config, Dropout, Finetune, GradientDescent, PaperMomentum, Pretrain, PseudoLabels
+from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
+from pljax.methods.pseudo_label import PseudoLabel
+from pljax.methods.supervised import Supervised
+from pljax.nn.networks import Network
+from pljax.nn.optimizers import Adam, GradientDescent, PaperMomentum
+from pljax.protocols.config import Config, Phase
 from pljax.types import InputError
 
 MOST = 2**31 - 1
@@ -75,7 +81,7 @@ NUMBERS = st.one_of(
 )
 DEEP = {f"<deep {depth}>": "[" * depth + "]" * depth for depth in (200, 480, 900, 100_000)}  # in the place of a text
 PLAIN = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
-KINDS = st.sampled_from(["Config", "Pretrain", "Finetune", "PseudoLabels", "Dropout", "Adam", "Banana"])
+KINDS = st.sampled_from(["Config", "Phase", "PseudoLabel", "Network", "MixedBatches", "Adam", "Pretrain", "Banana"])
 JSON = st.recursive(
     PLAIN | st.sampled_from(list(DEEP)),
     lambda inner: st.one_of(
@@ -165,59 +171,82 @@ def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
 
     share = st.floats(0, 0.9) if small else st.floats(0, 1, exclude_max=True) | st.just(0)
     rate = st.floats(1e-4, 10) if small else st.floats(0, 1e30, exclude_min=True) | st.integers(1, 9)
+    decay = st.floats(0.1, 1)
     optimizers = st.one_of(
-        st.builds(PaperMomentum, rate, st.floats(0.1, 1), share, share, count(5)),
-        st.builds(GradientDescent, rate, st.floats(0.1, 1), count(5)),
-        st.builds(Adam, rate),
+        st.builds(
+            PaperMomentum,
+            learning_rate=rate,
+            decay=decay,
+            initial_momentum=share,
+            final_momentum=share,
+            momentum_epochs=count(5),
+        ),
+        st.builds(GradientDescent, learning_rate=rate, decay=decay, decay_updates=count(5)),
+        st.builds(Adam, learning_rate=rate),
     )
-    starts = st.integers(0, 1 if small else 2**30 - 1)
-    pseudo_labels = st.tuples(starts, st.integers(1, 2 if small else 2**30)).flatmap(
-        lambda t: st.builds(
-            PseudoLabels,
-            alpha_f=rate,
-            t1=st.just(t[0]),
-            t2=st.just(t[0] + t[1]),
-            batch_size=count(16),
-            assign=st.sampled_from(["every_update", "once"]),
-            draw=st.sampled_from(["uniform", "shuffle_buffer"]),
-            buffer_size=count(300),
-            threshold=share,
-            alignment=st.floats(0, 1),
-        )
-    )
-    pretrains = st.builds(
-        Pretrain,
-        epochs=count(2),
-        updates_per_epoch=count(3),
-        batch_size=count(16),
-        optimizer=optimizers,
-        noise=st.sampled_from(["masking", "gaussian"]),
-        noise_level=share,
-        hidden_dropout=share,
-        bottleneck=st.lists(count(5), max_size=2).map(tuple),
-        loss=st.sampled_from(["sum", "mean"]),
-        error=st.sampled_from(["cross_entropy", "squared"]),
-    )
-    finetunes = st.builds(
-        Finetune,
-        epochs=count(3),
-        batch_size=count(20),
-        optimizer=optimizers,
-        dropout=st.none() | st.builds(Dropout, share, share),
-        pseudo_labels=st.none() | pseudo_labels,
-        last_batch=st.sampled_from(["filled", "short"]),
-        input_noise=share,
-    )
-    first = st.lists(pretrains, max_size=1) if small else st.lists(pretrains | finetunes, max_size=2)
-    return st.builds(
-        Config,
-        protocol=st.just("fuzz") if small else TEXTS,
-        scenario=st.just("any") if small else TEXTS,
-        phases=st.tuples(first, finetunes).map(lambda phases: (*phases[0], phases[1])),
+    networks = st.builds(
+        Network,
         hidden=st.lists(count(8), min_size=1, max_size=2).map(tuple),
         initial_weights=st.sampled_from(["normal", "glorot"]),
         inverted_dropout=st.booleans(),
         output=st.sampled_from(["sigmoid", "softmax"]),
+    )
+    noise = {"visible_dropout": share, "hidden_dropout": share, "input_noise": share}
+    starts = st.integers(0, 1 if small else 2**30 - 1)
+    rises = st.tuples(starts, st.integers(1, 2 if small else 2**30))
+    labelled = {"batch_size": count(20), "last_batch": st.sampled_from(["filled", "short"])}
+    mixed = st.builds(
+        MixedBatches,
+        **labelled,
+        unlabelled_batch_size=count(16),
+        draw_from=st.sampled_from(["unlabelled", "shuffle_buffer"]),
+        buffer_size=count(300),
+    )
+
+    def pretrains(network: Network) -> st.SearchStrategy[Phase]:
+        method = st.builds(
+            DenoisingAutoencoder,
+            network=st.just(network),
+            noise=st.sampled_from(["masking", "gaussian"]),
+            noise_level=share,
+            encoder_dropout=share,
+            bottleneck=st.lists(count(5), max_size=2).map(tuple),
+            reduction=st.sampled_from(["sum", "mean"]),
+            error=st.sampled_from(["cross_entropy", "squared"]),
+        )
+        batches = st.builds(DrawnBatches, batch_size=count(16), updates_per_epoch=count(3))
+        return st.builds(Phase, method=method, batches=batches, optimizer=optimizers, epochs=count(2))
+
+    def finetunes(network: Network) -> st.SearchStrategy[Phase]:
+        supervised = st.builds(Supervised, network=st.just(network), **noise)
+        pseudo_label = rises.flatmap(
+            lambda t: st.builds(
+                PseudoLabel,
+                network=st.just(network),
+                **noise,
+                alpha_f=rate,
+                t1=st.just(t[0]),
+                t2=st.just(t[0] + t[1]),
+                assign=st.sampled_from(["every_update", "once"]),
+                threshold=share,
+                alignment=st.floats(0, 1),
+            )
+        )
+        batches = st.builds(LabelledBatches, **labelled) | mixed
+        return st.builds(
+            Phase, method=supervised | pseudo_label, batches=batches, optimizer=optimizers, epochs=count(3)
+        )
+
+    def phases(network: Network) -> st.SearchStrategy[tuple[Phase, ...]]:
+        last = finetunes(network)
+        first = st.lists(pretrains(network), max_size=1) if small else st.lists(pretrains(network) | last, max_size=2)
+        return st.tuples(first, last).map(lambda parts: (*parts[0], parts[1]))
+
+    return st.builds(
+        Config,
+        protocol=st.just("fuzz") if small else TEXTS,
+        scenario=st.just("any") if small else TEXTS,
+        phases=networks.flatmap(phases),
         labels=st.integers(1, 5).map(lambda each: 4 * each) if small else count(400),
         validation=count(48, least=0),
         choose_labels=st.sampled_from(["random", "first"] if small else ["random", "first", "given"]),

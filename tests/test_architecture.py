@@ -12,104 +12,27 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import pljax
+from pljax.methods import METHODS
 
 PACKAGE = Path(pljax.__file__).parent
 
-# Each room and the rooms it imports: what is not written here is not allowed.
-ROOMS = {
-    # know nobody
-    "types": set(),
-    "losses": set(),
-    "schedules": set(),
-    "stats": set(),
-    "files": set(),
-    "progress": set(),
-    "tfds_download": set(),
-    # data
-    "originals": {"types"},
-    "download": {"originals", "types"},
-    "data": {"download", "originals", "types"},
-    # people's own data
-    "scaling": {"types"},
-    "own_files": {"files", "types"},
-    "own_data": {"own_files", "scaling", "types"},
-    # the core, for one seed
-    "config": {"types"},
-    "models": {"types"},
-    "columns": {"types"},
-    "split": {"types"},
-    "optimizers": {"config", "schedules"},
-    "score": {"losses", "models", "types"},
-    "finetune": {"columns", "config", "losses", "models", "optimizers", "schedules", "types"},
-    "pretrain": {"columns", "config", "losses", "models", "optimizers", "types"},
-    "phases": {"columns", "config", "finetune", "models", "pretrain", "split", "types"},
-    # the axis of seeds, and what it is computed on
-    "seeds": set(),
-    "backend": {"types"},
-    "shell": {"types"},
-    # the protocols
-    "protocols.lee2013": {"config"},
-    "protocols.arab2022": {"config"},
-    "protocols.quick": {"config", "protocols.lee2013"},
-    "protocols.adaptive": {"config"},
-    "protocols": {"config", "protocols.arab2022", "protocols.lee2013", "protocols.quick"},
-    # the shell of a run
-    "checkpoint": {"types"},
-    "keeper": {"checkpoint", "journal", "progress", "seeds", "types", "workdir"},
-    "training": {"config", "journal", "keeper", "phases", "score", "seeds", "types"},
-    "memory": {"config", "models", "phases", "seeds", "types"},
-    "result": {"config", "files", "types"},
-    "labelling": {"types"},
-    "workdir": {"config", "files", "labelling", "result", "types"},
-    "journal": {"labelling", "progress", "types"},
-    "run": {
-        "backend", "config", "files", "journal", "keeper", "labelling", "models", "phases", "progress", "result",
-        "score", "seeds", "split", "training", "types", "workdir",
-    },
-    # several runs that are one
-    "join": {"config", "result", "types", "workdir"},
-    "processes": {"types", "workdir"},
-    # finished runs: numbers, sentences, pictures, pages
-    "comparison": {"config", "progress", "protocols", "result", "stats", "types"},
-    "words": {"comparison", "config", "progress", "protocols", "result", "stats"},
-    "report": {"comparison", "config", "progress", "result", "types", "words"},
-    "revisit": {
-        "config", "models", "phases", "pretrain", "result", "score", "seeds", "types", "workdir",
-    },
-    "figures.style": set(),
-    "figures.calibration": set(),
-    "figures.material": {"config", "result", "revisit", "types", "workdir"},
-    "figures.scores": {"figures.material", "figures.style", "protocols", "stats", "types", "words"},
-    "figures.confusion": {"figures.material", "figures.style", "words"},
-    "figures.courses": {"config", "figures.material", "figures.style", "stats", "types", "words"},
-    "figures.outputs": {
-        "figures.calibration", "figures.material", "figures.style", "stats", "types", "words",
-    },
-    "figures.images": {"config", "figures.material", "figures.style", "revisit", "types", "words"},
-    "figures": {
-        "figures.confusion", "figures.courses", "figures.images", "figures.material", "figures.outputs",
-        "figures.scores", "figures.style", "types",
-    },
-    "page": {"comparison", "figures", "files", "protocols", "report", "stats", "words"},
-    # a finished run as a classifier
-    "ensemble": {
-        "config", "models", "own_data", "own_files", "phases", "result", "revisit", "score", "types", "workdir",
-    },
-    "predict": {"ensemble", "shell", "types", "workdir"},
-    "export": {"config", "ensemble", "files", "shell", "types", "workdir"},
-    # what people start
-    "": {"config", "data", "estimator", "progress", "protocols", "report", "result", "run", "types", "workdir"},
-    "estimator": {
-        "config", "journal", "keeper", "models", "phases", "progress", "protocols.adaptive", "scaling", "score",
-        "seeds", "split", "training", "types",
-    },
-    "compare": {"comparison", "data", "figures", "files", "join", "page", "report", "shell", "types", "workdir"},
-    "choose": {"config", "protocols", "protocols.adaptive", "split", "types"},
-    "main": {
-        "backend", "choose", "compare", "comparison", "config", "data", "join", "keeper", "memory", "own_data",
-        "own_files", "processes", "progress", "report", "result", "run", "seeds", "types", "workdir",
-    },
-}  # fmt: skip
+# From the top to the bottom: a file imports from its own floor and from those below it.
+FLOORS = (
+    {"main"},
+    {"", "compare", "estimator", "export", "predict"},
+    {"figures", "page", "report", "words"},
+    {"comparison", "ensemble", "join", "processes", "revisit", "run", "shell"},
+    {"choose", "keeper", "memory", "training"},
+    {"backend", "checkpoint", "journal", "score", "workdir"},
+    {"labelling", "own_data", "result"},
+    {"protocols"},
+    {"methods"},
+    {"batches", "data", "nn", "own_files", "scaling", "seeds", "split", "stats"},
+    {"download", "files", "progress", "settings", "trees"},
+    {"originals", "tfds_download"},
+    {"types"},
+)
+FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 
 
 def name_of(path):
@@ -133,87 +56,108 @@ def imported(path):
     return names
 
 
-def rooms_imported(path):
-    """The rooms among them: of ``pljax.config.Adam``, ``config``."""
-    rooms = set()
+def files_imported(path):
+    """The files among them: of ``pljax.nn.losses.align``, ``nn.losses``."""
+    files = set()
     for name in imported(path):
         first, _, rest = name.partition(".")
         if first == "pljax":
             while rest not in FILES:
                 rest = rest.rpartition(".")[0]
-            rooms.add(rest)
-    return rooms
+            files.add(rest)
+    return files - {name_of(path)}
 
 
-@pytest.mark.parametrize("room", FILES)
-def test_a_room_knows_those_it_may_know(room):
-    assert rooms_imported(FILES[room]) == ROOMS[room]
+IMPORTS = {file: files_imported(path) for file, path in FILES.items()}
 
 
-def test_the_plan_has_no_room_that_is_gone():
-    assert ROOMS.keys() == FILES.keys()
+def room(file):
+    """The folder of a file, or the file itself where it is in none."""
+    return file.partition(".")[0]
 
 
-def known(room):
-    """All rooms that a room knows, directly or not."""
-    below = set(ROOMS[room])
-    for other in ROOMS[room]:
-        below |= known(other)
+def test_every_file_is_on_a_floor():
+    assert {room(file) for file in FILES} == FLOOR.keys()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_run_down(file):
+    assert not {other for other in IMPORTS[file] if FLOOR[room(other)] < FLOOR[room(file)]}
+
+
+def known(file, path=()):
+    """All files that a file imports, directly or not."""
+    assert file not in path, "a circle never ends"
+    below = set(IMPORTS[file])
+    for other in IMPORTS[file]:
+        below |= known(other, (*path, file))
     return below
 
 
-def test_no_two_rooms_know_each_other():
-    for room in ROOMS:  # a circle never ends
-        assert room not in known(room)
+def test_no_two_files_know_each_other():
+    for file in FILES:
+        assert file not in known(file)
 
 
-def test_the_two_kinds_of_phases_do_not_know_each_other():
-    assert "pretrain" not in known("finetune")
-    assert "finetune" not in known("pretrain")
+def test_methods_do_not_know_each_other():
+    for file in FILES:
+        if file.startswith("methods."):
+            others = {other for other in IMPORTS[file] if other.startswith("methods.")}
+            assert others <= {"methods.base"}
 
 
-def test_the_core_does_not_know_the_shell():
-    core = {"split", "finetune", "pretrain", "phases", "score"}
-    shell = {"run", "main", "seeds", "data", "files", "journal", "progress", "result", "workdir", "protocols", ""}
-    for room in core:
-        assert not known(room) & shell
+def test_only_protocols_name_a_method():
+    """What is true of one method alone stands in its file: a new one changes no other."""
+    methods = {file for file in FILES if file.startswith("methods.") and file != "methods.base"}
+    for file, others in IMPORTS.items():
+        if others & methods:
+            assert file == "methods" or file.startswith("protocols.")
 
 
-def test_only_the_loop_trains_and_only_what_people_start_knows_the_loop():
-    knows = {room: {other for other in ROOMS if room in ROOMS[other]} for room in ROOMS}
-    assert knows["finetune"] == {"phases"}
-    assert knows["training"] == {"estimator", "run"}
-    assert knows["checkpoint"] == {"keeper"}
-    assert knows["run"] == {"", "main"}
-    assert knows["compare"] == {"main"}
-    assert knows["estimator"] == {""}
-    assert knows["main"] == knows["predict"] == knows["export"] == set()
+def test_no_code_asks_what_a_phase_or_method_is():
+    kinds = {"Method", "Phase", *METHODS}
+    for path in FILES.values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "type"):
+                assert not kinds & {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}, path
+
+
+def functions():
+    """Every function of the package: its name, and how many lines it has without its docstring."""
+    for file, path in FILES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+                yield f"{file}.{node.name}", lines
+
+
+def test_a_function_fits_on_a_screen():
+    lengths = dict(functions())
+    assert lengths["training.step.train_step"] <= 25
+    assert {name: lines for name, lines in lengths.items() if lines > 50} == {}
 
 
 def test_what_is_told_of_finished_runs_trains_nothing():
-    for room in ("comparison", "words", "report", "revisit", "figures", "page", "compare", "predict", "export"):
-        assert not known(room) & {"run", "training"}
+    for file in ("comparison", "words", "report", "revisit", "figures", "page", "compare", "predict", "export"):
+        assert not {other for other in known(file) if other == "run" or other.startswith("training")}
 
 
 def test_numbers_and_sentences_need_no_pictures():
-    for room in ("comparison", "words", "report", "run", "estimator", "predict", "export"):
-        assert not {other for other in known(room) if other == "page" or other.startswith("figures")}
+    for file in ("comparison", "words", "report", "run", "estimator", "predict", "export"):
+        assert not {other for other in known(file) if other == "page" or other.startswith("figures")}
 
 
-@pytest.mark.parametrize("room", FILES)
-def test_the_package_does_not_know_experiments_or_tests(room):
-    assert not {name.partition(".")[0] for name in imported(FILES[room])} & {"experiments", "tests"}
+@pytest.mark.parametrize("file", FILES)
+def test_the_package_does_not_know_experiments_or_tests(file):
+    assert not {name.partition(".")[0] for name in imported(FILES[file])} & {"experiments", "tests"}
 
 
 @pytest.mark.parametrize(
-    "room",
-    [
-        *("stats", "files", "progress", "config", "comparison", "words", "originals", "download", "tfds_download"),
-        *("labelling", "scaling", "own_files", "own_data", "protocols.adaptive"),
-    ],
+    "file", ["stats", "files", "progress", "comparison", "words", "originals", "download", "labelling", "own_data"]
 )
-def test_a_room_without_arrays_on_a_device_imports_no_jax(room):
-    assert not {name.partition(".")[0] for name in imported(FILES[room])} & {"jax", "jaxlib", "flax", "optax"}
+def test_a_file_without_arrays_on_a_device_imports_no_jax(file):
+    assert not {name.partition(".")[0] for name in imported(FILES[file])} & {"jax", "jaxlib", "flax", "optax"}
 
 
 def test_the_estimator_comes_with_scikit_learn_when_it_is_asked_for():

@@ -7,28 +7,25 @@ import json
 import shutil
 
 import pytest
+from tiny_runs import DROPOUT, config, network, pseudo_label, supervised
 
 from pljax import compare as program
-from pljax.config import Config, Dropout, Finetune, PaperMomentum, PseudoLabels
 from pljax.progress import Reporter
 from pljax.result import Result
 from pljax.run import run
 from pljax.types import Dataset
 from pljax.workdir import RunFolder
 
-MOMENTUM = PaperMomentum(rate=1.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
-NN = Config("test", "nn", (Finetune(4, 5, MOMENTUM),), (8,), "glorot", False, "sigmoid", labels=8, validation=20)
-PL = dataclasses.replace(
-    NN, scenario="pl", phases=(Finetune(4, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(0.5, 1, 3, 16)),)
-)
+NN = config("nn", supervised(network(8), 4))
+PL = config("pl", pseudo_label(network(8), 4, 1, 3, **DROPOUT))
 
 
 @pytest.fixture(scope="module")
 def runs(blobs, tmp_path_factory):
     """Two scenarios with seeds 0 to 2, and one with other seeds: the paths of their folders."""
     place = tmp_path_factory.mktemp("runs")
-    for name, config, seeds in (("nn", NN, [0, 1, 2]), ("pl", PL, [0, 1, 2]), ("later", PL, [7, 8])):
-        run(config, seeds, blobs, RunFolder(place / name), Reporter(io.StringIO()))
+    for name, of_run, seeds in (("nn", NN, [0, 1, 2]), ("pl", PL, [0, 1, 2]), ("later", PL, [7, 8])):
+        run(of_run, seeds, blobs, RunFolder(place / name), Reporter(io.StringIO()))
     return place
 
 

@@ -10,9 +10,9 @@ import pytest
 from made_results import MNIST, make_result
 
 from pljax.comparison import as_json, compare, labels
-from pljax.config import override
 from pljax.files import write_json
 from pljax.protocols import SCENARIOS
+from pljax.settings import override
 from pljax.stats import Summary, bca_interval, compare_paired, holm, summarize
 from pljax.types import InputError
 
@@ -251,7 +251,7 @@ def labels_of(*configs):
         ),
         (
             (QUICK["nn"], turned(QUICK["nn"], epochs=5, batch_size=8)),
-            ["nn, epochs=300, batch_size=32", "nn, epochs=5, batch_size=8"],
+            ["nn, batch_size=32, epochs=300", "nn, batch_size=8, epochs=5"],
         ),
         ((QUICK["nn"], QUICK["nn"]), ["nn (1)", "nn (2)"]),
         (
@@ -282,9 +282,9 @@ def test_fields_of_one_name_go_by_the_dials_that_turn_them(one, other):
     assert not any("(" in name for name in (plain, *names))
 
 
-def test_other_phases_are_told_by_their_kinds():
-    longer = dataclasses.replace(LEE["nn"], phases=(*LEE["pl_dae"].phases[:1], *LEE["nn"].phases))
-    assert labels_of(LEE["nn"], longer) == ["nn, phases=Finetune", "nn, phases=PretrainxFinetune"]
+def test_other_phases_are_told_by_their_methods():
+    longer = LEE["nn"].replace(phases=(*LEE["pl_dae"].phases[:1], *LEE["nn"].phases))
+    assert labels_of(LEE["nn"], longer) == ["nn, phases=Supervised", "nn, phases=DenoisingAutoencoderxSupervised"]
 
 
 def test_all_labels_differ_and_pairs_go_by_them():

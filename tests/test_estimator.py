@@ -1,8 +1,12 @@
+import inspect
+import io
 import os
 import pickle
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -13,7 +17,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pljax import PseudoLabelClassifier, config, estimator
+from pljax import PseudoLabelClassifier
+from pljax.journal import Journal
+from pljax.keeper import Forgetful
+from pljax.progress import Reporter
+from pljax.protocols import adaptive
+from pljax.seeds import layout_for
+from pljax.settings import dials, override
+from pljax.training import loop, phases
+from pljax.types import Dataset
 
 MINUS_ONE = "it fits the classes -1 and 1, and -1 is no class here: it says that a row is unlabelled"
 
@@ -205,9 +217,108 @@ def test_rows_without_two_classes_are_refused(rows):
         small().fit(X, np.where(np.arange(200) < 5, 3, -1))
 
 
-def test_the_parameters_that_are_dials_are_parameters_and_dials():
-    assert set(estimator.DIALS) < set(PseudoLabelClassifier().get_params())
-    assert set(estimator.DIALS.values()) < set(config.DIALS)
+def test_the_parameters_are_the_dials_and_a_few_of_its_own():
+    own = {"scenario", "n_seeds", "scaling", "validation_fraction", "random_state", "verbose"}
+    declared = {dial.name for page in adaptive.scenarios(adaptive.USUAL).values() for dial in dials(page)}
+    from_the_data = {"labels", "validation"}
+    parameters = PseudoLabelClassifier().get_params()
+    assert set(parameters) == own | declared - from_the_data - {"pretrain_epochs"} | {"pretrain"}
+    assert {"hidden", "learning_rate", "alpha_f", "t1", "pretrain_learning_rate"} < set(parameters)
+    assert list(parameters) == sorted(inspect.signature(PseudoLabelClassifier).parameters)
+
+
+def test_an_unknown_parameter_is_a_type_error():
+    for unknown in ("learning_rat", "labels", "pretrain_epochs", "of_dials"):
+        with pytest.raises(TypeError, match=unknown):
+            PseudoLabelClassifier(**{unknown: 1})
+    with pytest.raises(ValueError, match="learning_rat"):
+        PseudoLabelClassifier().set_params(learning_rat=1)
+
+
+def test_a_clone_has_every_parameter():
+    given = {name: place for place, name in enumerate(PseudoLabelClassifier().get_params(), 1)}
+    assert clone(PseudoLabelClassifier(**given)).get_params() == given
+    assert PseudoLabelClassifier().set_params(**given).get_params() == given
+
+
+# ------------------------------------------------------------------------------ arrays of rounded sizes
+
+
+def rows_of(known, count=300):
+    """Rows of four classes of which some are labelled, scaled."""
+    X, y = make_blobs(count, n_features=5, centers=4, random_state=2)
+    X = ((X - X.mean(axis=0)) / X.std(axis=0)).astype(np.float32)
+    labels = np.where(np.arange(count) < known, y, -1).astype(np.int32)
+    return Dataset("rows", 4, X, labels, X[:0], labels[:0])
+
+
+def groups_of(known, scenario, **values):
+    """The same seeds on arrays as long as the data, and on longer ones."""
+    dataset, layout = rows_of(known), layout_for(2)
+    of_sizes = adaptive.scenarios(adaptive.Sizes(known - 10, 5, 4), epochs=6)
+    config, _ = override(of_sizes[scenario], {"hidden": (16,), "validation": 10, "threshold": 0.3, **values})
+    return [loop.make_group(config, [0, 1], dataset, layout, rounded=rounded) for rounded in (False, True)]
+
+
+@pytest.mark.parametrize("known", [30, 109, 110])  # of which 10 are for validation
+def test_with_room_for_more_rows_the_same_ones_are_drawn(known):
+    exact, rounded = groups_of(known, "pl_dae")
+    assert len(rounded.data.images) > len(exact.data.images)
+
+    def drawn(group, phase, t):
+        split = jax.tree.map(lambda rows: jnp.asarray(rows[1]), group.layout.gather(group.parts))
+        rows = phase.batches.draw(jax.random.key(7), np.int32(t), split, jax.device_get(group.data))
+        return np.asarray(rows.images)[np.asarray(rows.weights) > 0], rows.unlabelled
+
+    for phase in exact.config.phases:
+        for t in range(3):
+            jax.tree.map(np.testing.assert_array_equal, drawn(rounded, phase, t), drawn(exact, phase, t))
+
+
+@pytest.mark.parametrize("scenario", ["drop_nn", "pl", "pl_dae"])
+@pytest.mark.parametrize("known", [30, 109, 110])
+def test_with_room_for_more_rows_training_is_the_same(known, scenario):
+    # A mini-batch that is not full has other rows of masks than one that is filled up.
+    dropout = {} if known - 10 >= 32 else {"hidden_dropout": 0.0}
+    learned = []
+    for group in groups_of(known, scenario, **dropout):
+        lines, reporter = [], Reporter(io.StringIO())
+        journal = Journal([0, 1], 300, lines.extend, reporter)
+        with reporter:
+            outcome = loop.train(group, journal, Forgetful(reporter))
+        learned.append((lines, outcome.params, outcome.train.probabilities))
+    (ours, *arrays), (theirs, *others) = learned
+    assert len(ours) == len(theirs) > 0
+    for line, other in zip(ours, theirs, strict=True):
+        assert line.keys() == other.keys()
+        numbers = [name for name in line if name != "name"]
+        np.testing.assert_allclose(
+            [line[name] for name in numbers], [other[name] for name in numbers], rtol=1e-5, atol=1e-5, err_msg=str(line)
+        )
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5), arrays, others)
+
+
+def test_a_search_in_folds_of_about_the_same_size_traces_the_training_once(monkeypatch):
+    """The 30 fits differ in numbers alone: rates, weights, how many rows there are and how many are labelled."""
+    X, y = make_blobs(297, n_features=5, centers=4, random_state=2)
+    place, folds = np.arange(297), np.array_split(np.arange(297), 5)
+    known = np.concatenate([fold[:count] for fold, count in zip(folds, (24, 25, 26, 25, 25), strict=True)])
+    few = np.where(np.isin(place, known), y, -1)
+    splits = [(np.setdiff1d(place, fold), fold) for fold in folds]
+    assert sorted({int((few[train] >= 0).sum()) for train, _ in splits}) == [99, 100, 101]
+    traced, train_round = [], phases.train_round
+
+    def counted(*arguments):
+        traced.append(arguments)
+        return train_round(*arguments)
+
+    monkeypatch.setattr(phases, "train_round", counted)
+    loop.programs.cache_clear()
+    candidates = {"learning_rate": [1e-3, 3e-3, 1e-2], "alpha_f": [1.0, 3.0]}
+    search = GridSearchCV(small(), candidates, cv=splits, refit=False).fit(X, few)
+    loop.programs.cache_clear()
+    assert len(search.cv_results_["params"]) == 6
+    assert len(traced) == 1
 
 
 def test_unlabelled_rows_help_on_digits():
@@ -221,6 +332,8 @@ def test_unlabelled_rows_help_on_digits():
 
 MILLION = """
 import resource, sys
+import jax
+import jax.numpy as jnp
 import numpy as np
 from pljax import PseudoLabelClassifier
 

@@ -16,7 +16,7 @@ from tiny_runs import CLASSES, NAMES, PIXELS, finished, finished_own, rows
 
 from pljax import ensemble
 from pljax import export as program
-from pljax.config import from_json
+from pljax.protocols.config import from_json
 from pljax.workdir import RunFolder
 
 SEEDS = [3, 0, 7]
@@ -98,18 +98,20 @@ def by_hand(path, features):
     tensors = load_file(path)
     with safe_open(path, "numpy") as file:
         about = {name: json.loads(value) for name, value in file.metadata().items()}
-    config = about["config"]
-    dropout = config["phases"][-1]["dropout"]
+    method = about["config"]["phases"][-1]["method"]
+    network = method["network"]
     # Dropout that is not inverted multiplies by the share of the units that are kept, in the end.
-    visible, hidden = (1.0 if config["inverted_dropout"] else 1 - dropout[name] for name in ("visible", "hidden"))
+    visible, hidden = (
+        1.0 if network["inverted_dropout"] else 1 - method[f"{units}_dropout"] for units in ("visible", "hidden")
+    )
     inputs = (features.astype(np.float64) - about["inputs"]["shift"]) / about["inputs"]["scale"] * visible
     probabilities = []
     for seed in range(len(about["seeds"])):
         x = inputs
-        for layer in ("hidden", *(f"hidden_{number}" for number in range(1, len(config["hidden"])))):
+        for layer in ("hidden", *(f"hidden_{number}" for number in range(1, len(network["hidden"])))):
             x = np.maximum(x @ tensors[f"{layer}/kernel"][seed] + tensors[f"{layer}/bias"][seed], 0) * hidden
         logits = x @ tensors["output/kernel"][seed] + tensors["output/bias"][seed]
-        outputs = np.exp(logits) if config["output"] == "softmax" else 1 / (1 + np.exp(-logits))
+        outputs = np.exp(logits) if network["output"] == "softmax" else 1 / (1 + np.exp(-logits))
         probabilities.append(outputs / outputs.sum(axis=1, keepdims=True))
     return np.mean(probabilities, axis=0)
 

@@ -15,13 +15,20 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from pljax import figures, revisit
-from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, Pretrain, PseudoLabels, to_json
+from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
 from pljax.figures import courses, images, outputs, style
 from pljax.figures.calibration import by_confidence, expected_calibration_error
 from pljax.figures.material import Material, Run
+from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
+from pljax.methods.pseudo_label import PseudoLabel
+from pljax.methods.supervised import Supervised
+from pljax.nn.networks import Network
+from pljax.nn.optimizers import Adam, PaperMomentum
 from pljax.progress import Reporter
 from pljax.protocols import MNIST_DIGEST, SCENARIOS
+from pljax.protocols.config import Config, Phase
 from pljax.run import run
+from pljax.settings import to_json
 from pljax.types import Dataset, InputError
 from pljax.workdir import RunFolder
 
@@ -33,15 +40,30 @@ OF_METRICS = {"learning_curves", "pseudo_labels"}
 OF_PARAMETERS = {"filters", "autoencoder", "embedding", "reliability", "mistakes"}
 OF_DATA = {"autoencoder", "embedding", "reliability", "mistakes"}
 
-MOMENTUM = PaperMomentum(rate=1.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
-DAE = Pretrain(1, 4, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
-PLAIN = Finetune(6, 5, MOMENTUM, Dropout(0.2, 0.5))
-ANEW = Finetune(6, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(0.5, t1=2, t2=4, batch_size=16))
-ONCE = Finetune(4, 5, MOMENTUM, None, PseudoLabels(1.0, t1=1, t2=2, batch_size=16, assign="once"))
+NETWORK = Network(hidden=(16,), initial_weights="glorot", inverted_dropout=False, output="sigmoid")
+MOMENTUM = PaperMomentum(learning_rate=1.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
+DROPOUT = {"visible_dropout": 0.2, "hidden_dropout": 0.5}
+
+
+def finetune(epochs, method):
+    batches = MixedBatches if isinstance(method, PseudoLabel) else LabelledBatches
+    unlabelled = {"unlabelled_batch_size": 16} if batches is MixedBatches else {}
+    return Phase(method=method, batches=batches(batch_size=5, **unlabelled), optimizer=MOMENTUM, epochs=epochs)
+
+
+DAE = Phase(
+    method=DenoisingAutoencoder(network=NETWORK, noise="masking", noise_level=0.5, encoder_dropout=0.5),
+    batches=DrawnBatches(batch_size=16, updates_per_epoch=4),
+    optimizer=Adam(learning_rate=0.01),
+    epochs=1,
+)
+PLAIN = finetune(6, Supervised(network=NETWORK, **DROPOUT))
+ANEW = finetune(6, PseudoLabel(network=NETWORK, **DROPOUT, alpha_f=0.5, t1=2, t2=4))
+ONCE = finetune(4, PseudoLabel(network=NETWORK, alpha_f=1.0, t1=1, t2=2, assign="once"))
 
 
 def config(scenario, *phases, validation=20):
-    return Config("test", scenario, phases, (16,), "glorot", False, "sigmoid", labels=8, validation=validation)
+    return Config(protocol="test", scenario=scenario, phases=phases, labels=8, validation=validation)
 
 
 CONFIGS = {
@@ -201,11 +223,11 @@ def test_one_seed_without_validation_images_on_data_that_is_not_square(blobs, tm
 @pytest.mark.parametrize(("validation", "kind"), [(20, "validation"), (0, "unlabelled")])
 def test_the_auto_encoder_is_shown_an_image_of_each_class(runs, squares, validation, kind):
     networks = Material(runs, squares).networks(runs[2], 0)
-    networks = networks._replace(config=dataclasses.replace(networks.config, validation=validation))
+    networks = networks._replace(config=networks.config.replace(validation=validation))
     rows, found = images.one_a_class(networks, squares)
     assert found == kind
     assert squares.train_labels[rows].tolist() == [0, 1, 2, 3]
-    assert np.isin(rows, getattr(revisit.split(networks, squares.train_labels), kind)).all()
+    assert np.isin(rows, getattr(revisit.split(networks, squares), kind)).all()
 
 
 def diverged(run, lost):

@@ -1,6 +1,7 @@
 """Whatever is typed or read: it is understood, or refused in one sentence; nothing else ever comes of it."""
 
 import contextlib
+import copy
 import io
 import itertools
 import math
@@ -26,16 +27,18 @@ from fuzzing import (
 from hypothesis import strategies as st
 
 from pljax import main as program
-from pljax import phases
 from pljax.choose import PROTOCOLS
-from pljax.config import DIALS, Config, differences, from_json, override, to_json
 from pljax.keeper import parse_every
 from pljax.progress import Reporter
-from pljax.protocols import SCENARIOS
+from pljax.protocols import SCENARIOS, dials
+from pljax.protocols.config import Config, from_json
 from pljax.run import count_parameters, run
+from pljax.settings import dials as dials_of
+from pljax.settings import differences, override, to_json
 from pljax.workdir import RunFolder
 
 BLOBS = make_blobs()
+DIALS = dials()
 OURS = [config for scenarios in SCENARIOS.values() for config in scenarios.values()]
 
 # ------------------------------------------------------------------------------------------------- flags
@@ -127,9 +130,9 @@ def flags_are_refused_in_one_line_or_make_configs(arguments):
         assert isinstance(config, Config)
         assert 0 <= seeds[0] <= seeds[-1] < 2**32
         assert count_parameters(config, BLOBS) > 0
-        for number in range(len(config.phases)):
-            trainer = phases.trainer_of(config, number, BLOBS.classes)
-            assert trainer.alpha is None or 0 <= float(trainer.alpha(trainer.epochs - 1)) < math.inf
+        for phase in config.phases:
+            weight = phase.method.weight(phase.epochs - 1)
+            assert weight is None or 0 <= float(weight) < math.inf
 
 
 def an_interval_is_refused_or_positive(text):
@@ -161,14 +164,14 @@ def a_config_survives_json_and_does_not_differ_from_itself(config):
 
 
 def dials_are_refused_or_found_in_the_config(example):
-    config, dials = example
+    config, values = example
     with refused_or_sound():
-        turned, acted = override(config, dials)
+        turned, acted = override(config, values)
         assert isinstance(turned, Config)
-        assert acted <= set(dials)
-        assert turned == config or acted
-        for name in acted & {"labels", "validation", "hidden"}:
-            assert getattr(turned, name) == dials[name]
+        assert acted == set(values) & {dial.name for dial in dials_of(config)}
+        for dial in dials_of(turned):
+            assert dial.name not in acted or dial.value == values[dial.name]
+        assert override(turned, values) == (turned, acted)
 
 
 DIALLED = st.dictionaries(
@@ -229,7 +232,9 @@ def test_a_config_nested_however_deep_is_refused(depth):
     value = 1
     for _ in range(depth):
         value = [value]
-    for nested in (value, {**to_json(OURS[0]), "hidden": value}, {**to_json(OURS[0]), "phases": value}):
+    network, whole = copy.deepcopy(to_json(OURS[0])), to_json(OURS[0])
+    network["phases"][0]["method"]["network"]["hidden"] = value
+    for nested in (value, network, {**whole, "hidden": value}, {**whole, "phases": value}):
         with pytest.raises(program.InputError) as refusal:
             from_json(nested)
         assert_one_sentence(str(refusal.value))

@@ -17,8 +17,8 @@ from made_results import make_result
 
 from pljax import data, originals, page, report
 from pljax.comparison import compare
-from pljax.config import Config
 from pljax.protocols import SCENARIOS
+from pljax.protocols.config import Config
 from pljax.result import Result
 from pljax.types import InputError, Split
 from pljax.workdir import RunFolder

@@ -7,21 +7,17 @@ import json
 import jax
 import numpy as np
 import pytest
+from tiny_runs import DROPOUT, autoencoder, config, network, pseudo_label, supervised
 
-from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, Pretrain, PseudoLabels
 from pljax.join import join, parts
 from pljax.progress import Reporter
 from pljax.run import run
 from pljax.types import InputError
-from pljax.workdir import AUTOENCODER, METRICS, RunFolder
+from pljax.workdir import EXTRA, METRICS, PARAMETERS, RunFolder
 
-MOMENTUM = PaperMomentum(rate=1.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
-PHASES = (
-    Pretrain(1, 4, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5),
-    Finetune(4, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(0.5, 1, 3, 16)),
-)
-PL_DAE = Config("test", "pl_dae", PHASES, (8,), "glorot", False, "sigmoid", labels=8, validation=20)
-NN = dataclasses.replace(PL_DAE, scenario="nn", phases=(Finetune(2, 5, MOMENTUM),))
+LAYERS = network(8)
+PL_DAE = config("pl_dae", autoencoder(LAYERS, 1), pseudo_label(LAYERS, 4, 1, 3, assign="once", **DROPOUT))
+NN = config("nn", supervised(LAYERS, 2))
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +27,8 @@ def runs(blobs, tmp_path_factory):
     chosen = {"whole": (PL_DAE, [0, 1, 2]), "late": (PL_DAE, [2]), "early": (PL_DAE, [0, 1]), "nn": (NN, [5])}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "local_devices", lambda: one_device)
-        for name, (config, seeds) in chosen.items():
-            run(config, seeds, blobs, RunFolder(place / name), Reporter(io.StringIO()))
+        for name, (chosen_config, seeds) in chosen.items():
+            run(chosen_config, seeds, blobs, RunFolder(place / name), Reporter(io.StringIO()))
     return {name: RunFolder(place / name) for name in chosen}
 
 
@@ -46,9 +42,8 @@ def test_the_parts_make_the_whole(runs, tmp_path):
     assert result == dataclasses.replace(expected, seconds=result.seconds)
     assert result.seconds == pytest.approx(spent)
     assert joined.load_result() == result
-    for file in ("parameters.npz", AUTOENCODER):
-        one, other = joined.load_parameters(file), whole.load_parameters(file)
-        jax.tree.map(np.testing.assert_array_equal, one, other)
+    for file in (PARAMETERS, EXTRA, "autoencoder.npz"):
+        jax.tree.map(np.testing.assert_array_equal, joined.load_arrays(file), whole.load_arrays(file))
     assert (joined.path / METRICS).read_bytes() == (whole.path / METRICS).read_bytes()
     assert json.loads((joined.path / "config.json").read_text()) == result.config
 

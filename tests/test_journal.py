@@ -7,18 +7,19 @@ import math
 import numpy as np
 import pytest
 
-from pljax import schedules
-from pljax.journal import EVALUATIONS, Journal
+from pljax.journal import EVALUATIONS, Course, Journal
+from pljax.nn import schedules
 from pljax.progress import Reporter
-from pljax.types import Evaluation, Labelling, Trainer
+from pljax.types import Evaluation, Labelling
 from pljax.workdir import RunFolder
 
 IMAGES = 5
 
 
-def trainer(epochs, rounds=1, updates=4, alpha=None):
-    """A phase of which only the lengths and alpha(t) are real."""
-    return Trainer(epochs, rounds, updates, init=None, advance=None, evaluate=None, hand_on=None, alpha=alpha)
+def course(epochs, rounds=1, updates=4, alpha=None):
+    """How long a phase is, and alpha(t)."""
+    weights = None if alpha is None else np.asarray(alpha(np.arange(epochs + 1)), np.float32)
+    return Course(epochs, rounds, updates, weights)
 
 
 def metrics(losses, finite=None):
@@ -73,7 +74,7 @@ def bench(tmp_path):
 def test_a_line_an_epoch_a_seed(bench):
     two = bench(3, 8)
     with two as journal:
-        journal.begin(1, "finetune 2", trainer(epochs=2, updates=4))
+        journal.begin(1, "finetune 2", course(epochs=2, updates=4))
         journal.record(0, metrics([0.5, 0.25]), evaluation=evaluation([0.75, 0.5]))
         journal.record(1, metrics([0.125, 0.0]))
     where = {"phase": 1, "name": "finetune 2"}
@@ -91,7 +92,7 @@ def test_a_line_an_epoch_a_seed(bench):
 def test_an_epoch_of_several_rounds_is_one_line_still(bench):
     two = bench(0, 1)
     with two as journal:
-        journal.begin(0, "pretrain", trainer(epochs=3, rounds=4, updates=30))
+        journal.begin(0, "pretrain", course(epochs=3, rounds=4, updates=30))
         for t in range(12):
             journal.record(t, metrics([t, t]), evaluation=Evaluation({}))
     assert [(line["epoch"], line["seed"], line["updates"]) for line in two.lines] == [
@@ -106,7 +107,7 @@ def test_an_epoch_of_several_rounds_is_one_line_still(bench):
 def test_a_diverged_seed_is_told_once_and_left_out_of_the_means(bench):
     three = bench(5, 6, 7)
     with three as journal:
-        journal.begin(0, "finetune", trainer(epochs=4))
+        journal.begin(0, "finetune", course(epochs=4))
         journal.record(0, metrics([0.5, 0.5, 0.5]), evaluation=evaluation([0.5, 0.5, 0.5]))
         journal.record(1, metrics([0.25, math.nan, 0.75]), evaluation=evaluation([0.5, 0.125, 0.75]))
         journal.record(2, metrics([0.25, math.nan, 0.25]))
@@ -127,7 +128,7 @@ def test_a_diverged_seed_is_told_once_and_left_out_of_the_means(bench):
 def test_weights_that_are_not_finite_are_a_divergence_under_a_finite_loss(bench):
     two = bench(0, 1)
     with two as journal:
-        journal.begin(0, "pretrain", trainer(epochs=2, rounds=3))
+        journal.begin(0, "pretrain", course(epochs=2, rounds=3))
         for t in range(6):
             journal.record(t, metrics([1.0, 1.0], finite=[t < 4, True]))
     assert journal.diverged == {0: "pretrain, epoch 1"}
@@ -136,7 +137,7 @@ def test_weights_that_are_not_finite_are_a_divergence_under_a_finite_loss(bench)
 def test_all_seeds_may_diverge(bench):
     two = bench(0, 1)
     with two as journal:
-        journal.begin(0, "finetune", trainer(epochs=1))
+        journal.begin(0, "finetune", course(epochs=1))
         journal.record(0, metrics([math.nan, math.inf]), evaluation=evaluation([0.1, 0.1]))
     assert journal.diverged.keys() == {0, 1}
     assert "loss" not in two.told[-1]
@@ -149,7 +150,7 @@ def test_all_seeds_may_diverge(bench):
 def test_pseudo_labels_changed_is_the_share_since_the_evaluation_before(bench):
     two = bench(0, 1)
     with two as journal:
-        journal.begin(0, "finetune", trainer(epochs=4, alpha=schedules.alpha(3.0, 0, 2)))
+        journal.begin(0, "finetune", course(epochs=4, alpha=schedules.alpha(3.0, 0, 2)))
         journal.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 3], [0, 0, 0, 0]]))
         journal.record(1, metrics([1, 1]))
         journal.record(2, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 0], [1, 1, 1, 1]]))
@@ -162,7 +163,7 @@ def test_a_phase_is_not_compared_with_the_one_before_it(bench):
     one = bench(0)
     with one as journal:
         for number in range(2):
-            journal.begin(number, "finetune", trainer(epochs=1, alpha=schedules.alpha(3.0, 0, 2)))
+            journal.begin(number, "finetune", course(epochs=1, alpha=schedules.alpha(3.0, 0, 2)))
             journal.record(0, metrics([1]), evaluation=evaluation([0.5], labels=[[number, number]]))
     assert [line["pseudo_labels_changed"] for line in one.lines] == [None, None]
 
@@ -171,7 +172,7 @@ ALPHA = schedules.alpha(3.0, 2, 4)  # 0 at epochs 0, 1 and 2
 
 
 def look_every_epoch(journal, validation, unlabelled):
-    journal.begin(0, "finetune", trainer(epochs=6, alpha=ALPHA))
+    journal.begin(0, "finetune", course(epochs=6, alpha=ALPHA))
     for t in range(6):
         looked = evaluation([validation[t]] * 2, [unlabelled[t]] * 2, labels=[[0], [0]])
         journal.record(t, metrics([1, 1]), evaluation=looked)
@@ -196,16 +197,16 @@ def test_before_and_after_are_of_hidden_labels_where_nothing_is_held_out(bench):
 
 def test_without_pseudo_labels_there_is_no_before_and_after(bench):
     with bench(0, 1) as journal:
-        journal.begin(0, "finetune", trainer(epochs=1))
+        journal.begin(0, "finetune", course(epochs=1))
         journal.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5]))
     assert np.isnan([*journal.before, *journal.after]).all()
 
 
 def test_before_and_after_are_of_the_phase_with_pseudo_labels(bench):
     with bench(0) as journal:
-        journal.begin(0, "finetune", trainer(epochs=1))
+        journal.begin(0, "finetune", course(epochs=1))
         journal.record(0, metrics([1]), evaluation=evaluation([0.125]))
-        journal.begin(1, "finetune 2", trainer(epochs=3, alpha=schedules.alpha(1.0, 0, 2)))
+        journal.begin(1, "finetune 2", course(epochs=3, alpha=schedules.alpha(1.0, 0, 2)))
         for t, accuracy in enumerate([0.5, 0.625, 0.75]):
             journal.record(t, metrics([1]), evaluation=evaluation([accuracy], labels=[[0]]))
     assert (journal.before.tolist(), journal.after.tolist()) == ([0.5], [0.75])
@@ -221,7 +222,7 @@ def labelling(rows, labels):
 def test_the_labels_that_images_were_given_are_remembered_and_recalled(bench):
     two = bench(0, 1)
     with two as journal:
-        journal.begin(0, "finetune", trainer(epochs=4))
+        journal.begin(0, "finetune", course(epochs=4))
         journal.record(0, metrics([1, 1]), labelling([[0, 1, 4], [1, 2, 3]], [[2, 0, 1], [0, -1, 3]]))
         journal.record(1, metrics([1, 1]))
         journal.record(2, metrics([1, 1]), labelling([[0, 1, 4], [1, 2, 3]], [[2, 1, -1], [3, 1, 3]]))
@@ -230,7 +231,7 @@ def test_the_labels_that_images_were_given_are_remembered_and_recalled(bench):
         other = Journal([0, 1], IMAGES, [].extend, two.reporter)
         other.recall({name: array.copy() for name, array in arrays.items()}, facts)
         for each in (journal, other):
-            each.begin(0, "finetune", trainer(epochs=4), done=3)
+            each.begin(0, "finetune", course(epochs=4), done=3)
             each.record(3, metrics([1, 1]), labelling([[4], [1]], [[0], [0]]))
     for each in (journal, other):
         assert each.labels.last.tolist() == [[2, 1, -1, -1, 0], [-1, 0, 1, 3, -1]]
@@ -241,7 +242,7 @@ def test_the_labels_that_images_were_given_are_remembered_and_recalled(bench):
 def test_what_a_journal_remembers_is_what_it_takes_back(bench):
     two = bench(0, 1)
     with two as journal:
-        journal.begin(0, "finetune", trainer(epochs=2, alpha=ALPHA))
+        journal.begin(0, "finetune", course(epochs=2, alpha=ALPHA))
         given = labelling([[0, 1], [1, 2]], [[2, 0], [0, 1]])
         journal.record(0, metrics([1, math.nan]), given, evaluation([0.5, 0.25], labels=[[0], [1]]))
         arrays, facts = journal.remember()
@@ -256,7 +257,7 @@ def test_what_a_journal_remembers_is_what_it_takes_back(bench):
 
 def test_labels_change_in_an_epoch_however_many_rounds_it_has(bench):
     with bench(0) as journal:
-        journal.begin(0, "finetune", trainer(epochs=3, rounds=4))
+        journal.begin(0, "finetune", course(epochs=3, rounds=4))
         for t in range(12):
             journal.record(t, metrics([1]), labelling([[3]], [[int(t >= 6)]]))
     assert journal.labels.first_change.tolist() == [[-1, -1, -1, 1, -1]]
@@ -273,7 +274,7 @@ def looks(bench, phase):
 
 @pytest.mark.parametrize(("epochs", "rounds"), [(1, 1), (7, 1), (300, 1), (1003, 1), (5, 9)])
 def test_the_first_and_the_last_round_are_looked_at_and_some_fifty_between(bench, epochs, rounds):
-    phase = trainer(epochs, rounds)
+    phase = course(epochs, rounds)
     chosen = looks(bench, phase)
     total = epochs * rounds
     assert (chosen[0], chosen[-1]) == (0, total - 1)
@@ -283,12 +284,12 @@ def test_the_first_and_the_last_round_are_looked_at_and_some_fifty_between(bench
 @pytest.mark.parametrize(("t1", "t2"), [(0, 5), (77, 78), (101, 900), (999, 1000)])
 def test_the_last_epoch_before_alpha_rises_is_looked_at(bench, t1, t2):
     alpha = schedules.alpha(3.0, t1, t2)
-    chosen = looks(bench, trainer(1000, alpha=alpha))
+    chosen = looks(bench, course(1000, alpha=alpha))
     assert float(alpha(t1)) == 0 < float(alpha(t1 + 1))
     assert set(chosen) == {*range(0, 1000, 20), t1, 999}
 
 
 def test_weights_that_never_rise_need_no_look_of_their_own(bench):
-    plain = looks(bench, trainer(1000))
-    assert looks(bench, trainer(1000, alpha=schedules.alpha(0.0, 101, 900))) == plain
-    assert looks(bench, trainer(1000, alpha=schedules.alpha(3.0, 5000, 9000))) == plain
+    plain = looks(bench, course(1000))
+    assert looks(bench, course(1000, alpha=schedules.alpha(0.0, 101, 900))) == plain
+    assert looks(bench, course(1000, alpha=schedules.alpha(3.0, 5000, 9000))) == plain

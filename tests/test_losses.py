@@ -1,9 +1,11 @@
+"""The losses against their equations, in double precision and by hand."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pljax import losses
+from pljax.nn import losses
 
 LOGITS = jnp.array([[2.0, -1.0, 0.5], [-3.0, 0.0, 4.0]])
 LABELS = jnp.array([0, 1])
@@ -48,7 +50,7 @@ def test_pseudo_labels_are_the_largest_outputs_and_constants_for_the_gradient():
 def test_a_threshold_that_every_output_reaches_is_none(output):
     logits = jax.random.normal(jax.random.key(0), (50, 3))
     without = losses.pseudo_label(logits)
-    for threshold in (0.0, 1e-30):
+    for threshold in (0.0, 1e-30, jnp.float32(0.0)):  # a traced one is an array
         labels = losses.pseudo_label(logits, output, threshold)
         np.testing.assert_array_equal(labels, without)
         assert labels.dtype == jnp.int32

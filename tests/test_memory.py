@@ -1,21 +1,27 @@
 """Memory is predicted from shapes: it grows with what is trained, and what does not fit is told with what does."""
 
 import dataclasses
+import gc
 
+import jax
 import pytest
+from tiny_runs import config, network, supervised
 
 from pljax import memory
-from pljax.config import override
 from pljax.memory import GIB, Prediction, in_words, predict, require_room
 from pljax.protocols import SCENARIOS
+from pljax.seeds import layout_for
+from pljax.settings import override
+from pljax.training import loop
 from pljax.types import InputError
 
 SMALL, _ = override(SCENARIOS["quick"]["pl_dae"], {"labels": 8, "validation": 20, "hidden": (64,)})
 
 
 def test_a_state_is_three_times_its_parameters_and_momenta(blobs):
-    # Parameters and Adam's two moments of the auto-encoder, 12 x 64 + 64 + 12, and a count: the largest state.
-    state = 4 * (3 * (12 * 64 + 64 + 12) + 1)
+    # Parameters and Adam's two moments of the auto-encoder, 12 x 64 + 64 + 12, and a count: the largest state. Beside
+    # them, the key of the noise and how often it was drawn.
+    state = 4 * (3 * (12 * 64 + 64 + 12) + 1 + 2 + 1)
     assert predict(SMALL, blobs, 1).each == 3 * state + 2 * 4 * len(blobs.train_labels)
 
 
@@ -63,3 +69,16 @@ def test_the_free_memory_is_a_number_of_bytes():
 @pytest.mark.parametrize(("size", "words"), [(0, "0 MiB"), (GIB - 1, "1024 MiB"), (GIB, "1.0 GiB")])
 def test_sizes_in_words(size, words):
     assert in_words(size) == words
+
+
+@pytest.mark.parametrize("seeds", [1, 2])  # apart, and at once
+def test_programs_make_room_for_those_of_other_shapes_and_are_given_back(blobs, seeds):
+    loop.programs.cache_clear()
+    client, alive = jax.local_devices()[0].client, []
+    for width in range(1, loop.KEPT_PROGRAMS + 4):
+        group = loop.make_group(config("nn", supervised(network(width), 1)), range(seeds), blobs, layout_for(seeds))
+        group.programs(0).init(group.phase(0), group.key(0), {}, group.parts, group.data)
+        gc.collect()
+        alive.append(len(client.live_executables()))
+    assert loop.programs.cache_info().currsize == loop.KEPT_PROGRAMS
+    assert alive[-1] == alive[loop.KEPT_PROGRAMS - 1] == alive[0] + loop.KEPT_PROGRAMS - 1

@@ -1,32 +1,51 @@
+"""The optimizers against recurrences by hand, and with settings that are traced."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
-from pljax import optimizers
-from pljax.config import Adam, GradientDescent, PaperMomentum
+from pljax.nn.optimizers import Adam, GradientDescent, PaperMomentum, paper_momentum
+
+MOMENTUM = PaperMomentum(learning_rate=1.5, decay=0.9, initial_momentum=0.5, final_momentum=0.8, momentum_epochs=3)
+DESCENT = GradientDescent(learning_rate=1.5, decay=0.88, decay_updates=10)
+ADAM = Adam(learning_rate=0.01)
+UPDATES_PER_EPOCH = 4
 
 
-def test_paper_momentum_follows_eq_10_and_11_by_hand():
-    optimizer = optimizers.paper_momentum(
-        lambda t: 1.5 * 0.9 ** t.astype(float), lambda t: jnp.minimum(0.5 + 0.1 * t.astype(float), 0.8)
-    )
-    gradients = [2.0, -1.0, 0.5, 3.0]
-    params, state = {"w": jnp.array(1.0)}, optimizer.init({"w": jnp.array(1.0)})
-    w, dw = 1.0, 0.0
-    for t, gradient in enumerate(gradients):
-        updates, state = optimizer.update({"w": jnp.array(gradient)}, state)
-        params = optax.apply_updates(params, updates)
-        p, rate = min(0.5 + 0.1 * t, 0.8), 1.5 * 0.9**t
-        dw = p * dw - (1 - p) * rate * gradient
+def descend(optimizer, gradients, updates_per_epoch=UPDATES_PER_EPOCH):
+    """The weight after each of some updates, float32 ``[updates]``, from 1 on."""
+    transform = optimizer.transform(updates_per_epoch)
+
+    def update(carry, gradient):
+        weight, state = carry
+        step, state = transform.update(gradient, state, weight)
+        weight = optax.apply_updates(weight, step)
+        return (weight, state), weight
+
+    start = jnp.ones([])
+    return jax.lax.scan(update, (start, transform.init(start)), gradients)[1]
+
+
+GRADIENTS = jax.random.normal(jax.random.key(0), (30,))
+
+
+def test_paper_momentum_follows_eq_10_to_13_by_hand():
+    w, dw, expected = 1.0, 0.0, []
+    for update, gradient in enumerate(np.asarray(GRADIENTS, np.float64)):
+        t = update // UPDATES_PER_EPOCH
+        p = t / 3 * 0.8 + (1 - t / 3) * 0.5 if t < 3 else 0.8
+        dw = p * dw - (1 - p) * 1.5 * 0.9**t * gradient
         w += dw
-        np.testing.assert_allclose(params["w"], w, rtol=1e-6)
+        expected.append(w)
+    np.testing.assert_allclose(descend(MOMENTUM, GRADIENTS), expected, rtol=1e-5)
 
 
 def test_paper_momentum_is_not_optax_sgd():
     """With a constant gradient the velocity tends to the learning rate, not to 1 / (1 - p) times it."""
     rate, p = optax.constant_schedule(0.1), optax.constant_schedule(0.9)
-    ours, theirs = optimizers.paper_momentum(rate, p), optax.sgd(0.1, momentum=0.9)
+    ours, theirs = paper_momentum(rate, p), optax.sgd(0.1, momentum=0.9)
     gradient = jnp.array(1.0)
     our_state, their_state = ours.init(gradient), theirs.init(gradient)
     for _ in range(200):
@@ -36,39 +55,46 @@ def test_paper_momentum_is_not_optax_sgd():
     np.testing.assert_allclose(their_step, -1.0, rtol=1e-4)
 
 
-def test_schedules_of_the_paper_count_epochs_and_those_of_the_report_updates():
-    paper = optimizers.make(PaperMomentum(1.5, 0.998, 0.5, 0.99, 500), updates_per_epoch=4)
-    assert float(paper.learning_rate(3)) == 1.5
-    np.testing.assert_allclose(paper.learning_rate(4), 1.5 * 0.998, rtol=1e-6)
-    np.testing.assert_allclose(paper.momentum(4 * 250), 0.745, rtol=1e-6)
-    report = optimizers.make(GradientDescent(1.5, 0.88, 10), updates_per_epoch=4)
-    np.testing.assert_allclose(report.learning_rate(1), 1.5 * 0.88**0.1, rtol=1e-6)
+def test_gradient_descent_steps_against_the_gradient_at_a_rate_that_counts_updates():
+    steps = 1.5 * 0.88 ** (np.arange(30) / 10) * np.asarray(GRADIENTS)
+    np.testing.assert_allclose(descend(DESCENT, GRADIENTS), 1 - np.cumsum(steps), rtol=1e-4)
 
 
-def test_gradient_descent_steps_against_the_gradient_at_the_scheduled_rate():
-    optimizer = optimizers.make(GradientDescent(2.0, 0.5, 1), updates_per_epoch=1).transform
-    state = optimizer.init(jnp.array(0.0))
-    steps = []
-    for _ in range(3):
-        step, state = optimizer.update(jnp.array(1.0), state)
-        steps.append(float(step))
-    assert steps == [-2.0, -1.0, -0.5]
+def test_adam_follows_its_recurrence_by_hand():
+    adam = Adam(learning_rate=0.01, b1=0.8, b2=0.9, eps=1e-3)
+    w, mean, square, expected = 1.0, 0.0, 0.0, []
+    for update, gradient in enumerate(np.asarray(GRADIENTS, np.float64), start=1):
+        mean, square = 0.8 * mean + 0.2 * gradient, 0.9 * square + 0.1 * gradient**2
+        w -= 0.01 * mean / (1 - 0.8**update) / (np.sqrt(square / (1 - 0.9**update)) + 1e-3)
+        expected.append(w)
+    np.testing.assert_allclose(descend(adam, GRADIENTS), expected, rtol=1e-5)
 
 
-def test_adam_has_the_constants_of_the_config():
-    optimizer = optimizers.make(Adam(0.01, eps=1.0), updates_per_epoch=1)
-    params = {"w": jnp.zeros(3)}
-    step, _ = optimizer.transform.update({"w": jnp.ones(3)}, optimizer.transform.init(params))
-    np.testing.assert_allclose(step["w"], -0.01 / 2, rtol=1e-5)
-    assert float(optimizer.learning_rate(7)) == np.float32(0.01)
-    assert jnp.isnan(optimizer.momentum(0))
+@pytest.mark.parametrize("optimizer", [MOMENTUM, DESCENT, ADAM], ids=lambda optimizer: type(optimizer).__name__)
+def test_traced_settings_give_the_same_updates(optimizer):
+    traced = jax.jit(descend)(optimizer, GRADIENTS)
+    np.testing.assert_allclose(traced, descend(optimizer, GRADIENTS), rtol=1e-5)
 
 
-def test_an_optimizer_keeps_dtype_and_shape_of_every_leaf():
+@pytest.mark.parametrize("optimizer", [MOMENTUM, DESCENT, ADAM], ids=lambda optimizer: type(optimizer).__name__)
+def test_optimizers_of_several_rates_can_be_stacked(optimizer):
+    several = [optimizer.replace(learning_rate=rate) for rate in (0.01, 0.1, 0.5)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *several)
+    together = jax.vmap(descend, (0, None))(stacked, GRADIENTS)
+    np.testing.assert_allclose(together, [descend(one, GRADIENTS) for one in several], rtol=1e-4, atol=1e-4)
+
+
+def test_the_rate_and_the_momentum_are_told_by_the_number_of_updates():
+    np.testing.assert_allclose(MOMENTUM.rate(4)(11), 1.5 * 0.9**2, rtol=1e-6)
+    np.testing.assert_allclose(MOMENTUM.momentum(4)(11), 0.7, rtol=1e-6)
+    np.testing.assert_allclose(DESCENT.rate(4)(11), 1.5 * 0.88**1.1, rtol=1e-6)
+    assert ADAM.rate(4)(11) == 0.01
+    assert jnp.isnan(DESCENT.momentum(4)(11))
+
+
+@pytest.mark.parametrize("optimizer", [MOMENTUM, DESCENT, ADAM], ids=lambda optimizer: type(optimizer).__name__)
+def test_an_optimizer_keeps_dtype_and_shape_of_every_leaf(optimizer):
     params = {"a": jnp.zeros((2, 3)), "b": {"c": jnp.zeros(4)}}
-    for config in (PaperMomentum(1.5, 0.998, 0.5, 0.99, 500), GradientDescent(1.5), Adam()):
-        optimizer = optimizers.make(config, 4).transform
-        updates, _ = jax.jit(optimizer.update)(params, optimizer.init(params), params)
-        assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), updates) == jax.tree.map(
-            lambda leaf: (leaf.shape, leaf.dtype), params
-        )
+    transform = optimizer.transform(4)
+    updates, _ = jax.jit(transform.update)(params, transform.init(params), params)
+    assert jax.tree.map(jax.typeof, updates) == jax.tree.map(jax.typeof, params)

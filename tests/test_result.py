@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from pljax.config import to_json
 from pljax.protocols import quick
 from pljax.result import Result
+from pljax.settings import to_json
 from pljax.types import InputError
 
 CONFIG = quick.SCENARIOS["pl"]

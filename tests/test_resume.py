@@ -8,20 +8,21 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from tiny_runs import ADAM, DROPOUT, MOMENTUM, autoencoder, config, network, pseudo_label, small
 
 from pljax import checkpoint
-from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, Pretrain, PseudoLabels
 from pljax.keeper import Every
 from pljax.progress import Interrupted, Reporter
+from pljax.protocols import SCENARIOS, adaptive
 from pljax.run import run
+from pljax.settings import everywhere
 from pljax.types import InputError
 from pljax.workdir import RunFolder
 
-MOMENTUM = PaperMomentum(rate=3.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
-DAE = Pretrain(2, 4, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
-ANEW = Finetune(5, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(0.5, t1=1, t2=4, batch_size=16))
-ONCE = Finetune(3, 5, Adam(0.01), None, PseudoLabels(0.5, t1=1, t2=2, batch_size=16, assign="once"))
-CONFIG = Config("test", "pl_dae", (DAE, ANEW, ONCE), (16,), "glorot", False, "sigmoid", labels=8, validation=20)
+LAYERS = network(16)
+ANEW = pseudo_label(LAYERS, 5, 1, 4, MOMENTUM.replace(learning_rate=3.0), **DROPOUT)
+ONCE = pseudo_label(LAYERS, 3, 1, 2, ADAM, assign="once")
+CONFIG = config("pl_dae", autoencoder(LAYERS), ANEW, ONCE)
 SEEDS = [0, 1, 2]
 ROUNDS = 2 + 5 + 3
 NEVER, ALWAYS = Every(seconds=1e9), Every(epochs=1)
@@ -48,14 +49,16 @@ def quiet():
 def bytes_of(path):
     """What a run leaves, times aside."""
     result = json.loads((path / "result.json").read_text())
-    files = ("parameters.npz", "autoencoder.npz", "metrics.jsonl", "config.json", "split.npz", "pseudo_labels.csv")
-    return {**{name: (path / name).read_bytes() for name in files}, "result": {**result, "seconds": None}}
+    files = (file for file in path.iterdir() if file.is_file() and file.name != "result.json")
+    return {**{file.name: file.read_bytes() for file in files}, "result": {**result, "seconds": None}}
 
 
 @pytest.fixture(scope="module")
 def whole(blobs, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole")
     run(CONFIG, SEEDS, blobs, RunFolder(path), quiet(), checkpoint_every=NEVER)
+    expected = {"parameters.npz", "extra.npz", "autoencoder.npz", "metrics.jsonl", "split.npz", "pseudo_labels.csv"}
+    assert expected < {file.name for file in path.iterdir()}
     return bytes_of(path)
 
 
@@ -110,12 +113,17 @@ def test_a_run_goes_on_where_its_seeds_are_laid_out_otherwise(blobs, whole, tmp_
     assert json.loads((tmp_path / "result.json").read_text())["test_accuracy"] == pytest.approx(expected, abs=0.1)
 
 
-def test_a_run_can_be_cut_off_again_and_again(blobs, whole, tmp_path):
-    for _ in range(ROUNDS):
+@pytest.mark.parametrize("protocol", ["quick", "arab2022", "adaptive"])
+@pytest.mark.parametrize("scenario", ["nn", "drop_nn", "pl", "pl_dae"])
+def test_a_run_of_any_scenario_can_be_cut_off_after_every_round(blobs, tmp_path, protocol, scenario):
+    short = small(SCENARIOS.get(protocol, adaptive.scenarios(adaptive.USUAL))[scenario])
+    in_peace, cut_off = tmp_path / "in_peace", tmp_path / "cut_off"
+    run(short, SEEDS, blobs, RunFolder(in_peace), quiet(), checkpoint_every=NEVER)
+    for _ in range(sum(phase.epochs for phase in short.phases)):
         with pytest.raises(Interrupted):
-            run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), Impatient(1), checkpoint_every=NEVER)
-    run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), quiet(), checkpoint_every=NEVER)
-    assert bytes_of(tmp_path) == whole
+            run(short, SEEDS, blobs, RunFolder(cut_off), Impatient(1), checkpoint_every=NEVER)
+    run(short, SEEDS, blobs, RunFolder(cut_off), quiet(), checkpoint_every=NEVER)
+    assert bytes_of(cut_off) == bytes_of(in_peace)
 
 
 class Killed(BaseException):
@@ -216,7 +224,10 @@ def test_metrics_that_were_lost_are_made_again(blobs, whole, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"config": dataclasses.replace(CONFIG, hidden=(8,))}, r"hidden is \[16\] there and \[8\] here"),
+        (
+            {"config": everywhere(CONFIG, "hidden", (8,))},
+            r"phases.0.method.network.hidden is \[16\] there and \[8\] here",
+        ),
         ({"seeds": [0, 1]}, r"seeds is \[0, 1, 2\] there and \[0, 1\] here"),
         ({"seeds_at_once": 2}, "seeds_at_once is 3 there and 2 here"),
     ],
@@ -237,7 +248,7 @@ def test_other_data_are_refused(blobs, tmp_path):
 
 def test_another_run_may_be_begun_anew(blobs, whole, tmp_path):
     cut_off(tmp_path, blobs)
-    other = dataclasses.replace(CONFIG, hidden=(8,))
+    other = everywhere(CONFIG, "hidden", (8,))
     run(other, SEEDS, blobs, RunFolder(tmp_path), quiet(), overwrite=True)
     run(CONFIG, SEEDS, blobs, RunFolder(tmp_path), quiet(), overwrite=True)
     assert bytes_of(tmp_path) == whole

@@ -5,25 +5,25 @@ import io
 
 import numpy as np
 import pytest
+from tiny_runs import DROPOUT, autoencoder, config, network, pseudo_label
 
 from pljax import revisit
-from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, Pretrain, PseudoLabels
 from pljax.progress import Reporter
 from pljax.run import run
+from pljax.settings import everywhere
 from pljax.types import InputError
-from pljax.workdir import AUTOENCODER, RunFolder
+from pljax.workdir import RunFolder
 
-MOMENTUM = PaperMomentum(rate=1.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
-DAE = Pretrain(2, 4, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
-PL = Finetune(4, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(0.5, 1, 3, 16))
-CONFIG = Config("test", "pl_dae", (DAE, PL), (32,), "glorot", False, "sigmoid", labels=8, validation=20)
+LAYERS = network(32)
+PL = pseudo_label(LAYERS, 4, 1, 3, **DROPOUT)
+CONFIG = config("pl_dae", autoencoder(LAYERS), PL)
 SEEDS = [4, 0, 9]
 PER_SEED = ("seeds", "test_accuracy", "test_error", "confusion", "pseudo_label_accuracy")
 
 
-def finished(path, dataset, config=CONFIG):
+def finished(path, dataset, of_run=CONFIG):
     folder = RunFolder(path)
-    return folder, run(config, SEEDS, dataset, folder, Reporter(io.StringIO()))
+    return folder, run(of_run, SEEDS, dataset, folder, Reporter(io.StringIO()))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_the_networks_say_of_the_test_images_what_they_said(whole, blobs, seed):
 
 
 def test_softmax_outputs_sum_to_one(blobs, tmp_path):
-    folder, result = finished(tmp_path, blobs, dataclasses.replace(CONFIG, output="softmax"))
+    folder, result = finished(tmp_path, blobs, everywhere(CONFIG, "output", "softmax"))
     outputs = revisit.probabilities(revisit.load(folder, result)[0], blobs.test_images)
     np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
 
@@ -52,7 +52,7 @@ def test_softmax_outputs_sum_to_one(blobs, tmp_path):
 def test_the_split_is_the_one_that_the_seed_trained_with(whole, blobs, seed):
     folder, result = whole
     networks = revisit.load(folder, result)[seed]
-    parts = revisit.split(networks, blobs.train_labels)
+    parts = revisit.split(networks, blobs)
     everything = np.concatenate([parts.labelled, parts.validation, parts.unlabelled])
     assert sorted(everything) == list(range(len(blobs.train_labels)))
     given = revisit.probabilities(networks, blobs.train_images[parts.unlabelled]).argmax(axis=1)
@@ -69,15 +69,25 @@ def test_a_reconstruction_is_equation_6_and_7_on_a_corrupted_image(whole, blobs)
     kept = corrupted == originals
     assert (kept | (corrupted == 0)).all()
     assert 0.2 < kept.mean() < 0.8
-    hidden, bias = networks.autoencoder["hidden"], networks.autoencoder["reconstruction_bias"]
+    autoencoder = networks.pretrained["autoencoder"]
+    hidden, bias = autoencoder["hidden"], autoencoder["reconstruction_bias"]
     units = np.maximum(corrupted @ hidden["kernel"] + hidden["bias"], 0) * 0.5  # dropout, eq. 9
     np.testing.assert_allclose(reconstructed, 1 / (1 + np.exp(-(units @ hidden["kernel"].T + bias))), rtol=1e-4)
 
 
+def test_labels_given_once_are_those_that_the_run_gave(blobs, tmp_path):
+    folder, result = finished(tmp_path, blobs, everywhere(CONFIG, "assign", "once"))
+    accuracies = [line["pseudo_label_accuracy"] for line in folder.load_metrics() if line["epoch"] == 3]
+    for networks, accuracy in zip(revisit.load(folder, result).values(), accuracies, strict=True):
+        given, unlabelled = networks.extra.labels, revisit.split(networks, blobs).unlabelled
+        np.testing.assert_array_equal(np.flatnonzero(given >= 0), np.sort(unlabelled))
+        assert (given == blobs.train_labels)[unlabelled].mean() == pytest.approx(accuracy)
+
+
 def test_a_run_without_an_auto_encoder_has_none(blobs, tmp_path):
-    folder, result = finished(tmp_path, blobs, dataclasses.replace(CONFIG, phases=(PL,)))
+    folder, result = finished(tmp_path, blobs, CONFIG.replace(phases=(PL,)))
     networks = revisit.load(folder, result)[0]
-    assert networks.autoencoder is None
+    assert networks.pretrained == {}
     with pytest.raises(InputError, match="No auto-encoder"):
         revisit.reconstruct(networks, blobs, np.array([0]))
 
@@ -122,6 +132,6 @@ def test_parameters_that_are_gone_are_told(whole, blobs, tmp_path):
 
 def test_the_auto_encoder_is_kept_beside_the_classifier(whole):
     folder, _ = whole
-    kept = folder.load_parameters(AUTOENCODER)
+    kept = folder.load_parameters("autoencoder.npz")
     assert kept["hidden"]["kernel"].shape == (len(SEEDS), 12, 32)
     assert kept["reconstruction_bias"].shape == (len(SEEDS), 12)

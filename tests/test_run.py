@@ -8,26 +8,26 @@ import json
 import jax
 import numpy as np
 import pytest
+from tiny_runs import DROPOUT, MOMENTUM, autoencoder, config, network, pseudo_label, small
 
-from pljax import training
-from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, Pretrain, PseudoLabels, to_json
 from pljax.progress import Reporter
 from pljax.protocols import SCENARIOS
 from pljax.result import Result
 from pljax.run import foresee, run
+from pljax.settings import everywhere, to_json
+from pljax.training import loop
 from pljax.types import Dataset, InputError, Inputs, Scaling
 from pljax.workdir import RunFolder
 
-MOMENTUM = PaperMomentum(rate=3.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
-DAE = Pretrain(2, 4, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
-PHASE = Finetune(12, 5, MOMENTUM, Dropout(0.2, 0.5), PseudoLabels(0.5, t1=6, t2=10, batch_size=16))
-CONFIG = Config("test", "pl_dae", (DAE, PHASE), (32,), "glorot", False, "sigmoid", labels=8, validation=20)
+LAYERS = network(32)
+PHASE = pseudo_label(LAYERS, 12, 6, 10, MOMENTUM.replace(learning_rate=3.0), **DROPOUT)
+CONFIG = config("pl_dae", autoencoder(LAYERS), PHASE)
 
 
-def run_in(path, dataset, *, config=CONFIG, seeds=(0, 1, 2), **options):
+def run_in(path, dataset, *, of_run=CONFIG, seeds=(0, 1, 2), **options):
     """A quiet run; its result, its folder and what was said."""
     said, folder = io.StringIO(), RunFolder(path)
-    result = run(config, list(seeds), dataset, folder, Reporter(said), **options)
+    result = run(of_run, list(seeds), dataset, folder, Reporter(said), **options)
     return result, folder, said.getvalue()
 
 
@@ -46,25 +46,10 @@ def whole(blobs, tmp_path_factory):
     return run_in(tmp_path_factory.mktemp("whole"), blobs)
 
 
-def small(config):
-    """A protocol's scenario at a size for tests: every kind of phase it has, none of its length."""
-
-    def shrink(phase):
-        if isinstance(phase, Pretrain):
-            bottleneck = phase.bottleneck and (6, 4, 6)
-            return dataclasses.replace(phase, epochs=1, updates_per_epoch=2, batch_size=8, bottleneck=bottleneck)
-        pseudo = phase.pseudo_labels and dataclasses.replace(phase.pseudo_labels, t1=1, t2=2, batch_size=8)
-        return dataclasses.replace(phase, epochs=3, batch_size=5, pseudo_labels=pseudo)
-
-    validation = min(config.validation, 20)
-    phases = tuple(shrink(phase) for phase in config.phases)
-    return dataclasses.replace(config, labels=8, validation=validation, hidden=(6,), phases=phases)
-
-
 @pytest.mark.parametrize("protocol", ["quick", "arab2022"])  # lee2013 is quick with other numbers: test_protocols
 @pytest.mark.parametrize("scenario", ["nn", "drop_nn", "pl", "pl_dae"])
 def test_every_scenario_runs_to_a_result(tmp_path, blobs, protocol, scenario):
-    result, folder, _ = run_in(tmp_path, blobs, config=small(SCENARIOS[protocol][scenario]), seeds=(0,))
+    result, folder, _ = run_in(tmp_path, blobs, of_run=small(SCENARIOS[protocol][scenario]), seeds=(0,))
     assert (result.protocol, result.scenario) == (protocol, scenario)
     assert 0 <= result.test_accuracy[0] <= 1
     assert folder.load_result() == result
@@ -122,7 +107,7 @@ def test_there_is_a_pseudo_label_for_every_image_that_some_seed_had_unlabelled(w
 
 
 # The same images with few labels known, as people bring them.
-GIVEN = dataclasses.replace(CONFIG, choose_labels="given", labels=10, validation=20)
+GIVEN = CONFIG.replace(choose_labels="given", labels=10, validation=20)
 
 
 def given(dataset):
@@ -134,9 +119,9 @@ def given(dataset):
 
 @pytest.mark.parametrize("validation", [20, 0])
 def test_data_with_unknown_labels_and_without_test_images_give_a_result_that_loads(blobs, tmp_path, validation):
-    config = dataclasses.replace(GIVEN, labels=30 - validation, validation=validation)
-    result, _, _ = run_in(tmp_path, given(blobs), config=config)
-    assert Result.load(tmp_path) == result == run_in(tmp_path, given(blobs), config=config)[0]
+    of_run = GIVEN.replace(labels=30 - validation, validation=validation)
+    result, _, _ = run_in(tmp_path, given(blobs), of_run=of_run)
+    assert Result.load(tmp_path) == result == run_in(tmp_path, given(blobs), of_run=of_run)[0]
     assert not result.tested
     nothing = [None, None, None]
     assert result.test_accuracy == result.test_error == result.pseudo_label_accuracy == nothing
@@ -159,8 +144,7 @@ def test_classes_rows_and_features_keep_their_names(blobs, tmp_path):
     own = dataclasses.replace(
         blobs, **features, class_names=names, inputs=Inputs(columns, None, scaling), row_names=rows
     )
-    config = dataclasses.replace(CONFIG, phases=(dataclasses.replace(DAE, error="squared"), PHASE))
-    result, folder, _ = run_in(tmp_path, own, config=config)
+    result, folder, _ = run_in(tmp_path, own, of_run=everywhere(CONFIG, "error", "squared"))
     assert None not in result.test_accuracy
     labelled = pseudo_labels_of(tmp_path)
     assert {row["label"] for row in labelled} <= set(names)
@@ -199,7 +183,7 @@ def test_there_is_a_line_of_metrics_for_every_epoch_of_every_seed(whole):
 
 def test_the_same_command_gives_the_same_result(whole, blobs, tmp_path):
     _, folder, _ = whole
-    training.programs.cache_clear()  # a new process compiles anew
+    loop.programs.cache_clear()  # a new process compiles anew
     run_in(tmp_path, blobs)
     assert but_times(tmp_path) == but_times(folder.path)
     assert (tmp_path / "metrics.jsonl").read_bytes() == (folder.path / "metrics.jsonl").read_bytes()
@@ -241,12 +225,12 @@ def test_labels_of_test_images_change_the_score_and_nothing_else(whole, blobs, t
 
 def test_hidden_labels_of_unlabelled_images_change_no_weight(whole, blobs, tmp_path):
     _, folder, _ = whole
-    first = dataclasses.replace(CONFIG, choose_labels="first")
+    first = CONFIG.replace(choose_labels="first")
     one, two = tmp_path / "one", tmp_path / "two"
     labels = blobs.train_labels.copy()
     labels[30:] = np.roll(labels[30:], 1)  # the labelled images are among the first 30
-    run_in(one, blobs, config=first)
-    run_in(two, dataclasses.replace(blobs, train_labels=labels), config=first)
+    run_in(one, blobs, of_run=first)
+    run_in(two, dataclasses.replace(blobs, train_labels=labels), of_run=first)
     assert (one / "parameters.npz").read_bytes() == (two / "parameters.npz").read_bytes()
     assert (one / "parameters.npz").read_bytes() != (folder.path / "parameters.npz").read_bytes()
 
@@ -270,8 +254,8 @@ def test_the_test_images_are_read_once_after_the_last_epoch(blobs, tmp_path):
 
 
 def test_a_seed_that_diverges_is_named_marked_and_never_averaged_in(whole, blobs, tmp_path):
-    poisoned = dataclasses.replace(PHASE, optimizer=dataclasses.replace(MOMENTUM, rate=1e38))
-    result, _, said = run_in(tmp_path, blobs, config=dataclasses.replace(CONFIG, phases=(poisoned,)))
+    poisoned = everywhere(PHASE, "learning_rate", 1e38)
+    result, _, said = run_in(tmp_path, blobs, of_run=CONFIG.replace(phases=(poisoned,)))
     assert set(result.diverged) == {"0", "1", "2"}
     assert result.test_accuracy == [None, None, None]
     assert np.isnan(result.accuracies()).all()
@@ -283,7 +267,7 @@ def test_a_seed_that_diverges_is_named_marked_and_never_averaged_in(whole, blobs
 def test_other_seeds_go_on_bit_identically_beside_one_that_diverges(whole, blobs, tmp_path, monkeypatch):
     """One seed's weights are spoilt between two phases: the others end with the very same bytes."""
     folder = whole[1]
-    train_phase = training.train_phase
+    train_phase = loop.train_phase
 
     def spoil_seed_1(group, progress, *rest):
         if progress.phase == 1:
@@ -291,7 +275,7 @@ def test_other_seeds_go_on_bit_identically_beside_one_that_diverges(whole, blobs
             progress.params = {"hidden": {**hidden, "kernel": hidden["kernel"].at[1].set(np.nan)}}
         return train_phase(group, progress, *rest)
 
-    monkeypatch.setattr(training, "train_phase", spoil_seed_1)
+    monkeypatch.setattr(loop, "train_phase", spoil_seed_1)
     result, spoilt, said = run_in(tmp_path, blobs)
     assert list(result.diverged) == ["1"]
     assert "seed 1 diverged (finetune, epoch 0)" in said
@@ -304,26 +288,24 @@ def test_other_seeds_go_on_bit_identically_beside_one_that_diverges(whole, blobs
 
 
 def test_alpha_that_cannot_act_is_foreseen():
-    def with_pseudo(**changes):
-        pseudo = dataclasses.replace(PHASE.pseudo_labels, **changes)
-        return foresee(dataclasses.replace(CONFIG, phases=(dataclasses.replace(PHASE, pseudo_labels=pseudo),)))
+    """In epochs 0 to 11."""
 
-    assert with_pseudo() == []
-    assert with_pseudo(t2=11) == []
-    assert "never reaches alpha_f 0.5" in with_pseudo(t2=12)[0]
-    assert "never rises above 0" in with_pseudo(t1=11, t2=12)[0]
-    assert "never rises above 0" in with_pseudo(alpha_f=0.0)[0]
+    def foreseen(**changes):
+        return foresee(CONFIG.replace(phases=(PHASE.replace(method=PHASE.method.replace(**changes)),)))
 
-
-def test_the_reports_protocol_is_told_where_its_alpha_ends():
-    assert foresee(SCENARIOS["arab2022"]["pl"]) == [
-        "alpha(t) ends at 2.39 and never reaches alpha_f 3 (epochs 500, t2 600)."
-    ]
+    assert foreseen() == foreseen(t2=11) == []
+    for changes, told in (
+        ({"t2": 12}, "never reaches alpha_f 0.5"),
+        ({"t1": 11, "t2": 12}, "never rises above 0"),
+        ({"alpha_f": 0.0}, "never rises above 0"),
+    ):
+        (warning,) = foreseen(**changes)
+        assert told in warning
 
 
 def test_what_the_data_cannot_give_is_refused_before_anything_is_written(blobs, tmp_path):
     with pytest.raises(InputError, match="101 labels"):
-        run_in(tmp_path / "new", blobs, config=dataclasses.replace(CONFIG, labels=101))
+        run_in(tmp_path / "new", blobs, of_run=CONFIG.replace(labels=101))
     assert not (tmp_path / "new").exists()
 
 
@@ -334,10 +316,10 @@ def test_a_result_is_loaded_from_its_folder(whole):
 
 def test_every_program_is_compiled_once_for_all_groups_of_a_size(blobs, tmp_path, caplog):
     """Two seeds lie on both devices, and one seed on one; neither may compile anything anew in its second round."""
-    names = ("split_of", "key_of", "init", "advance", "evaluate", "hand_on", "score")
+    names = ("of_one", "init_state", "train_round", "evaluate", "score", "<lambda>")
 
     def compilations(seeds, size):
-        for cached in (training.programs, training.split_program, training.score_program):
+        for cached in (loop.programs, loop.split_program, loop.score_program, loop.key_program):
             cached.cache_clear()
         caplog.clear()
         with caplog.at_level("WARNING"), jax.log_compiles():

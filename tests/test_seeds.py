@@ -3,9 +3,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_runs import ADAM, DROPOUT, autoencoder, config, network, pseudo_label
 
-from pljax import seeds, training
-from pljax.config import Adam, Config, Dropout, Finetune, Pretrain, PseudoLabels
+from pljax import seeds
+from pljax.training import phases
+from pljax.training.loop import make_group
 
 
 def test_a_seeds_key_does_not_depend_on_how_many_there_are():
@@ -81,16 +83,14 @@ def test_seeds_on_several_devices_never_talk():
 
 def test_the_phases_of_a_run_never_let_seeds_talk(blobs):
     """The compiled rounds themselves, of both kinds of phase, on two devices."""
-    phase = Finetune(3, 5, Adam(0.01), Dropout(0.2, 0.5), PseudoLabels(0.5, 0, 1, batch_size=16))
-    pretrain = Pretrain(1, 2, 16, Adam(0.01), "masking", 0.5, hidden_dropout=0.5)
-    config = Config("test", "pl_dae", (pretrain, phase), (8,), "glorot", False, "sigmoid", labels=8, validation=20)
+    layers = network(8)
+    second = pseudo_label(layers, 3, 0, 1, ADAM, **DROPOUT)
     layout = seeds.layout_for(4)
-    group = training.make_group(config, range(4), blobs, layout)
-    for number in range(2):
-        programs = training.programs(config, number, blobs.classes)
-        keys = programs.key(group.keys)
-        state = layout.settle(programs.init(keys, {}, group.parts, group.data))
-        advance = jax.jit(jax.vmap(programs.trainer.advance, in_axes=(0, None, 0, 0, None)))
-        program = advance.lower(keys, np.int32(2), state, group.parts, group.data).compile()
-        assert len(program.input_shardings[0][0].device_set) == 2
+    group = make_group(config("pl_dae", autoencoder(layers, 1, 2), second), range(4), blobs, layout)
+    for number, phase in enumerate(group.config.phases):
+        key = group.key(number)
+        state = layout.settle(group.programs(number).init(phase, key, {}, group.parts, group.data))
+        a_round = jax.jit(jax.vmap(phases.train_round, in_axes=(None, 0, None, 0, 0, None)))
+        program = a_round.lower(phase, key, np.int32(2), state, group.parts, group.data).compile()
+        assert len(program.output_shardings[1]["learning_rate"].device_set) == 2
         assert not any(word in program.as_text() for word in TALK)

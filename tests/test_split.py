@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from pljax import split
+from pljax.training.loop import PURPOSE
 from pljax.types import InputError
 
 
@@ -98,6 +99,15 @@ def test_a_seed_has_the_same_split_alone_and_among_others(blobs):
         alone = make(jax.random.key(seed))
         jax.tree.map(lambda many, one: np.testing.assert_array_equal(many[seed], one), stacked, alone)  # noqa: B023
     assert len({tuple(sorted(row.tolist())) for row in stacked.labelled}) == 5
+
+
+def test_the_split_of_a_seed_has_a_key_that_no_phase_has(blobs):
+    """And that depends on the root key alone: a seed has the same labels in all scenarios."""
+    sizes = {"classes": 4, "labels": 8, "validation": 10, "choose": "random"}
+    root, labels = jax.random.key(3), jax.numpy.asarray(blobs.train_labels)
+    expected = split.make(jax.random.fold_in(root, split.SPLIT), labels, **sizes)
+    jax.tree.map(np.testing.assert_array_equal, split.of_seed(root, labels, **sizes), expected)
+    assert split.SPLIT not in PURPOSE.values()
 
 
 def test_more_labels_keep_the_ones_there_were(blobs):

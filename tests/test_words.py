@@ -7,8 +7,8 @@ import pytest
 from made_results import make_result
 
 from pljax.comparison import compare
-from pljax.config import override
 from pljax.protocols import SCENARIOS
+from pljax.settings import override
 from pljax.words import (
     conclude,
     conclusions,
@@ -17,7 +17,6 @@ from pljax.words import (
     limits,
     remarks,
     reproductions,
-    several,
     telling_pairs,
     what_varies,
 )
@@ -104,8 +103,7 @@ def test_the_correction_counts_in_whether_a_verdict_can_be_had(n, verdict):
 
 
 def test_one_common_seed_has_a_difference_and_no_interval():
-    one = dataclasses.replace(shifted(0, 1, QUICK["nn"]))
-    said = only(conclusions(compare([one, shifted(2, 1)])))
+    said = only(conclusions(compare([shifted(0, 1, QUICK["nn"]), shifted(2, 1)])))
     assert said == "pl is 2.00 points above nn in the one seed that both have: one seed has no interval."
 
 
@@ -212,7 +210,7 @@ def test_what_varies_depends_on_how_labels_are_chosen():
 
 @pytest.mark.parametrize(("validation", "varies"), [(0, False), (20, True)])
 def test_given_labels_vary_where_some_are_held_back(validation, varies):
-    config = dataclasses.replace(QUICK["pl"], choose_labels="given", validation=validation)
+    config = QUICK["pl"].replace(choose_labels="given", validation=validation)
     assert ("labelled subset, the initial weights" in what_varies([make_result(config, [0.8, 0.9])])) == varies
 
 
@@ -248,8 +246,3 @@ def test_different_devices_are_told():
     )
     assert any("different devices, cpu (cpu) and gpu (gpu)" in remark for remark in remarks_on(one, other))
     assert not any("devices" in remark for remark in remarks_on(one, one))
-
-
-@pytest.mark.parametrize(("names", "text"), [("a", "a"), ("ab", "a and b"), ("abc", "a, b and c")])
-def test_names_in_a_sentence(names, text):
-    assert several(names) == text

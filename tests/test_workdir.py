@@ -9,7 +9,7 @@ import pytest
 
 from pljax.protocols import SCENARIOS
 from pljax.types import InputError, Inputs, Scaling
-from pljax.workdir import RunFolder, folder_name
+from pljax.workdir import FORMAT, RunFolder, folder_name
 
 CONFIG = SCENARIOS["quick"]["pl"]
 
@@ -47,14 +47,25 @@ def test_what_was_begun_is_known_again(tmp_path):
     folder.make()
     assert folder.begun() is None
     folder.begin(CONFIG, {"seeds": [1, 2]})
-    assert folder.begun() == (CONFIG, {"seeds": [1, 2]})
+    assert folder.begun() == (CONFIG, {"format": FORMAT, "seeds": [1, 2]})
     assert not folder.finished
+
+
+@pytest.mark.parametrize("other", [{}, {"format": FORMAT + 1}, {"format": None}])
+def test_what_another_version_began_is_not_gone_on_with(tmp_path, other):
+    folder = RunFolder(tmp_path)
+    folder.begin(CONFIG, {"seeds": [1, 2]})
+    (tmp_path / "run.json").write_text(json.dumps({"seeds": [1, 2], **other}))
+    with pytest.raises(InputError, match="--overwrite"):
+        folder.begun()
 
 
 def test_clearing_removes_the_files_of_an_earlier_run_alone(tmp_path):
     for name in (
         "result.json",
         "parameters.npz",
+        "extra.npz",
+        "autoencoder.npz",
         "metrics.jsonl",
         "config.json",
         "run.json",

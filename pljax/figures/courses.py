@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from pljax.config import Finetune
 from pljax.figures import style
 from pljax.figures.material import Material, Run, accuracy_by_seed, uses_pseudo_labels
 from pljax.figures.style import Drawing
@@ -53,7 +52,7 @@ def _begins(run: Run) -> dict[int, int]:
     """After how many epochs of the classifier each phase that trains it begins."""
     begins, epochs = {}, 0
     for number_of_phase, phase in enumerate(run.result.effective_config().phases):
-        if isinstance(phase, Finetune):
+        if not phase.method.pretrains:
             begins[number_of_phase] = epochs
             epochs += phase.epochs
     return begins

@@ -8,7 +8,6 @@ import matplotlib.axes
 import numpy as np
 
 from pljax import revisit
-from pljax.config import Pretrain
 from pljax.figures import style
 from pljax.figures.material import Material, Run
 from pljax.figures.style import Drawing, counted
@@ -116,16 +115,16 @@ def autoencoder(material: Material) -> Drawing:
 
 def _with_autoencoder(material: Material, seed: int) -> tuple[Run, revisit.Networks]:
     for _, run in material.numbered():
-        if any(isinstance(phase, Pretrain) for phase in run.result.effective_config().phases):
+        if any(phase.method.pretrains == revisit.AUTOENCODER for phase in run.result.effective_config().phases):
             networks = material.networks(run, seed)
-            if networks.autoencoder is not None:
+            if revisit.AUTOENCODER in networks.pretrained:
                 return run, networks
     raise InputError("No run has kept an auto-encoder.")
 
 
 def one_a_class(networks: revisit.Networks, dataset: Dataset) -> tuple[np.ndarray, str]:
     """The first validation image of each class, or the first unlabelled one, and which of the two."""
-    parts = revisit.split(networks, dataset.train_labels)
+    parts = revisit.split(networks, dataset)
     kind = "validation" if len(parts.validation) else "unlabelled"
     candidates = np.asarray(getattr(parts, kind))
     _, first = np.unique(dataset.train_labels[candidates], return_index=True)
@@ -143,7 +142,7 @@ class Mistakes(NamedTuple):
 
 def find_mistakes(networks: revisit.Networks, dataset: Dataset) -> Mistakes:
     """All unlabelled images whose pseudo-label is wrong."""
-    rows = np.asarray(revisit.split(networks, dataset.train_labels).unlabelled)
+    rows = np.asarray(revisit.split(networks, dataset).unlabelled)
     answers = revisit.probabilities(networks, dataset.train_images[rows])
     given, confidence = answers.argmax(axis=1), answers.max(axis=1)
     wrong = np.nonzero(given != dataset.train_labels[rows])[0]

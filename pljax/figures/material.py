@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from pljax import revisit
-from pljax.config import Finetune
 from pljax.result import Result
 from pljax.types import Dataset, InputError
 from pljax.workdir import RunFolder
@@ -96,4 +95,4 @@ def accuracy_by_seed(run: Run) -> dict[int, float]:
 def uses_pseudo_labels(run: Run) -> bool:
     """Whether a phase of the run trains on pseudo-labels."""
     phases = run.result.effective_config().phases
-    return any(isinstance(phase, Finetune) and phase.pseudo_labels is not None for phase in phases)
+    return any(phase.batches.unlabelled and phase.method.gives_labels for phase in phases)

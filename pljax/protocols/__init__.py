@@ -6,11 +6,13 @@ whether each is of a single run; ``SOURCE`` to cite them by; and ``QUOTED``, who
 quotes another.
 """
 
-import dataclasses
+import functools
 from typing import NamedTuple
 
-from pljax.config import Config
-from pljax.protocols import arab2022, lee2013, quick
+from pljax import settings
+from pljax.protocols import adaptive, arab2022, lee2013, quick
+from pljax.protocols.config import Config
+from pljax.settings import Dial
 
 SCENARIOS: dict[str, dict[str, Config]] = {
     "quick": quick.SCENARIOS,
@@ -19,6 +21,14 @@ SCENARIOS: dict[str, dict[str, Config]] = {
 }
 # Of the whole MNIST as pljax.types.Dataset.digest has it: a name alone proves nothing.
 MNIST_DIGEST = "8a8d88b05fcccd614bbdd6d797c3931d6c390d3be9ca23bea632fd267608e3a5"
+
+
+@functools.cache
+def dials() -> dict[str, Dial]:
+    """The dials that act on some scenario of some protocol, by name."""
+    pages = (*SCENARIOS.values(), adaptive.scenarios(adaptive.USUAL))
+    configs = [config for page in pages for config in page.values()]
+    return {dial.name: dial for config in configs for dial in settings.dials(config)}
 
 
 class Reference(NamedTuple):
@@ -47,7 +57,7 @@ def references(config: Config, digest: str) -> list[Reference]:
             source.HALF_INTERVALS.get(case),
             source.ONE_RUN,
             config.scenario not in source.QUOTED
-            and config == dataclasses.replace(source.SCENARIOS[config.scenario], labels=config.labels),
+            and config == source.SCENARIOS[config.scenario].replace(labels=config.labels),
         )
         for source in (lee2013, arab2022)
         if digest == MNIST_DIGEST and case in source.PUBLISHED

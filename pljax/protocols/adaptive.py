@@ -26,7 +26,13 @@ Expected
 
 from typing import NamedTuple
 
-from pljax.config import Adam, Config, Dropout, Finetune, Pretrain, PseudoLabels
+from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
+from pljax.methods.pseudo_label import PseudoLabel
+from pljax.methods.supervised import Supervised
+from pljax.nn.networks import Network
+from pljax.nn.optimizers import Adam
+from pljax.protocols.config import Config, Phase, check_epochs
 
 MOST_EPOCHS, FEWEST_EPOCHS = 300, 20
 UPDATES = 2400
@@ -34,6 +40,16 @@ PRETRAIN_UPDATES = 600
 MANY_FEATURES = 8
 UNLABELLED_BATCH = 256
 ROWS_A_CLASS = 10
+NETWORK = Network(hidden=(500, 500), initial_weights="glorot", inverted_dropout=True, output="softmax")
+
+AUTOENCODER = Phase(
+    method=DenoisingAutoencoder(
+        network=NETWORK, noise="masking", noise_level=0.5, encoder_dropout=0.5, error="squared"
+    ),
+    epochs=1,
+    batches=DrawnBatches(batch_size=256, updates_per_epoch=PRETRAIN_UPDATES),
+    optimizer=Adam(learning_rate=1e-3),
+)
 
 
 class Sizes(NamedTuple):
@@ -42,6 +58,9 @@ class Sizes(NamedTuple):
     labelled: int
     features: int
     classes: int
+
+
+USUAL = Sizes(labelled=100, features=784, classes=10)  # where the data are not known yet
 
 
 def scenarios(sizes: Sizes, epochs: int | None = None) -> dict[str, Config]:
@@ -54,50 +73,45 @@ def scenarios(sizes: Sizes, epochs: int | None = None) -> dict[str, Config]:
     updates_per_epoch = -(-sizes.labelled // batch_size)
     if epochs is None:
         epochs = max(min(UPDATES // updates_per_epoch, MOST_EPOCHS), FEWEST_EPOCHS)
-    Finetune(epochs, batch_size, Adam())  # refuses what is no number of epochs, before alpha(t) is made of it
-    t1 = epochs // 10
-    many_features = sizes.features >= MANY_FEATURES
-    dropout, noise = Dropout(visible=0.2 if many_features else 0.0, hidden=0.5), 0.5 if many_features else 0.0
-    pseudo = PseudoLabels(
-        alpha_f=3.0,
-        t1=t1,
-        t2=max(epochs * 6 // 10, t1 + 1),
-        batch_size=UNLABELLED_BATCH,
-        threshold=0.9,
-        alignment=min(UNLABELLED_BATCH / (ROWS_A_CLASS * sizes.classes), 1.0),
-    )
-    pretrain = Pretrain(
-        epochs=1,
-        updates_per_epoch=PRETRAIN_UPDATES,
-        batch_size=256,
-        optimizer=Adam(),
-        noise="masking",
-        noise_level=0.5,
-        hidden_dropout=0.5,
-        error="squared",
-    )
+    check_epochs(epochs)  # before alpha(t) is made of them
+    visible_dropout, input_noise = (0.2, 0.5) if sizes.features >= MANY_FEATURES else (0.0, 0.0)
+    optimizer, t1 = Adam(learning_rate=3e-3), epochs // 10
 
-    def finetune(dropout: Dropout | None = None, pseudo: PseudoLabels | None = None) -> Finetune:
-        return Finetune(epochs, batch_size, Adam(3e-3), dropout, pseudo, input_noise=noise if dropout else 0.0)
+    def supervised(**noise: float) -> Phase:
+        method = Supervised(network=NETWORK, **noise)
+        batches = LabelledBatches(batch_size=batch_size)
+        return Phase(method=method, epochs=epochs, batches=batches, optimizer=optimizer)
 
-    phases: dict[str, tuple[Pretrain | Finetune, ...]] = {
-        "nn": (finetune(),),
-        "drop_nn": (finetune(dropout),),
-        "pl": (finetune(dropout, pseudo),),
-        "pl_dae": (pretrain, finetune(dropout, pseudo)),
+    pseudo_label = Phase(
+        method=PseudoLabel(
+            network=NETWORK,
+            visible_dropout=visible_dropout,
+            hidden_dropout=0.5,
+            input_noise=input_noise,
+            alpha_f=3.0,
+            t1=t1,
+            t2=max(epochs * 6 // 10, t1 + 1),
+            threshold=0.9,
+            alignment=min(UNLABELLED_BATCH / (ROWS_A_CLASS * sizes.classes), 1.0),
+        ),
+        epochs=epochs,
+        batches=MixedBatches(batch_size=batch_size, unlabelled_batch_size=UNLABELLED_BATCH),
+        optimizer=optimizer,
+    )
+    phases: dict[str, tuple[Phase, ...]] = {
+        "nn": (supervised(),),
+        "drop_nn": (supervised(visible_dropout=visible_dropout, hidden_dropout=0.5, input_noise=input_noise),),
+        "pl": (pseudo_label,),
+        "pl_dae": (AUTOENCODER, pseudo_label),
     }
     return {
         name: Config(
             protocol="adaptive",
             scenario=name,
-            phases=of_scenario,
-            hidden=(500, 500),
-            initial_weights="glorot",
-            inverted_dropout=True,
-            output="softmax",
+            phases=phases[name],
             labels=sizes.labelled,
             validation=0,
             choose_labels="given",
         )
-        for name, of_scenario in phases.items()
+        for name in phases
     }

@@ -28,60 +28,61 @@ Expected
     ``PUBLISHED``: one run each.
 """
 
-from pljax.config import Adam, Config, Dropout, Finetune, GradientDescent, Optimizer, Pretrain, PseudoLabels
+from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
+from pljax.methods.pseudo_label import PseudoLabel
+from pljax.methods.supervised import Supervised
+from pljax.nn.networks import Network
+from pljax.nn.optimizers import Adam, GradientDescent, Optimizer
+from pljax.protocols.config import Config, Phase
 
-DROPOUT = Dropout(visible=0.2, hidden=0.5)
-ONLY_HIDDEN = Dropout(visible=0.0, hidden=0.5)
-PSEUDO_LABELS = PseudoLabels(alpha_f=3.0, t1=100, t2=600, assign="once", draw="shuffle_buffer")
-
-
-def scenario(name: str, *phases: Pretrain | Finetune) -> Config:
-    """The notebook's network and split, trained by ``phases``."""
-    return Config(
-        protocol="arab2022",
-        scenario=name,
-        phases=phases,
-        hidden=(5000,),
-        initial_weights="glorot",
-        inverted_dropout=True,
-        output="softmax",
-        validation=0,
-        choose_labels="first",
-    )
+NETWORK = Network(hidden=(5000,), initial_weights="glorot", inverted_dropout=True, output="softmax")
+# Keras cuts mini-batches of 32 so that the last one of 100 images has 4.
+BATCHES = LabelledBatches(batch_size=32, last_batch="short")
+MIXED_BATCHES = MixedBatches(
+    batch_size=32, last_batch="short", unlabelled_batch_size=256, draw_from="shuffle_buffer", buffer_size=1024
+)
+ADAM = Adam(learning_rate=1e-3)
 
 
-def finetune(
-    epochs: int, optimizer: Optimizer, dropout: Dropout | None = None, pseudo_labels: PseudoLabels | None = None
-) -> Finetune:
-    """Mini-batches of 32 as Keras cuts them: the last one of 100 images has 4."""
-    return Finetune(epochs, 32, optimizer, dropout, pseudo_labels, last_batch="short")
+def supervised(epochs: int, optimizer: Optimizer, **dropout: float) -> Phase:
+    """The classifier on labels."""
+    method = Supervised(network=NETWORK, **dropout)
+    return Phase(method=method, epochs=epochs, batches=BATCHES, optimizer=optimizer)
 
 
-DROP_NN = finetune(500, GradientDescent(1.5, decay=0.88, decay_updates=10), DROPOUT)
+def pseudo_label(**dropout: float) -> Phase:
+    """The classifier on labels and on those it gave at the start."""
+    method = PseudoLabel(network=NETWORK, **dropout, alpha_f=3.0, t1=100, t2=600, assign="once")
+    return Phase(method=method, epochs=500, batches=MIXED_BATCHES, optimizer=ADAM)
 
+
+AUTOENCODER = Phase(
+    method=DenoisingAutoencoder(
+        network=NETWORK,
+        noise="gaussian",
+        noise_level=0.5,
+        encoder_dropout=0.5,
+        bottleneck=(128, 64, 32, 64, 128),
+        reduction="mean",
+    ),
+    epochs=10,
+    batches=DrawnBatches(batch_size=32, updates_per_epoch=1875),
+    optimizer=ADAM,
+)
+DROP_NN = supervised(
+    500, GradientDescent(learning_rate=1.5, decay=0.88, decay_updates=10), visible_dropout=0.2, hidden_dropout=0.5
+)
+
+PHASES: dict[str, tuple[Phase, ...]] = {
+    "nn": (supervised(20, ADAM),),
+    "drop_nn": (DROP_NN,),
+    "pl": (DROP_NN, pseudo_label(visible_dropout=0.2, hidden_dropout=0.5)),
+    "pl_dae": (AUTOENCODER, supervised(100, ADAM, hidden_dropout=0.5), pseudo_label(hidden_dropout=0.5)),
+}
 SCENARIOS = {
-    config.scenario: config
-    for config in (
-        scenario("nn", finetune(20, Adam())),
-        scenario("drop_nn", DROP_NN),
-        scenario("pl", DROP_NN, finetune(500, Adam(), DROPOUT, PSEUDO_LABELS)),
-        scenario(
-            "pl_dae",
-            Pretrain(
-                epochs=10,
-                updates_per_epoch=1875,
-                batch_size=32,
-                optimizer=Adam(),
-                noise="gaussian",
-                noise_level=0.5,
-                hidden_dropout=0.5,
-                bottleneck=(128, 64, 32, 64, 128),
-                loss="mean",
-            ),
-            finetune(100, Adam(), ONLY_HIDDEN),
-            finetune(500, Adam(), ONLY_HIDDEN, PSEUDO_LABELS),
-        ),
-    )
+    name: Config(protocol="arab2022", scenario=name, phases=PHASES[name], validation=0, choose_labels="first")
+    for name in PHASES
 }
 
 # Test accuracy in per cent by (scenario, labels).

@@ -41,47 +41,65 @@ Expected
     README has those of this package.
 """
 
-from pljax.config import Adam, Config, Dropout, Finetune, PaperMomentum, Pretrain, PseudoLabels
+from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
+from pljax.methods.pseudo_label import PseudoLabel
+from pljax.methods.supervised import Supervised
+from pljax.nn.networks import Network
+from pljax.nn.optimizers import Adam, PaperMomentum
+from pljax.protocols.config import Config, Phase
 
-EPOCHS = 1000
-MOMENTUM = PaperMomentum(rate=1.5, decay=0.998, initial_momentum=0.5, final_momentum=0.99, momentum_epochs=500)
-DROPOUT = Dropout(visible=0.2, hidden=0.5)
+BATCHES = LabelledBatches(batch_size=32)
+MIXED_BATCHES = MixedBatches(batch_size=32, unlabelled_batch_size=256)
 
 
-def scenario(name: str, *phases: Pretrain | Finetune) -> Config:
-    """The paper's network and split, trained by ``phases``."""
-    return Config(
-        protocol="lee2013",
-        scenario=name,
-        phases=phases,
-        hidden=(5000,),
-        initial_weights="normal",
-        inverted_dropout=False,
-        output="sigmoid",
+def scenarios(
+    protocol: str = "lee2013",
+    width: int = 5000,
+    length: float = 1.0,
+    pretrain_epochs: int = 5,
+    pretrain_learning_rate: float = 3e-4,
+) -> dict[str, Config]:
+    """The four scenarios; ``length`` scales every time constant of the classifier's training."""
+
+    def epochs(of_the_paper: int) -> int:
+        return round(of_the_paper * length)
+
+    network = Network(hidden=(width,), initial_weights="normal", inverted_dropout=False, output="sigmoid")
+    optimizer = PaperMomentum(
+        learning_rate=1.5,
+        decay=0.998 ** (1 / length),
+        initial_momentum=0.5,
+        final_momentum=0.99,
+        momentum_epochs=epochs(500),
     )
 
+    def supervised(**dropout: float) -> Phase:
+        method = Supervised(network=network, **dropout)
+        return Phase(method=method, epochs=epochs(1000), batches=BATCHES, optimizer=optimizer)
 
-SCENARIOS = {
-    config.scenario: config
-    for config in (
-        scenario("nn", Finetune(EPOCHS, 32, MOMENTUM)),
-        scenario("drop_nn", Finetune(EPOCHS, 32, MOMENTUM, DROPOUT)),
-        scenario("pl", Finetune(EPOCHS, 32, MOMENTUM, DROPOUT, PseudoLabels(alpha_f=3.0, t1=100, t2=600))),
-        scenario(
-            "pl_dae",
-            Pretrain(
-                epochs=5,
-                updates_per_epoch=234,
-                batch_size=256,
-                optimizer=Adam(3e-4, eps=1e-8),
-                noise="masking",
-                noise_level=0.5,
-                hidden_dropout=0.5,
-            ),
-            Finetune(EPOCHS, 32, MOMENTUM, DROPOUT, PseudoLabels(alpha_f=3.0, t1=200, t2=800)),
-        ),
+    def pseudo_label(t1: int, t2: int) -> Phase:
+        method = PseudoLabel(
+            network=network, visible_dropout=0.2, hidden_dropout=0.5, alpha_f=3.0, t1=epochs(t1), t2=epochs(t2)
+        )
+        return Phase(method=method, epochs=epochs(1000), batches=MIXED_BATCHES, optimizer=optimizer)
+
+    autoencoder = Phase(
+        method=DenoisingAutoencoder(network=network, noise="masking", noise_level=0.5, encoder_dropout=0.5),
+        epochs=pretrain_epochs,
+        batches=DrawnBatches(batch_size=256, updates_per_epoch=234),
+        optimizer=Adam(learning_rate=pretrain_learning_rate, eps=1e-8),
     )
-}
+    phases: dict[str, tuple[Phase, ...]] = {
+        "nn": (supervised(),),
+        "drop_nn": (supervised(visible_dropout=0.2, hidden_dropout=0.5),),
+        "pl": (pseudo_label(100, 600),),
+        "pl_dae": (autoencoder, pseudo_label(200, 800)),
+    }
+    return {name: Config(protocol=protocol, scenario=name, phases=phases[name]) for name in phases}
+
+
+SCENARIOS = scenarios()
 
 # Test accuracy in per cent by (scenario, labels): 100 minus the test error of table 1. The rows of nn are
 # quoted there from Weston et al. (2008); the others are Lee's own runs.

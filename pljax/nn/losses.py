@@ -50,7 +50,7 @@ def supervised_loss(logits: jax.Array, labels: jax.Array, weights: jax.Array, ou
     return (weights * classification_loss(logits, labels, output)).sum() / weights.sum()
 
 
-def align(logits: jax.Array, shares: jax.Array, strength: float) -> jax.Array:
+def align(logits: jax.Array, shares: jax.Array, strength: float | jax.Array) -> jax.Array:
     """Logits moved so that their softmax, in the mean over a mini-batch, comes nearer to the classes' shares.
 
     ``logits + strength * (log(shares) - log(mean softmax))``: a network that has come to see one class everywhere
@@ -69,7 +69,7 @@ def align(logits: jax.Array, shares: jax.Array, strength: float) -> jax.Array:
     return logits + strength * (jnp.log(shares[None] + LEAST_SHARE) - jnp.log(mean + LEAST_SHARE))
 
 
-def pseudo_label(logits: jax.Array, output: Output = "softmax", threshold: float = 0.0) -> jax.Array:
+def pseudo_label(logits: jax.Array, output: Output = "softmax", threshold: float | jax.Array = 0.0) -> jax.Array:
     """The class of the largest output, eq. 14, as a constant: no gradient flows through it.
 
     Where the largest output is below ``threshold`` there is none: -1, as for any label that is not known.
@@ -80,7 +80,7 @@ def pseudo_label(logits: jax.Array, output: Output = "softmax", threshold: float
     [1, -1]
     """
     labels = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    if threshold > 0:
+    if isinstance(threshold, jax.Array) or threshold > 0:
         outputs = jax.nn.softmax(logits) if output == "softmax" else jax.nn.sigmoid(logits)
         labels = jnp.where(outputs.max(axis=-1) >= threshold, labels, -1)
     return jax.lax.stop_gradient(labels)

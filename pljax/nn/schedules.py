@@ -2,7 +2,7 @@
 
 The symbols and equation numbers are those of Lee (2013), "Pseudo-Label: The Simple and Efficient
 Semi-Supervised Learning Method for Deep Neural Networks". The paper's t counts epochs; an optimizer
-counts updates, and :func:`per_epoch` stands between the two.
+counts updates, and :func:`per_epoch` stands between the two. Every number may be traced.
 """
 
 import jax.numpy as jnp
@@ -20,26 +20,26 @@ def alpha(alpha_f: float, t1: int, t2: int) -> optax.Schedule:
     Args:
       alpha_f: the final weight.
       t1: the epoch from which the weight rises.
-      t2: the epoch from which it is ``alpha_f``; above ``t1``. (``optax.linear_schedule`` of no length stays
-        at 0 for ever without a word, so equality is refused here.)
+      t2: the epoch from which it is ``alpha_f``; above ``t1``.
 
     >>> weight = alpha(alpha_f=3.0, t1=100, t2=600)
     >>> [float(weight(t)) for t in (0, 100, 350, 600, 999)]
     [0.0, 0.0, 1.5, 3.0, 3.0]
     """
-    if not 0 <= t1 < t2:
-        raise ValueError(f"alpha(t) rises from t1 to t2: expected 0 <= t1 < t2, got t1={t1}, t2={t2}.")
-    return optax.linear_schedule(0.0, alpha_f, transition_steps=t2 - t1, transition_begin=t1)
+    ramp = optax.linear_schedule(0.0, alpha_f, transition_steps=1)
+    return lambda t: ramp((jnp.asarray(t) - t1) / (t2 - t1))
 
 
 def decaying_rate(initial: float, decay: float, every: int = 1) -> optax.Schedule:
     r"""The learning rate after ``count`` steps, :math:`\epsilon_0 \, k^{\,count / every}`; eq. 12 with k = 0.998.
 
+    (``optax.exponential_decay`` takes no traced decay.)
+
     >>> rate = decaying_rate(1.5, 0.998)
     >>> [round(float(rate(t)), 4) for t in (0, 1, 1000)]
     [1.5, 1.497, 0.2026]
     """
-    return optax.exponential_decay(initial, transition_steps=every, decay_rate=decay)
+    return lambda count: initial * jnp.power(decay, jnp.asarray(count) / every)
 
 
 def momentum(initial: float, final: float, epochs: int) -> optax.Schedule:
@@ -49,7 +49,8 @@ def momentum(initial: float, final: float, epochs: int) -> optax.Schedule:
     >>> [round(float(p(t)), 3) for t in (0, 250, 500, 900)]
     [0.5, 0.745, 0.99, 0.99]
     """
-    return optax.linear_schedule(initial, final, transition_steps=epochs)
+    ramp = optax.linear_schedule(initial, final, transition_steps=1)
+    return lambda t: ramp(jnp.asarray(t) / epochs)
 
 
 def per_epoch(schedule: optax.Schedule, updates_per_epoch: int) -> optax.Schedule:

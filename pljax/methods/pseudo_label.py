@@ -1,0 +1,123 @@
+"""Pseudo-Label: Lee (2013), sections 2.3 and 2.4. Equation numbers are the paper's."""
+
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pljax.methods.base import Aux, Batch, NetworkMethod, setting
+from pljax.nn import losses, schedules
+from pljax.nn.networks import in_blocks
+from pljax.types import InputError, Params, Split, TrainingData
+
+
+class Extra(NamedTuple):
+    """What is known of the labels beside the weights; ``None`` where it is not needed."""
+
+    shares: jax.Array | None  # float32 [C], of the classes among the labelled images
+    labels: jax.Array | None  # int32 [N], pseudo-labels given once; -1: none
+
+
+class PseudoLabel(NetworkMethod):
+    """A network that labels the unlabelled images itself, and is trained with these labels, too.
+
+    The paper labels an image anew at every update that it is drawn for (``assign``), whatever the output (``threshold``
+    0), and lets the classes have the shares they come to (``alignment`` 0): see :func:`pljax.nn.losses.align`.
+    """
+
+    gives_labels: ClassVar[bool] = True
+
+    alpha_f: float = setting(help="the final weight of the unlabelled loss.")
+    t1: int = setting(help="the epoch from which alpha(t) rises.", traced=True)
+    t2: int = setting(help="the epoch from which alpha(t) is alpha_f.", low=1, traced=True)
+    assign: Literal["every_update", "once"] = setting(
+        default="every_update",
+        help="when an image gets its pseudo-label; once: by the network that the phase starts from.",
+        dial=False,
+    )
+    threshold: float = setting(
+        default=0.0, help="an image whose largest output is lower gets no pseudo-label.", high=1, special=(0.0,)
+    )
+    alignment: float = setting(
+        default=0.0,
+        help="from 0 to 1, how far pseudo-labels are held to the shares of the labelled classes.",
+        high=1,
+        to=True,
+        special=(0.0,),
+    )
+
+    def check(self) -> None:
+        if self.t1 >= self.t2:
+            raise InputError(
+                f"t1 is {self.t1} and t2 is {self.t2}: alpha(t) rises from epoch t1 to epoch t2, so give t1 < t2."
+            )
+
+    def loss(
+        self, params: Params, extra: Extra, batch: Batch, weight: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        r"""Eq. 15, with the pseudo-labels :math:`y'` of eq. 14:
+
+        .. math::
+            L = \frac{1}{B} \sum_{m=1}^{B} \sum_{i=1}^{C} l(y_i^m, f_i^m)
+              + \alpha(t) \frac{1}{B'} \sum_{m=1}^{B'} \sum_{i=1}^{C} l(y_i'^m, f_i'^m)
+        """
+        if batch.unlabelled is None:
+            logits = self.forward(params, batch.images, key)
+            supervised = losses.supervised_loss(logits, batch.labels, batch.weights, self.output)
+            return supervised, Aux(extra, {"labelled_loss": supervised})
+
+        pseudo_labels = self.pseudo_labels(params, extra, batch.unlabelled, batch.unlabelled_rows)
+        logits = self.forward(params, jnp.concatenate([batch.images, batch.unlabelled]), key)
+        labelled, unlabelled = jnp.split(logits, [len(batch.images)])
+        supervised = losses.supervised_loss(labelled, batch.labels, batch.weights, self.output)
+        unsupervised = losses.pseudo_label_loss(unlabelled, pseudo_labels, self.output)
+        metrics = {"labelled_loss": supervised, "unlabelled_loss": unsupervised}
+        return supervised + weight * unsupervised, Aux(extra, metrics, pseudo_labels)
+
+    def pseudo_labels(self, params: Params, extra: Extra, images: jax.Array, rows: Any) -> jax.Array:
+        """The classes that the network, with dropout off, gives unlabelled images; or those given once. A constant."""
+        if extra.labels is not None:
+            return extra.labels[rows]
+        return self.label(self.forward(jax.lax.stop_gradient(params), images), extra.shares)
+
+    def label(self, logits: jax.Array, shares: jax.Array | None) -> jax.Array:
+        """Eq. 14, after alignment and above the threshold: float32 ``[n, C] -> int32 [n]``, -1 for none."""
+        if shares is not None:
+            logits = losses.align(logits, shares, self.alignment)
+        return losses.pseudo_label(logits, self.output, self.threshold)
+
+    def init(self, key: jax.Array, data: TrainingData, split: Split, start: Params) -> tuple[Params, Extra]:
+        """As for any network; and labels given once, by the network that the phase starts from."""
+        params, _ = super().init(key, data, split, start)
+        shares = labels = None
+        if isinstance(self.alignment, jax.Array) or self.alignment:
+            known = jnp.arange(len(split.labelled)) < data.labelled
+            counts = jnp.zeros(data.classes).at[data.labels[split.labelled]].add(known.astype(jnp.float32))
+            shares = counts / counts.sum()
+        if self.assign == "once":
+            logits = in_blocks(lambda images: self.forward(params, images), data.images[split.unlabelled])
+            none = jnp.full(data.labels.shape, -1, jnp.int32)
+            labels = none.at[split.unlabelled].set(self.label(logits, shares))
+        return params, Extra(shares, labels)
+
+    def weight(self, epoch: Any) -> Any:
+        """alpha(t), eq. 16."""
+        return schedules.alpha(self.alpha_f, self.t1, self.t2)(epoch)
+
+    def labels_given_once(self, extra: Extra) -> jax.Array | None:
+        return extra.labels
+
+    def warnings(self, epochs: int) -> list[str]:
+        highest = float(np.max(self.weight(np.arange(epochs))))
+        if highest == 0:
+            return [
+                f"alpha(t) never rises above 0: pseudo-labels are not used (epochs {epochs}, t1 {self.t1}, "
+                f"alpha_f {self.alpha_f:g})."
+            ]
+        if self.t2 > epochs - 1:
+            return [
+                f"alpha(t) ends at {highest:.3g} and never reaches alpha_f {self.alpha_f:g} (epochs {epochs}, "
+                f"t2 {self.t2})."
+            ]
+        return []

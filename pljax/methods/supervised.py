@@ -1,0 +1,25 @@
+"""Labels alone: the baseline of every method that has more."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pljax.methods.base import Aux, Batch, NetworkMethod
+from pljax.nn.losses import supervised_loss
+from pljax.types import Params
+
+
+class Supervised(NetworkMethod):
+    """A network trained with the labelled images, with dropout or without: ``nn`` and ``drop_nn``."""
+
+    def loss(
+        self, params: Params, extra: Any, batch: Batch, weight: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """The mean loss of the labelled images, eq. 4 and 5 of Lee (2013)."""
+        logits = self.forward(params, batch.images, key)
+        loss = supervised_loss(logits, batch.labels, batch.weights, self.output)
+        return loss, Aux(extra, {"labelled_loss": loss, "unlabelled_loss": jnp.asarray(jnp.nan)})
+
+    def weight(self, epoch: Any) -> Any:
+        return 0.0

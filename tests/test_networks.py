@@ -1,0 +1,255 @@
+"""The networks and their layers."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pljax.nn import networks
+from pljax.nn.layers import Dropout, keep_mask
+from pljax.nn.networks import Autoencoder, Classifier, Network, forward, in_blocks, parameter_count, to_inputs, transfer
+from pljax.protocols import arab2022, lee2013, quick
+from pljax.protocols.config import shapes
+
+KEY = jax.random.key(0)
+NETWORK = Network(hidden=(8,), initial_weights="normal", inverted_dropout=False, output="sigmoid")
+KINDS = pytest.mark.parametrize("inverted", [False, True], ids=["paper", "inverted"])
+
+
+def begun(model, features=12):
+    """A network's first weights, and somewhat more than 0 in each place."""
+    params = model.init(KEY, jnp.zeros((1, features)))["params"]
+    return jax.tree.map(lambda leaf: leaf + 0.1, params)
+
+
+# ---- dropout
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.8, 0.3, 0.999])
+@pytest.mark.parametrize("traced", [False, True])
+def test_keep_mask_is_true_with_its_probability_everywhere(keep, traced):
+    mask = keep_mask(KEY, jnp.float32(keep) if traced else keep, (2000, 45))
+    error = 4 * (keep * (1 - keep)) ** 0.5
+    assert abs(mask.mean() - keep) < error / mask.size**0.5
+    assert (abs(mask.mean(axis=0) - keep) < 1.5 * error / 2000**0.5).all()
+
+
+def test_a_mask_keeps_all_or_none_where_the_probability_says_so():
+    for keep in (0.0, 1.0):
+        np.testing.assert_array_equal(keep_mask(KEY, keep, (50, 45)), bool(keep))
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.8])
+def test_the_units_of_a_mask_are_independent(keep):
+    mask = keep_mask(KEY, keep, (4000, 64)).astype(jnp.float32)
+    correlation = jnp.corrcoef(mask, rowvar=False) - jnp.eye(64)
+    assert abs(correlation).max() < 5 / 4000**0.5
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.8])
+def test_rows_of_a_mask_do_not_depend_on_how_many_there_are(keep):
+    few, many = keep_mask(KEY, keep, (3, 50)), keep_mask(KEY, keep, (9, 50))
+    np.testing.assert_array_equal(few, many[:3])
+
+
+def test_the_papers_dropout_masks_in_training_and_scales_afterwards():
+    x = jnp.ones((64, 500))
+    dropout = Dropout(rate=0.2, inverted=False)
+    trained = dropout.apply({}, x, train=True, rngs={"dropout": KEY})
+    assert set(np.unique(trained)) == {0.0, 1.0}
+    np.testing.assert_allclose(dropout.apply({}, x, train=False), 0.8)
+
+
+def test_inverted_dropout_scales_in_training_and_leaves_evaluation_alone():
+    x = jnp.ones((64, 500))
+    dropout = Dropout(rate=0.2, inverted=True)
+    trained = dropout.apply({}, x, train=True, rngs={"dropout": KEY})
+    np.testing.assert_allclose(np.unique(trained), [0.0, 1.25])
+    np.testing.assert_array_equal(dropout.apply({}, x, train=False), x)
+
+
+@KINDS
+@pytest.mark.parametrize("rate", [0.5, 0.2])
+def test_both_kinds_of_dropout_expect_what_evaluation_gives(rate, inverted):
+    x = jnp.linspace(0, 1, 400).reshape(1, 400).repeat(3000, axis=0)
+    dropout = Dropout(rate=rate, inverted=inverted)
+    trained = dropout.apply({}, x, train=True, rngs={"dropout": KEY}).mean(axis=0)
+    np.testing.assert_allclose(trained, dropout.apply({}, x[0], train=False), atol=0.06)
+
+
+@KINDS
+def test_dropout_of_nothing_is_nothing(inverted):
+    x, none = jnp.linspace(0, 1, 40).reshape(4, 10), Dropout(rate=0.0, inverted=inverted)
+    for train in (True, False):
+        np.testing.assert_array_equal(none.apply({}, x, train=train), x)  # without a key
+
+
+def test_every_layer_draws_a_mask_of_its_own():
+    """Hidden layers of one width have the same dropout, but not the same mask."""
+    model = Classifier(NETWORK.replace(hidden=(64, 64)), 3, 0.5, 0.5)
+    params = jax.tree.map(jnp.ones_like, begun(model, 64))
+    _, seen = model.apply(
+        {"params": params},
+        jnp.ones((9, 64)),
+        train=True,
+        rngs={"dropout": KEY},
+        capture_intermediates=lambda module, _: isinstance(module, Dropout),
+    )
+    outputs = [*seen["intermediates"]["visible"]["__call__"], *seen["intermediates"]["drop"]["__call__"]]
+    masks = [np.asarray(output) != 0 for output in outputs]
+    assert len(masks) == 3
+    agreement = [np.mean(masks[one] == masks[other]) for one, other in ((0, 1), (0, 2), (1, 2))]
+    np.testing.assert_allclose(agreement, 0.5, atol=0.1)
+
+
+# ---- the classifier
+
+
+@chex.variants(with_jit=True, without_jit=True)
+class ClassifierTest(chex.TestCase):
+    def test_shapes(self):
+        model = Classifier(NETWORK.replace(hidden=(8, 5)), 3, 0.2, 0.5)
+        params = begun(model)
+        assert sorted(params) == ["hidden", "hidden_1", "output"]
+        logits = self.variant(lambda images: forward(model, params, images))(jnp.zeros((7, 12)))
+        chex.assert_shape(logits, (7, 3))
+        chex.assert_type(logits, jnp.float32)
+
+    def test_by_hand(self):
+        x = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 12)
+        for inverted, keep_visible, keep_hidden in ((False, 0.8, 0.5), (True, 1.0, 1.0)):
+            model = Classifier(NETWORK.replace(inverted_dropout=inverted), 3, 0.2, 0.5)
+            params = begun(model)
+            hidden = (keep_visible * x) @ params["hidden"]["kernel"] + params["hidden"]["bias"][None]
+            hidden = keep_hidden * np.maximum(hidden, 0)
+            expected = hidden @ params["output"]["kernel"] + params["output"]["bias"][None]
+            logits = self.variant(lambda images: forward(model, params, images))(jnp.asarray(x))  # noqa: B023
+            np.testing.assert_allclose(logits, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_training_mode_draws_from_its_key(noise):
+    model = Classifier(NETWORK.replace(hidden=(64,)), 3, 0.2, 0.5, noise)
+    params, images = begun(model), jnp.ones((2, 12))
+    one, same, other = (forward(model, params, images, jax.random.fold_in(KEY, n)) for n in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
+
+
+def test_input_noise_is_there_in_training_alone_and_has_its_deviation():
+    """Through a network that gives its inputs back."""
+    model = Classifier(NETWORK.replace(hidden=(50,)), 50, input_noise=0.5)
+    through = {
+        "hidden": {"kernel": jnp.eye(50), "bias": jnp.full(50, 10.0)},
+        "output": {"kernel": jnp.eye(50), "bias": jnp.full(50, -10.0)},
+    }
+    images = jnp.ones((100, 50))
+    np.testing.assert_allclose(forward(model, through, images), images, atol=1e-5)
+    noise = forward(model, through, images, KEY) - images
+    np.testing.assert_allclose(noise.std(), 0.5, rtol=0.05)
+    np.testing.assert_allclose(noise.mean(), 0.0, atol=0.02)
+    np.testing.assert_allclose(noise.mean(axis=0), 0.0, atol=0.25)
+    np.testing.assert_allclose(noise.mean(axis=1), 0.0, atol=0.35)
+
+
+# ---- the auto-encoder
+
+
+@KINDS
+def test_a_tied_autoencoder_by_hand(inverted):
+    model = Autoencoder(NETWORK.replace(hidden=(5,), inverted_dropout=inverted), (), 0.5)
+    params = begun(model, 7)
+    x = np.linspace(0, 1, 14, dtype=np.float32).reshape(2, 7)
+    kernel = params["hidden"]["kernel"]
+    hidden = (1.0 if inverted else 0.5) * np.maximum(x @ kernel + params["hidden"]["bias"][None], 0)
+    expected = hidden @ kernel.T + params["reconstruction_bias"][None]
+    np.testing.assert_allclose(forward(model, params, jnp.asarray(x)), expected, rtol=1e-5)
+
+
+def test_an_autoencoder_with_a_bottleneck_by_hand():
+    model = Autoencoder(NETWORK.replace(hidden=(5,)), (3, 2), 0.2)
+    params = begun(model, 7)
+    layers = ("hidden", "bottleneck_0", "bottleneck_1", "decoder", "reconstruction")
+    assert sorted(params) == sorted(layers)
+    x = np.linspace(0, 1, 14, dtype=np.float32).reshape(2, 7)
+    for layer in layers:
+        x = x @ params[layer]["kernel"] + params[layer]["bias"][None]
+        if layer != "reconstruction":
+            x = np.maximum(x, 0) * (0.8 if layer in ("hidden", "decoder") else 1.0)
+    given = forward(model, params, jnp.linspace(0, 1, 14).reshape(2, 7))
+    np.testing.assert_allclose(given, x, rtol=1e-5)
+
+
+# ---- sizes and first weights
+
+
+@pytest.mark.parametrize(
+    ("config", "phase", "count"),
+    [
+        (lee2013.SCENARIOS["pl"], -1, 3_975_010),
+        (arab2022.SCENARIOS["pl"], -1, 3_975_010),
+        (arab2022.SCENARIOS["pl_dae"], 0, 9_151_680),
+        (quick.SCENARIOS["pl_dae"], 0, 784 * 1000 + 1000 + 784),  # tied
+    ],
+    ids=["lee2013", "arab2022", "arab2022's auto-encoder", "quick's auto-encoder"],
+)
+def test_a_network_has_the_publications_number_of_parameters(config, phase, count):
+    params, _ = shapes(config, jax.ShapeDtypeStruct((60_000, 784), np.uint8), 10)[phase]
+    assert parameter_count(params) == count
+
+
+@pytest.mark.parametrize(("kind", "spread"), [("normal", 0.01), ("glorot", (2 / (300 + 200)) ** 0.5)])
+@pytest.mark.parametrize("model", [Classifier, Autoencoder], ids=["classifier", "autoencoder"])
+def test_first_weights_have_their_spread_and_biases_are_zero(model, kind, spread):
+    network = NETWORK.replace(hidden=(200,), initial_weights=kind)
+    made = Classifier(network, 3) if model is Classifier else Autoencoder(network, (9,))
+    params = made.init(KEY, jnp.zeros((1, 300)))["params"]
+    np.testing.assert_allclose(params["hidden"]["kernel"].std(), spread, rtol=0.02)
+    assert not any(layer["bias"].any() for layer in params.values())
+
+
+# ---- images in, layers over
+
+
+@pytest.mark.parametrize("rows", [3, 8, 11])
+def test_in_blocks_is_the_function_of_all_rows(monkeypatch, rows):
+    monkeypatch.setattr(networks, "BLOCK_ROWS", 4)
+    model = Classifier(NETWORK, 3, 0.2, 0.5)
+    params, images = begun(model), jax.random.randint(KEY, (rows, 12), 0, 256).astype(jnp.uint8)
+    blocks = in_blocks(lambda block: forward(model, params, block), images)
+    np.testing.assert_allclose(blocks, forward(model, params, to_inputs(images)), rtol=1e-5, atol=1e-7)
+
+
+def test_pixels_are_scaled_to_the_unit_interval():
+    pixels = to_inputs(jnp.array([0, 51, 255], jnp.uint8))
+    np.testing.assert_allclose(pixels, [0, 0.2, 1], rtol=1e-6)
+    chex.assert_type(pixels, jnp.float32)
+
+
+def test_features_that_are_floats_pass_unchanged():
+    features = jnp.array([-3.5, 0.0, 1e30], jnp.float32)
+    np.testing.assert_array_equal(to_inputs(features), features)
+    chex.assert_type(to_inputs(features), jnp.float32)
+
+
+def test_a_transfer_touches_one_layer():
+    params = begun(Classifier(NETWORK, 3))
+    donor = {"hidden": jax.tree.map(lambda leaf: leaf + 1, params["hidden"])}
+    chex.assert_trees_all_equal(transfer(donor, params), {**params, **donor})
+    chex.assert_trees_all_equal(transfer({}, params), params)
+
+
+def test_a_transfer_that_does_not_fit_is_loud():
+    params = begun(Classifier(NETWORK, 3))
+    with pytest.raises(ValueError, match="no layer 'encoder'"):
+        transfer({"encoder": params["hidden"]}, params)
+    with pytest.raises(ValueError, match="has shapes"):
+        transfer({"hidden": params["output"]}, params)
+
+
+def test_all_finite_sees_a_single_bad_number():
+    params = {"a": jnp.ones((3, 3)), "b": jnp.ones(2)}
+    assert networks.all_finite(params)
+    for bad in (jnp.nan, jnp.inf):
+        assert not networks.all_finite({**params, "a": params["a"].at[1, 2].set(bad)})
