@@ -15,7 +15,7 @@ from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
 from pljax.nn.networks import Network
 from pljax.nn.optimizers import Adam, GradientDescent, PaperMomentum
-from pljax.protocols.config import Config, Phase
+from pljax.protocols.config import MOST_EPOCHS, Config, Phase
 from pljax.types import InputError
 
 MOST = 2**31 - 1
@@ -166,8 +166,8 @@ def damaged(draw: Any, whole: bytes) -> bytes:
 def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
     """Every config that may be made, or, ``small``, those that four classes of 60 images train within a second."""
 
-    def count(most: int, least: int = 1) -> st.SearchStrategy[int]:
-        return st.integers(least, most) if small else st.integers(least, most) | st.integers(least, MOST)
+    def count(most: int, least: int = 1, limit: int = MOST) -> st.SearchStrategy[int]:
+        return st.integers(least, most) if small else st.integers(least, most) | st.integers(least, limit)
 
     share = st.floats(0, 0.9) if small else st.floats(0, 1, exclude_max=True) | st.just(0)
     rate = st.floats(1e-4, 10) if small else st.floats(0, 1e30, exclude_min=True) | st.integers(1, 9)
@@ -215,7 +215,9 @@ def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
             error=st.sampled_from(["cross_entropy", "squared"]),
         )
         batches = st.builds(DrawnBatches, batch_size=count(16), updates_per_epoch=count(3))
-        return st.builds(Phase, method=method, batches=batches, optimizer=optimizers, epochs=count(2))
+        return st.builds(
+            Phase, method=method, batches=batches, optimizer=optimizers, epochs=count(2, limit=MOST_EPOCHS)
+        )
 
     def finetunes(network: Network) -> st.SearchStrategy[Phase]:
         supervised = st.builds(Supervised, network=st.just(network), **noise)
@@ -234,7 +236,11 @@ def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
         )
         batches = st.builds(LabelledBatches, **labelled) | mixed
         return st.builds(
-            Phase, method=supervised | pseudo_label, batches=batches, optimizer=optimizers, epochs=count(3)
+            Phase,
+            method=supervised | pseudo_label,
+            batches=batches,
+            optimizer=optimizers,
+            epochs=count(3, limit=MOST_EPOCHS),
         )
 
     def phases(network: Network) -> st.SearchStrategy[tuple[Phase, ...]]:

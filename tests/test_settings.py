@@ -274,7 +274,7 @@ def outside(dial):
     """Values out of the range that the dial's field declares, and what are none of its type."""
     declared = dial.field.metadata["setting"]
     if dial.kind is int:
-        return [declared.low - 1, MOST + 1, 2.5, True, None]
+        return [declared.low - 1, int(min(declared.high, MOST)) + 1, 2.5, True, None]
     if dial.kind is float:
         bounds = [declared.low if declared.above else math.nextafter(declared.low, -1)]
         bounds.append(math.nextafter(declared.high, math.inf) if declared.to else declared.high)
@@ -353,7 +353,7 @@ def range_of(dial):
     """Every value that a dial may have."""
     declared = dial.field.metadata["setting"]
     if dial.kind is int:
-        return st.integers(int(declared.low), MOST)
+        return st.integers(int(declared.low), int(min(declared.high, MOST)))
     if dial.kind is float:
         return st.floats(declared.low, declared.high, exclude_min=declared.above, exclude_max=not declared.to)
     return st.lists(st.integers(1, MOST), min_size=1, max_size=4).map(tuple)

@@ -32,6 +32,7 @@ from one_seed import (
 )
 
 import pljax
+from pljax.batches import LabelledBatches
 from pljax.methods import METHODS
 from pljax.nn import sparse
 from pljax.nn.optimizers import paper_momentum
