@@ -15,6 +15,11 @@ LIT = {"none": [], "some": [1, 2, 5], "as many as there is room": [0, 3, 4, 7, 1
 ROOM = 5
 
 
+@pytest.fixture(autouse=True)
+def _few_rows_leave_columns_out_too(monkeypatch):
+    monkeypatch.setattr(sparse, "FEWEST_ROWS", 1)
+
+
 def inputs(lit, seed=0):
     """Numbers in the lit columns, some of them 0, and 0 in the others."""
     numbers = np.random.default_rng(seed).normal(size=(ROWS, FEATURES)).astype(np.float32)

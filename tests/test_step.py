@@ -69,6 +69,11 @@ every_phase = pytest.mark.parametrize("phase", PHASES.values(), ids=PHASES)
 ALPHA = jnp.float32(1.5)
 
 
+@pytest.fixture(autouse=True)
+def _few_rows_leave_columns_out_too(monkeypatch):
+    monkeypatch.setattr(sparse, "FEWEST_ROWS", 1)
+
+
 def test_every_method_of_the_package_is_tried():
     own = {name for name, method in METHODS.items() if method.__module__.startswith("pljax.")}
     assert {type(method).__name__ for method in CASES.values()} == own

@@ -12,6 +12,7 @@ import numpy as np
 
 SAMPLED = 10_000  # images, to see which features are rarely lit
 WORTHWHILE = 0.9  # share of the features: fetching rows of weights costs as much as a product saves
+FEWEST_ROWS = 100  # for the same reason
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -55,7 +56,10 @@ def _only(x: jax.Array, columns: jax.Array) -> jax.Array:
 
 
 class Dense(nn.Module):
-    """``flax.linen.Dense`` by :func:`product`, with ``room`` for so many columns; ``None``: the plain product."""
+    """``flax.linen.Dense`` by :func:`product`, with ``room`` for so many columns; ``None``: the plain product.
+
+    Of fewer than ``FEWEST_ROWS`` rows it is the plain product in any case.
+    """
 
     features: int
     kernel_init: jax.nn.initializers.Initializer
@@ -65,8 +69,9 @@ class Dense(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        z = x @ kernel if self.room is None else product(x, kernel, min(self.room, x.shape[-1]))
-        return z + bias[None]
+        if self.room is None or x.shape[0] < FEWEST_ROWS:
+            return x @ kernel + bias[None]
+        return product(x, kernel, min(self.room, x.shape[-1])) + bias[None]
 
 
 def room_for(images: np.ndarray, rows: int) -> int | None:
