@@ -1,15 +1,16 @@
 """What a method is: three pure functions of one seed, in a frozen dataclass of hyper-parameters."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
+from pljax import settings
 from pljax.nn.networks import Classifier, Network, forward, transfer
 from pljax.settings import Settings, setting
 from pljax.types import Params, Split, TrainingData
 
-__all__ = ["WEIGHTS", "Aux", "Batch", "Method", "NetworkMethod", "setting"]
+__all__ = ["METHODS", "WEIGHTS", "Aux", "Batch", "Method", "NetworkMethod", "register", "setting"]
 
 WEIGHTS = 0  # what :meth:`Method.init` folds its key with, for initial weights. 1 to 3 are taken: see pljax.batches
 
@@ -82,6 +83,16 @@ class Method(Settings):
     def warnings(self, epochs: int) -> list[str]:
         """What will go otherwise than one may think, in a phase of so many epochs."""
         return []
+
+
+METHODS: dict[str, type[Method]] = {}
+OfMethod = TypeVar("OfMethod", bound=type[Method])
+
+
+def register(method: OfMethod) -> OfMethod:
+    """Let configs use a method: a class decorator. Raises ``ValueError`` for a name that is taken."""
+    METHODS[method.__name__] = settings.register(method)
+    return method
 
 
 class NetworkMethod(Method):

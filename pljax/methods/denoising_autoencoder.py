@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from pljax.methods.base import WEIGHTS, Aux, Batch, Method, setting
+from pljax.methods.base import WEIGHTS, Aux, Batch, Method, register, setting
 from pljax.nn.layers import keep_mask
 from pljax.nn.losses import reconstruction_loss
 from pljax.nn.networks import Autoencoder, Network, forward, transfer
@@ -21,6 +21,7 @@ class Extra(NamedTuple):
     updates: jax.Array  # int32 [], made so far
 
 
+@register
 class DenoisingAutoencoder(Method):
     """A network that restores corrupted images (Vincent et al. 2008); hands its first layer on. It looks at no label.
 

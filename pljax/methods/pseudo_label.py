@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pljax.methods.base import Aux, Batch, NetworkMethod, setting
+from pljax.methods.base import Aux, Batch, NetworkMethod, register, setting
 from pljax.nn import losses, schedules
 from pljax.nn.networks import in_blocks
 from pljax.types import InputError, Params, Split, TrainingData
@@ -19,6 +19,7 @@ class Extra(NamedTuple):
     labels: jax.Array | None  # int32 [N], pseudo-labels given once; -1: none
 
 
+@register
 class PseudoLabel(NetworkMethod):
     """A network that labels the unlabelled images itself, and is trained with these labels, too.
 

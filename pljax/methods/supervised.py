@@ -5,11 +5,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from pljax.methods.base import Aux, Batch, NetworkMethod
+from pljax.methods.base import Aux, Batch, NetworkMethod, register
 from pljax.nn.losses import supervised_loss
 from pljax.types import Params
 
 
+@register
 class Supervised(NetworkMethod):
     """A network trained with the labelled images, with dropout or without: ``nn`` and ``drop_nn``."""
 
