@@ -11,7 +11,7 @@ from pljax.protocols.config import Config
 from pljax.result import Result
 from pljax.stats import ALPHA, BCA_FROM, EXACT_UP_TO, FLIPS, Against, seeds_to_reach, smallest_p
 
-WATCHED = 1000  # unlabelled images that are followed where there is no validation set: pljax.finetune.WATCHED
+WATCHED = 1000  # unlabelled images that are followed where there is no validation set: pljax.training.phases.WATCHED
 
 
 def number(value: float, digits: int = 2) -> str:
