@@ -1,5 +1,6 @@
 """Which images the updates of an epoch are made of."""
 
+import abc
 from typing import ClassVar, Literal, NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from pljax.settings import Settings, register, setting
 from pljax.types import Split, TrainingData
 
-# What the key of a phase is folded with. 0 and 2 are the method's: see pljax.methods.base.
+# What the key of a phase is folded with. 0 is the method's: see pljax.methods.base.
 ORDER, UNLABELLED, UPDATE = 1, 2, 3
 
 ROUND_UPDATES = 30  # a round is the largest equal part of an epoch with at most so many updates
@@ -23,7 +24,7 @@ class Rows(NamedTuple):
     unlabelled: jax.Array | None = None  # int32 [updates, B']
 
 
-class Batches(Settings):
+class Batches(Settings, abc.ABC):
     """How the mini-batches of a phase are made. An epoch has ``rounds`` rounds of ``updates`` updates each."""
 
     labelled: ClassVar[bool] = True  # whether labels come with the images
@@ -35,11 +36,11 @@ class Batches(Settings):
         """Rounds an epoch, where so many images are labelled."""
         return 1
 
+    @abc.abstractmethod
     def updates(self, labelled: int) -> int:
         """Updates a round."""
-        raise NotImplementedError
 
-    def rows(self) -> int:
+    def rows_at_once(self) -> int:
         """The most rows that go through the network at once."""
         return self.batch_size
 
@@ -47,9 +48,9 @@ class Batches(Settings):
         """The images that unlabelled ones are drawn from, as indices, int32 ``[P]``."""
         return split.unlabelled
 
+    @abc.abstractmethod
     def draw(self, key: jax.Array, t: jax.Array, split: Split, data: TrainingData) -> Rows:
         """The rows of round ``t``, from the key of the phase."""
-        raise NotImplementedError
 
     def update_keys(self, key: jax.Array, t: jax.Array, updates: int) -> jax.Array:
         """A key for each update of round ``t``, ``[updates]``."""
@@ -96,7 +97,7 @@ class MixedBatches(LabelledBatches):
     )
     buffer_size: int = setting(default=1024, help="images in the shuffle buffer.", low=1, dial=False)
 
-    def rows(self) -> int:
+    def rows_at_once(self) -> int:
         return self.batch_size + self.unlabelled_batch_size
 
     def pool(self, split: Split, data: TrainingData) -> jax.Array:

@@ -41,7 +41,7 @@ def predict(config: Config, dataset: Dataset, at_once: int) -> Prediction:
     states = state_shapes(config, dataset.train_images, dataset.classes)
     params = [state.params for state in states]
     state, classifier = max(map(_bytes, states)), _bytes(params[-1])
-    work = max(_update(phase.batches.rows(), of) for phase, of in zip(config.phases, params, strict=True))
+    work = max(_update(phase.batches.rows_at_once(), of) for phase, of in zip(config.phases, params, strict=True))
     score = 4 * BLOCK_ROWS * _widths(params[-1])
     split = 4 * images
     predictions = 8 * (images + tests)

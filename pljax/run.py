@@ -70,27 +70,44 @@ def run(
         warnings = foresee(config)
         for warning in warnings:
             reporter.say(f"warning: {warning}")
-        outcomes, metrics = [], 0
-        for number, group in enumerate(groups):
-            journal = Journal(group, len(dataset.train_labels), folder.append_metrics, reporter)
-            path, layout = folder.checkpoints(number), layout_for(len(group))
-            with Keeper(path, checkpoint_every, layout, folder, journal, reporter, metrics) as keeper:
-                outcomes.append(train(make_group(config, group, dataset, layout), journal, keeper))
-            metrics = keeper.metrics
-        folder.save_parameters(_stack([outcome.params for outcome in outcomes]))
-        if extra := by_path(_stack([outcome.extra for outcome in outcomes])):
-            folder.save_arrays(extra, EXTRA)
-        for name, params in _stack([outcome.pretrained for outcome in outcomes]).items():
-            folder.save_parameters(params, f"{name}.npz")
-        if dataset.inputs:
-            folder.save_inputs(dataset.inputs, dataset.names)
-        folder.save_pseudo_labels(
-            labelling.table([_labelled(outcome) for outcome in outcomes], dataset.names, dataset.row_names)
-        )
+        outcomes = train_groups(config, groups, dataset, folder, checkpoint_every, reporter)
+        save_outcomes(outcomes, dataset, folder)
         told = {**facts(config, seeds, dataset, outcomes, warnings), **figures(config, seeds, dataset, outcomes)}
         result = Result(**without_nan(told))
         folder.save_result(result)
         return result
+
+
+def train_groups(
+    config: Config,
+    groups: Sequence[Sequence[int]],
+    dataset: Dataset,
+    folder: RunFolder,
+    checkpoint_every: Every,
+    reporter: Reporter,
+) -> list[Outcome]:
+    """Train one group of seeds after another, each from its last checkpoint on."""
+    outcomes, metrics = [], 0
+    for number, group in enumerate(groups):
+        journal = Journal(group, len(dataset.train_labels), folder.append_metrics, reporter)
+        path, layout = folder.checkpoints(number), layout_for(len(group))
+        with Keeper(path, checkpoint_every, layout, folder, journal, reporter, metrics) as keeper:
+            outcomes.append(train(make_group(config, group, dataset, layout), journal, keeper))
+        metrics = keeper.metrics
+    return outcomes
+
+
+def save_outcomes(outcomes: Sequence[Outcome], dataset: Dataset, folder: RunFolder) -> None:
+    """Write what the seeds learned: their networks, and the labels that they give."""
+    folder.save_parameters(_stack([outcome.params for outcome in outcomes]))
+    if extra := by_path(_stack([outcome.extra for outcome in outcomes])):
+        folder.save_arrays(extra, EXTRA)
+    for name, params in _stack([outcome.pretrained for outcome in outcomes]).items():
+        folder.save_parameters(params, f"{name}.npz")
+    if dataset.inputs:
+        folder.save_inputs(dataset.inputs, dataset.names)
+    labelled = [_labelled(outcome) for outcome in outcomes]
+    folder.save_pseudo_labels(labelling.table(labelled, dataset.names, dataset.row_names))
 
 
 def in_groups(seeds: Sequence[int], at_once: int | None) -> list[list[int]]:

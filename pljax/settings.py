@@ -79,12 +79,12 @@ class Settings:
     def __init_subclass__(cls) -> None:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         kinds = typing.get_type_hints(cls)
-        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        for field in _fields(cls):
             field.type = kinds[field.name]
         jax.tree_util.register_pytree_node(cls, _flatten, lambda static, leaves: _unflatten(cls, static, leaves))
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in _fields(self):
             check(field.name, field, getattr(self, field.name))
         self.check()
 
@@ -96,7 +96,13 @@ class Settings:
         return ""
 
     def replace(self, **changes: Any) -> Self:
-        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+        """The same settings with some changed, checked anew."""
+        unchanged = {field.name: getattr(self, field.name) for field in _fields(self)}
+        return type(self)(**{**unchanged, **changes})
+
+
+def _fields(settings: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(settings)
 
 
 def _is_leaf(field: dataclasses.Field[Any], value: Any) -> bool:
@@ -110,7 +116,7 @@ def _is_leaf(field: dataclasses.Field[Any], value: Any) -> bool:
 
 def _flatten(node: Any) -> tuple[list[Any], tuple[Any, ...]]:
     leaves, static = [], []
-    for field in dataclasses.fields(node):
+    for field in _fields(node):
         value = getattr(node, field.name)
         if _is_leaf(field, value):
             # A whole number in the place of any number would be a program of its own.
@@ -124,7 +130,7 @@ def _flatten(node: Any) -> tuple[list[Any], tuple[Any, ...]]:
 def _unflatten(cls: type[Any], static: tuple[Any, ...], leaves: Any) -> Any:
     """Without a check: under a transformation, leaves are no numbers."""
     node, rest = object.__new__(cls), iter(leaves)
-    for field, (kind, value) in zip(dataclasses.fields(cls), static, strict=True):
+    for field, (kind, value) in zip(_fields(cls), static, strict=True):
         object.__setattr__(node, field.name, next(rest) if kind == _LEAF else value)
     return node
 
@@ -216,7 +222,7 @@ def dials(node: Any, prefix: str = "") -> Iterator[Dial]:
         for item in node:
             yield from dials(item, prefix)
     elif isinstance(node, Settings):
-        for field in dataclasses.fields(node):  # type: ignore[arg-type]
+        for field in _fields(node):
             value, below = getattr(node, field.name), prefix + node.prefix(field.name)
             declared = field.metadata.get("setting")
             if declared is None:
@@ -248,7 +254,7 @@ def _replace(node: Any, values: Mapping[str, Any], prefix: str) -> Any:
     if not isinstance(node, Settings):
         return node
     changed = {}
-    for field in dataclasses.fields(node):  # type: ignore[arg-type]
+    for field in _fields(node):
         value, below = getattr(node, field.name), prefix + node.prefix(field.name)
         declared = field.metadata.get("setting")
         if declared is None:
@@ -266,7 +272,7 @@ def everywhere(node: Tree, name: str, value: Any) -> Tree:
         return node
     changed = {
         field.name: value if field.name == name else everywhere(getattr(node, field.name), name, value)
-        for field in dataclasses.fields(node)  # type: ignore[arg-type]
+        for field in _fields(node)
     }
     return node.replace(**changed)
 
@@ -295,9 +301,7 @@ def to_json(value: Any) -> Any:
             f"{kind} is not registered, so a run with it could not be read back: put @pljax.methods.register above it.",
         )
         fields = [
-            field.name
-            for field in dataclasses.fields(value)  # type: ignore[arg-type]
-            if "setting" not in field.metadata or field.metadata["setting"].kept
+            field.name for field in _fields(value) if "setting" not in field.metadata or field.metadata["setting"].kept
         ]
         return {"kind": kind, **{name: to_json(getattr(value, name)) for name in fields}}
     return [to_json(item) for item in value] if isinstance(value, tuple) else value

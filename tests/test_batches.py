@@ -136,7 +136,7 @@ def test_rows_have_their_shapes_and_are_drawn_anew_every_round(batches):
         chex.assert_shape(drawn.unlabelled, (updates, 16))
         chex.assert_type(drawn.unlabelled, jnp.int32)
         assert (drawn.unlabelled != other.unlabelled).any()
-    assert batches.rows() == batches.batch_size + 16 * batches.unlabelled
+    assert batches.rows_at_once() == batches.batch_size + 16 * batches.unlabelled
     assert not set(np.asarray(drawn.images).ravel()) & set(np.asarray(parts.validation))
 
 

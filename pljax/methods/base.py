@@ -1,5 +1,6 @@
 """What a method is: three pure functions of one seed, in a frozen dataclass of hyper-parameters."""
 
+import abc
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import jax
@@ -34,7 +35,7 @@ class Aux(NamedTuple):
     pseudo_labels: jax.Array | None = None  # int32 [B'], -1 for none, where the method gives any
 
 
-class Method(Settings):
+class Method(Settings, abc.ABC):
     """A method: what it starts from, what it minimises, what it predicts.
 
     A subclass declares its hyper-parameters as fields (:func:`pljax.settings.setting`), defines :meth:`init`,
@@ -47,6 +48,7 @@ class Method(Settings):
     gives_labels: ClassVar[bool] = False  # whether unlabelled images get a class that they are trained with
     output: ClassVar[Any] = "softmax"  # what makes probabilities of the logits: or ``sigmoid``
 
+    @abc.abstractmethod
     def init(self, key: jax.Array, data: TrainingData, split: Split, start: Params) -> tuple[Params, Any]:
         """The parameters and the ``extra`` of the first update.
 
@@ -56,17 +58,16 @@ class Method(Settings):
           split: which of them are labelled; ``split.unlabelled`` are those that mini-batches are drawn from.
           start: layers that an earlier phase handed on.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def loss(
         self, params: Params, extra: Any, batch: Batch, weight: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
         """What an update descends, float32 []; ``weight`` is that of the unlabelled images, ``key`` the update's."""
-        raise NotImplementedError
 
     def logits(self, params: Params, extra: Any, images: jax.Array) -> jax.Array:
-        """The outputs for float32 images as for a prediction, ``[B, D] -> [B, C]``."""
-        raise NotImplementedError
+        """The outputs for float32 images as for a prediction, ``[B, D] -> [B, C]``; pre-training has none."""
+        raise TypeError(f"{type(self).__name__} predicts no classes: it has no logits.")
 
     def weight(self, epoch: Any) -> Any:
         """The weight of the unlabelled images at an epoch, an optax schedule; ``None`` if there is no such term."""

@@ -3,6 +3,7 @@
 A rate may be traced: the transformation is made inside the compiled function.
 """
 
+import abc
 from typing import Any, NamedTuple
 
 import jax
@@ -44,7 +45,7 @@ def paper_momentum(learning_rate: optax.Schedule, momentum: optax.Schedule) -> o
     return optax.GradientTransformation(init, update)
 
 
-class Optimizer(Settings):
+class Optimizer(Settings, abc.ABC):
     """What every optimizer has: a learning rate, and three functions of how many updates an epoch has."""
 
     learning_rate: float = setting(help="the (initial) learning rate.", above=True)
@@ -57,9 +58,9 @@ class Optimizer(Settings):
         """The momentum, by the number of updates made; NaN where the rule has none."""
         return optax.constant_schedule(jnp.nan)
 
+    @abc.abstractmethod
     def transform(self, updates_per_epoch: int) -> optax.GradientTransformation:
         """The optax transformation."""
-        raise NotImplementedError
 
 
 @register

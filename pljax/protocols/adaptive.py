@@ -74,6 +74,22 @@ def scenarios(sizes: Sizes, epochs: int | None = None) -> dict[str, Config]:
     if epochs is None:
         epochs = max(min(UPDATES // updates_per_epoch, MOST_EPOCHS), FEWEST_EPOCHS)
     check_epochs(epochs)  # before alpha(t) is made of them
+    phases = phases_for(sizes, epochs, batch_size)
+    return {
+        name: Config(
+            protocol="adaptive",
+            scenario=name,
+            phases=phases[name],
+            labels=sizes.labelled,
+            validation=0,
+            choose_labels="given",
+        )
+        for name in phases
+    }
+
+
+def phases_for(sizes: Sizes, epochs: int, batch_size: int) -> dict[str, tuple[Phase, ...]]:
+    """What the scenarios train, in order."""
     visible_dropout, input_noise = (0.2, 0.5) if sizes.features >= MANY_FEATURES else (0.0, 0.0)
     optimizer, t1 = Adam(learning_rate=3e-3), epochs // 10
 
@@ -98,20 +114,9 @@ def scenarios(sizes: Sizes, epochs: int | None = None) -> dict[str, Config]:
         batches=MixedBatches(batch_size=batch_size, unlabelled_batch_size=UNLABELLED_BATCH),
         optimizer=optimizer,
     )
-    phases: dict[str, tuple[Phase, ...]] = {
+    return {
         "nn": (supervised(),),
         "drop_nn": (supervised(visible_dropout=visible_dropout, hidden_dropout=0.5, input_noise=input_noise),),
         "pl": (pseudo_label,),
         "pl_dae": (AUTOENCODER, pseudo_label),
-    }
-    return {
-        name: Config(
-            protocol="adaptive",
-            scenario=name,
-            phases=phases[name],
-            labels=sizes.labelled,
-            validation=0,
-            choose_labels="given",
-        )
-        for name in phases
     }

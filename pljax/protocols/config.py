@@ -85,10 +85,12 @@ def shapes(config: Config, images: np.ndarray | jax.ShapeDtypeStruct, classes: i
     They are those of one seed, for images of this shape, ``[N, D]``.
     """
     sizes = (config.labels, config.validation, images.shape[0] - config.labels - config.validation)
-    # Shapes stand in for arrays, which the types do not allow for.
-    parts = Split(*(jax.ShapeDtypeStruct((size,), np.int32) for size in sizes))  # type: ignore[arg-type]
-    arrays = [(images.shape, images.dtype), (images.shape[:1], np.int32), ((), np.int32), ((), np.int32)]
-    data = TrainingData(*(jax.ShapeDtypeStruct(*array) for array in arrays), classes=classes)  # type: ignore[misc, arg-type]
+    struct: Any = jax.ShapeDtypeStruct  # stands in for an array
+    parts = Split(*(struct((size,), np.int32) for size in sizes))
+    count = struct((), np.int32)
+    data = TrainingData(
+        struct(images.shape, images.dtype), struct(images.shape[:1], np.int32), count, count, classes=classes
+    )
     key, found = jax.eval_shape(lambda: jax.random.key(0)), []
     start: Params = {}
     for phase in config.phases:

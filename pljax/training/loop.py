@@ -117,7 +117,7 @@ class Group(NamedTuple):
         phase = self.config.phases[number]
         if not self.layout.apart:  # elsewhere than on a CPU it is not the products that take the time
             return phase
-        return everywhere(phase, "room", sparse.room_for(self.dataset.train_images, phase.batches.rows()))
+        return everywhere(phase, "room", sparse.room_for(self.dataset.train_images, phase.batches.rows_at_once()))
 
     def programs(self, number: int) -> Programs:
         return programs(jax.tree.structure(self.phase(number)), (*self.sizes, self.dataset.train_images.dtype))
