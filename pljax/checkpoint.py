@@ -77,7 +77,14 @@ class Checkpoints:
     def _open(self) -> ocp.CheckpointManager:
         if self._manager is None:
             self._path.mkdir(parents=True, exist_ok=True)
-            options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=False, multiprocessing_options=_alone())
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=KEPT,
+                create=False,
+                multiprocessing_options=_alone(),
+                # Orbax announces a folder that is created in the background to all processes under a number that each
+                # process counts for itself: another process's announcement would be taken for one's own.
+                async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
+            )
             self._manager = ocp.CheckpointManager(self._path, options=options)
         return self._manager
 

@@ -51,7 +51,7 @@ def test_two_processes_give_what_one_gives_and_the_first_tells_it(alone, tmp_pat
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    flags = ("--seeds=3", f"--coordinator=localhost:{port}", "--num_processes=2")
+    flags = ("--seeds=3", "--checkpoint_every=1epochs", f"--coordinator=localhost:{port}", "--num_processes=2")
     both = [start(tmp_path, *flags, f"--process_id={process}") for process in range(2)]
     told = [finish(process) for process in both]
     assert "3 seeds" in told[0]
