@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 import pljax
-from pljax import split
-from pljax.batches import MixedBatches
+from pljax.data import split
+from pljax.data.batches import MixedBatches
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.nn.networks import Network, to_inputs
 from pljax.nn.optimizers import PaperMomentum

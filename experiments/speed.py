@@ -143,12 +143,12 @@ def pljax(scenario: str, seeds: int, hidden: int, batch: int, dataset: Any) -> t
     """Rounds of a scenario's first phase from the middle of its course, as the command line runs them."""
     import jax
 
-    from pljax import SCENARIOS, backend
-    from pljax.seeds import layout_for
+    from pljax import SCENARIOS
     from pljax.settings import override
-    from pljax.training import loop
+    from pljax.training import devices, loop
+    from pljax.training.seeds import layout_for
 
-    backend.keep_memory()
+    devices.keep_memory()
     sizes = {"hidden": (hidden,), "unlabelled_batch_size": batch, "pretrain_batch_size": batch}
     config, _ = override(SCENARIOS["lee2013"][scenario], sizes)
     layout = layout_for(seeds)
@@ -308,11 +308,11 @@ def start(plan: Plan) -> dict[str, float]:
 
 def checkpoints(plan: Plan) -> dict[str, float]:
     """What saving `quick`'s `pl_dae` (5 seeds) takes: until training goes on, and until it is on the disk."""
-    from pljax import SCENARIOS, Reporter, RunFolder, keeper
-    from pljax.journal import Journal
-    from pljax.seeds import layout_for
+    from pljax import SCENARIOS, Reporter, RunFolder
     from pljax.settings import override
-    from pljax.training import loop
+    from pljax.training import checkpointer, loop
+    from pljax.training.metrics import Journal
+    from pljax.training.seeds import layout_for
 
     config, seeds, layout = SCENARIOS["quick"]["pl_dae"], range(5), layout_for(5)
     if plan.tiny:
@@ -326,11 +326,11 @@ def checkpoints(plan: Plan) -> dict[str, float]:
         folder = RunFolder(Path(place) / "run")
         folder.make()
         for number in range(plan.saves):
-            never = keeper.Every(seconds=1e9)
+            never = checkpointer.Every(seconds=1e9)
             path = folder.checkpoints(number)
             journal = Journal(seeds, len(dataset.train_labels), folder.append_metrics, reporter)
             journal.begin(0, "pretrain", loop.course_of(phase, group.places))
-            with keeper.Keeper(path, never, layout, folder, journal, reporter) as saver:
+            with checkpointer.Keeper(path, never, layout, folder, journal, reporter) as saver:
                 progress = saver.resume(lambda _: state)
                 progress.t, progress.state = 1, state
                 started = time.perf_counter()

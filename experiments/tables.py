@@ -7,10 +7,10 @@
 from pathlib import Path
 
 from pljax import SCENARIOS, Result
-from pljax.comparison import compare
+from pljax.analysis.comparison import compare
+from pljax.analysis.stats import summarize
 from pljax.protocols import published
-from pljax.report import in_full
-from pljax.stats import summarize
+from pljax.report.tables import in_full
 
 RESULTS = Path(__file__).parent / "results"
 

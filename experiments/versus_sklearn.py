@@ -39,8 +39,8 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from pljax import PseudoLabelClassifier, load
-from pljax.download import NotAtHandError
-from pljax.stats import compare_paired, holm, summarize
+from pljax.analysis.stats import compare_paired, holm, summarize
+from pljax.data.download import NotAtHandError
 from pljax.types import InputError
 
 RESULTS = Path(__file__).parent / "results"

@@ -6,18 +6,18 @@ The names below are the package's public ones. ``python -m pljax.main`` is its c
 from typing import TYPE_CHECKING, Any
 
 from pljax import methods
-from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
-from pljax.data import load
+from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.data.datasets import load
 from pljax.nn.networks import Network
 from pljax.nn.optimizers import Adam, GradientDescent, PaperMomentum
-from pljax.progress import Reporter
 from pljax.protocols import SCENARIOS
 from pljax.protocols.config import Config, Phase
-from pljax.report import accuracy_table
-from pljax.result import Result
-from pljax.run import run
+from pljax.report.tables import accuracy_table
+from pljax.results.folder import RunFolder
+from pljax.results.result import Result
+from pljax.training.progress import Reporter
+from pljax.training.run import run
 from pljax.types import Dataset, InputError
-from pljax.workdir import RunFolder
 
 if TYPE_CHECKING:
     from pljax.estimator import PseudoLabelClassifier

@@ -5,13 +5,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pljax import comparison, data, figures, page, shell
-from pljax.comparison import Comparison
-from pljax.files import write_json
-from pljax.join import join, parts
-from pljax.report import in_full
+from pljax.analysis import comparison
+from pljax.analysis.comparison import Comparison
+from pljax.data import datasets
+from pljax.data.serialization import write_json
+from pljax.report import figures, html, terminal
+from pljax.report.tables import in_full
+from pljax.results.folder import RunFolder, folder_name
+from pljax.results.join import join, parts
 from pljax.types import Dataset, InputError
-from pljax.workdir import RunFolder, folder_name
 
 
 def write_report(
@@ -40,7 +42,7 @@ def write_report(
     try:
         output.mkdir(parents=True, exist_ok=True)
         write_json(output / "comparison.json", comparison.as_json(compared))
-        return page.write(compared, figures.draw(runs, dataset, why_no_dataset), output)
+        return html.write(compared, figures.draw(runs, dataset, why_no_dataset), output)
     except OSError as error:
         raise InputError(
             f"The report cannot be written to {output} ({error.strerror}): give another place with --output."
@@ -50,7 +52,7 @@ def write_report(
 def load_dataset(name: str, data_dir: str | None) -> tuple[Dataset | None, str | None]:
     """The images of the runs, or why they are not to be had."""
     try:
-        return data.load(name, data_dir, say=_say), None
+        return datasets.load(name, data_dir, say=_say), None
     except InputError as error:
         return None, str(error)
 
@@ -95,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a finished run")
     parser.add_argument("--output", default="comparison", help="the folder of the report; default: %(default)s")
     parser.add_argument("--data_dir", help="where the data files lie; default: the user's cache folder")
-    return shell.run(parser, execute, arguments)
+    return terminal.run(parser, execute, arguments)
 
 
 if __name__ == "__main__":

@@ -17,20 +17,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pljax import split
-from pljax.backend import keep_compiled
-from pljax.batches import LabelledBatches
-from pljax.journal import Journal
-from pljax.keeper import Forgetful
+from pljax.data import split
+from pljax.data.batches import LabelledBatches
+from pljax.data.scaling import scaling_of
 from pljax.methods import Method
-from pljax.progress import Reporter
 from pljax.protocols import adaptive
 from pljax.protocols.config import Config, Phase
-from pljax.scaling import scaling_of
-from pljax.score import class_probabilities
-from pljax.seeds import MOST_SEED, layout_for
 from pljax.settings import dials, override
+from pljax.training.checkpointer import Forgetful
+from pljax.training.devices import keep_compiled
 from pljax.training.loop import Outcome, make_group, train
+from pljax.training.metrics import Journal
+from pljax.training.progress import Reporter
+from pljax.training.scoring import class_probabilities
+from pljax.training.seeds import MOST_SEED, layout_for
 from pljax.types import Dataset, Params
 
 UNLABELLED = -1

@@ -9,12 +9,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from pljax import ensemble, shell
-from pljax.files import without_nan, write_whole
+from pljax.data.serialization import without_nan, write_whole
+from pljax.nn.trees import by_path
+from pljax.report import terminal
+from pljax.results import ensemble
+from pljax.results.folder import RunFolder
 from pljax.settings import to_json
-from pljax.trees import by_path
 from pljax.types import InputError
-from pljax.workdir import RunFolder
 
 FORMATS = ("stablehlo", "safetensors")
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -113,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", required=True, help="the folder of a finished run")
     parser.add_argument("--format", required=True, choices=FORMATS)
     parser.add_argument("--output", help="default: model.stablehlo or model.safetensors in the run's folder")
-    return shell.run(parser, execute, arguments)
+    return terminal.run(parser, execute, arguments)
 
 
 if __name__ == "__main__":

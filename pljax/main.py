@@ -11,21 +11,23 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 
-from pljax import data, memory, own_data, own_files, processes, protocols
-from pljax.backend import PRECISIONS, choose_backend, choose_precision, device, keep_compiled, keep_memory
-from pljax.choose import ADAPTIVE, PROTOCOLS, choose, choose_for
-from pljax.comparison import compare
-from pljax.join import join
-from pljax.keeper import parse_every
-from pljax.own_files import LABEL_NAMES
-from pljax.progress import Interrupted, Reporter
+from pljax import protocols
+from pljax.analysis.comparison import compare
+from pljax.data import custom, datasets, tables
+from pljax.data.tables import LABEL_NAMES
 from pljax.protocols.config import Config
-from pljax.report import in_full, introduction, untested
-from pljax.result import Result
-from pljax.run import count_parameters, in_groups, require_same, run
-from pljax.seeds import MOST_SEED
+from pljax.protocols.select import ADAPTIVE, PROTOCOLS, choose, choose_for
+from pljax.report.tables import in_full, introduction, untested
+from pljax.results.folder import RunFolder, folder_name
+from pljax.results.join import join
+from pljax.results.result import Result
+from pljax.training import memory, processes
+from pljax.training.checkpointer import parse_every
+from pljax.training.devices import PRECISIONS, choose_backend, choose_precision, device, keep_compiled, keep_memory
+from pljax.training.progress import Interrupted, Reporter
+from pljax.training.run import count_parameters, in_groups, require_same, run
+from pljax.training.seeds import MOST_SEED
 from pljax.types import Dataset, InputError
-from pljax.workdir import RunFolder, folder_name
 
 FLAGS = flags.FLAGS
 MOST_SEEDS = 100_000  # in one run
@@ -45,8 +47,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "dataset",
         "auto",
-        f"One of {', '.join(data.DATASETS)}, or own data: a .npz, .csv or .parquet file, or a folder with a folder of "
-        "pictures for each class.",
+        f"One of {', '.join(datasets.DATASETS)}, or own data: a .npz, .csv or .parquet file, or a folder with a folder "
+        "of pictures for each class.",
     )
     flags.DEFINE_string("test", None, "Own data: a file or folder of labelled test rows.")
     flags.DEFINE_string("label", None, f"Own data: the column or array of labels; default: {', '.join(LABEL_NAMES)}.")
@@ -146,14 +148,14 @@ def set_up_backend() -> None:
 
 def load_dataset(say: Callable[[str], None]) -> Dataset:
     """The data that the flags name. Raises ``InputError``."""
-    if own_files.is_path(FLAGS.dataset):
+    if tables.is_path(FLAGS.dataset):
         image = (FLAGS.image_size, None) if FLAGS.image_size else None
-        how = own_files.How(FLAGS.label, tuple(FLAGS.features or ()), image)
-        return own_data.load(FLAGS.dataset, FLAGS.test, how, say)
+        how = tables.How(FLAGS.label, tuple(FLAGS.features or ()), image)
+        return custom.load(FLAGS.dataset, FLAGS.test, how, say)
     for flag in ("test", "label", "features", "image_size"):
         if FLAGS[flag].value is not None:
             raise InputError(f"--{flag} is for own data: {FLAGS.dataset} needs none.")
-    return data.load(FLAGS.dataset, FLAGS.data_dir, say=say)
+    return datasets.load(FLAGS.dataset, FLAGS.data_dir, say=say)
 
 
 def execute() -> None:
@@ -161,7 +163,7 @@ def execute() -> None:
     seeds = choose_seeds(FLAGS.first_seed, FLAGS.seeds, FLAGS.seeds_at_once)
     parse_every(FLAGS.checkpoint_every)
     dials = dials_given()
-    protocol = FLAGS.protocol or (ADAPTIVE if own_files.is_path(FLAGS.dataset) else "quick")
+    protocol = FLAGS.protocol or (ADAPTIVE if tables.is_path(FLAGS.dataset) else "quick")
     choose(protocol, FLAGS.scenario, dials)  # refused before anything is loaded
     set_up_backend()
     shares = processes.shares(seeds, jax.process_count())

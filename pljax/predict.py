@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pljax import ensemble, shell
+from pljax.report import terminal
+from pljax.results import ensemble
+from pljax.results.folder import RunFolder
 from pljax.types import InputError
-from pljax.workdir import RunFolder
 
 
 class Predictions(NamedTuple):
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", required=True, help="the folder of a finished run")
     parser.add_argument("--input", required=True, help=".npz, .csv or .parquet file, or folder of pictures")
     parser.add_argument("--output", required=True, help="a .csv or .npz file")
-    return shell.run(parser, execute, arguments)
+    return terminal.run(parser, execute, arguments)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised

@@ -13,8 +13,9 @@ from typing import Any
 import flax.traverse_util
 import numpy as np
 
-from pljax import Dataset, Reporter, RunFolder, run
-from pljax.choose import PROTOCOLS, SCENARIOS, choose_for
+from pljax import Dataset, Reporter, RunFolder
+from pljax.protocols.select import PROTOCOLS, SCENARIOS, choose_for
+from pljax.training import run
 
 FILE = Path(__file__).with_name("golden.json")
 WHEN = (

@@ -1,7 +1,7 @@
 """Results made by hand, for the tests of what is said of results."""
 
 from pljax.protocols import MNIST_DIGEST
-from pljax.result import Result
+from pljax.results.result import Result
 from pljax.settings import to_json
 
 MNIST = {"name": "mnist", "digest": MNIST_DIGEST, "train": 60_000, "test": 10_000}

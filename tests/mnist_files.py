@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pljax.originals import FILES
+from pljax.data.idx import FILES
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ORIGINALS = REPOSITORY.parent / "shared" / "data" / "mnist"

@@ -5,8 +5,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from pljax import split
-from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.data import split
+from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
 from pljax.methods.base import Batch
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.pseudo_label import PseudoLabel

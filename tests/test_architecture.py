@@ -20,16 +20,13 @@ PACKAGE = Path(pljax.__file__).parent
 FLOORS = (
     {"main"},
     {"", "compare", "estimator", "export", "predict"},
-    {"figures", "page", "report", "words"},
-    {"comparison", "ensemble", "join", "processes", "revisit", "run", "shell"},
-    {"choose", "keeper", "memory", "training"},
-    {"backend", "checkpoint", "journal", "score", "workdir"},
-    {"labelling", "own_data", "result"},
+    {"report"},
+    {"analysis", "training"},
+    {"results"},
     {"protocols"},
     {"methods"},
-    {"batches", "data", "nn", "own_files", "scaling", "seeds", "split", "stats"},
-    {"download", "files", "progress", "settings", "trees"},
-    {"originals", "tfds_download"},
+    {"data", "nn"},
+    {"settings"},
     {"types"},
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
@@ -139,13 +136,14 @@ def test_a_function_fits_on_a_screen():
 
 
 def test_what_is_told_of_finished_runs_trains_nothing():
-    for file in ("comparison", "words", "report", "revisit", "figures", "page", "compare", "predict", "export"):
-        assert not {other for other in known(file) if other == "run" or other.startswith("training")}
+    for file in FILES:
+        if room(file) in ("analysis", "report", "results", "compare", "predict", "export"):
+            assert not {other for other in known(file) if room(other) == "training"}
 
 
 def test_numbers_and_sentences_need_no_pictures():
-    for file in ("comparison", "words", "report", "run", "estimator", "predict", "export"):
-        assert not {other for other in known(file) if other == "page" or other.startswith("figures")}
+    for file in ("analysis.comparison", "report.sentences", "report.tables", "training.run", "estimator", "predict"):
+        assert not {other for other in known(file) if other.startswith(("report.html", "report.figures"))}
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -154,7 +152,18 @@ def test_the_package_does_not_know_experiments_or_tests(file):
 
 
 @pytest.mark.parametrize(
-    "file", ["stats", "files", "progress", "comparison", "words", "originals", "download", "labelling", "own_data"]
+    "file",
+    [
+        "analysis.stats",
+        "analysis.comparison",
+        "data.custom",
+        "data.download",
+        "data.idx",
+        "data.serialization",
+        "data.tables",
+        "report.sentences",
+        "results.pseudo_labels",
+    ],
 )
 def test_a_file_without_arrays_on_a_device_imports_no_jax(file):
     assert not {name.partition(".")[0] for name in imported(FILES[file])} & {"jax", "jaxlib", "flax", "optax"}

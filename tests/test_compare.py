@@ -10,11 +10,11 @@ import pytest
 from tiny_runs import DROPOUT, config, network, pseudo_label, supervised
 
 from pljax import compare as program
-from pljax.progress import Reporter
-from pljax.result import Result
-from pljax.run import run
+from pljax.results.folder import RunFolder
+from pljax.results.result import Result
+from pljax.training.progress import Reporter
+from pljax.training.run import run
 from pljax.types import Dataset
-from pljax.workdir import RunFolder
 
 NN = config("nn", supervised(network(8), 4))
 PL = config("pl", pseudo_label(network(8), 4, 1, 3, **DROPOUT))

@@ -18,13 +18,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pljax import PseudoLabelClassifier
-from pljax.journal import Journal
-from pljax.keeper import Forgetful
-from pljax.progress import Reporter
 from pljax.protocols import adaptive
-from pljax.seeds import layout_for
 from pljax.settings import dials, override
 from pljax.training import loop, phases
+from pljax.training.checkpointer import Forgetful
+from pljax.training.metrics import Journal
+from pljax.training.progress import Reporter
+from pljax.training.seeds import layout_for
 from pljax.types import Dataset
 
 MINUS_ONE = "it fits the classes -1 and 1, and -1 is no class here: it says that a row is unlabelled"

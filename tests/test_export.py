@@ -14,10 +14,10 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 from tiny_runs import CLASSES, NAMES, PIXELS, finished, finished_own, rows
 
-from pljax import ensemble
 from pljax import export as program
 from pljax.protocols.config import from_json
-from pljax.workdir import RunFolder
+from pljax.results import ensemble
+from pljax.results.folder import RunFolder
 
 SEEDS = [3, 0, 7]
 

@@ -27,15 +27,15 @@ from fuzzing import (
 from hypothesis import strategies as st
 
 from pljax import main as program
-from pljax.choose import PROTOCOLS
-from pljax.keeper import parse_every
-from pljax.progress import Reporter
 from pljax.protocols import SCENARIOS, dials
 from pljax.protocols.config import Config, from_json
-from pljax.run import count_parameters, run
+from pljax.protocols.select import PROTOCOLS
+from pljax.results.folder import RunFolder
 from pljax.settings import dials as dials_of
 from pljax.settings import differences, override, to_json
-from pljax.workdir import RunFolder
+from pljax.training.checkpointer import parse_every
+from pljax.training.progress import Reporter
+from pljax.training.run import count_parameters, run
 
 BLOBS = make_blobs()
 DIALS = dials()

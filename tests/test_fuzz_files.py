@@ -15,13 +15,14 @@ from fuzzing import Law, damaged, deepened, little_memory, put_to_test, refused_
 from hypothesis import strategies as st
 from made_results import make_result
 
-from pljax import data, originals, page, report
-from pljax.comparison import compare
+from pljax.analysis.comparison import compare
+from pljax.data import datasets, idx
 from pljax.protocols import SCENARIOS
 from pljax.protocols.config import Config
-from pljax.result import Result
+from pljax.report import html, tables
+from pljax.results.folder import RunFolder
+from pljax.results.result import Result
 from pljax.types import InputError, Split
-from pljax.workdir import RunFolder
 
 QUICK, LEE = SCENARIOS["quick"], SCENARIOS["lee2013"]
 
@@ -39,9 +40,9 @@ def a_result_is_refused_or_can_be_reported(value):
         (Path(folder) / "result.json").write_text(deepened(json.dumps(value)))
         result = Result.load(folder)
         compared = compare([result])
-        report.in_full(compared).encode()
-        for name in ("report.html", "report.md"):
-            page.render(name, compared, []).encode()
+        tables.in_full(compared).encode()
+        for name in ("tables.html", "tables.md"):
+            html.render(name, compared, []).encode()
 
 
 RESULTS = spoilt(st.sampled_from(SOUND).map(vars))
@@ -138,11 +139,11 @@ def a_split_is_the_one_that_was_saved_or_refused(content):
     assert SPRUNG == []
 
 
-def idx(shape, body):
+def idx_file(shape, body):
     return gzip.compress(struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape) + body, mtime=0)
 
 
-SMALL_IDX = idx((2, 3), bytes(range(6)))
+SMALL_IDX = idx_file((2, 3), bytes(range(6)))
 LYING_IDX = st.builds(
     idx, st.lists(st.integers(0, 3) | st.sampled_from([2**31, 2**32 - 1]), max_size=5), st.binary(max_size=20)
 )
@@ -150,19 +151,19 @@ LYING_IDX = st.builds(
 
 def an_idx_file_is_read_as_it_is_or_refused(content):
     with refused_or_sound(), little_memory():
-        array = data.parse_idx(content, "x")
+        array = datasets.parse_idx(content, "x")
         assert array.dtype == np.uint8
         assert gzip.decompress(content).endswith(array.tobytes())
 
 
 def an_original_is_the_original_or_refused(content):
-    file = originals.TEST_LABELS
-    record = originals.Record(len(SMALL_IDX), hashlib.sha256(SMALL_IDX).hexdigest())
+    file = idx.TEST_LABELS
+    record = idx.Record(len(SMALL_IDX), hashlib.sha256(SMALL_IDX).hexdigest())
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setitem(originals.RECORDS["mnist"], file, record)
+        patch.setitem(idx.RECORDS["mnist"], file, record)
         (Path(folder) / file).write_bytes(content)
         with refused_or_sound(), little_memory():
-            assert originals.read_original(Path(folder) / file, "mnist", file) == SMALL_IDX == content
+            assert idx.read_original(Path(folder) / file, "mnist", file) == SMALL_IDX == content
 
 
 LINES = [
@@ -248,9 +249,7 @@ READERS = {
     "metrics.jsonl": RunFolder.load_metrics,
     "split.npz": lambda folder: folder.require_split(SEEDS, SPLIT),
     "config.json": RunFolder.begun,
-    originals.TEST_LABELS: lambda folder: originals.read_original(
-        folder.path / originals.TEST_LABELS, "mnist", originals.TEST_LABELS
-    ),
+    idx.TEST_LABELS: lambda folder: idx.read_original(folder.path / idx.TEST_LABELS, "mnist", idx.TEST_LABELS),
 }
 
 

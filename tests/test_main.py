@@ -16,10 +16,10 @@ from mnist_files import lay_out, needs_mnist
 
 from pljax import compare
 from pljax import main as program
-from pljax.figures import outputs, style
-from pljax.originals import FILES, TRAIN_LABELS, URLS
+from pljax.data.idx import FILES, TRAIN_LABELS, URLS
 from pljax.protocols import SCENARIOS
 from pljax.protocols.config import from_json
+from pljax.report.figures import outputs, style
 from pljax.settings import override
 
 

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from tiny_runs import CLASSES, NAMES, OWN, PIXELS, finished, finished_own, rows, write_table
 
-from pljax import ensemble, own_data
 from pljax import predict as program
-from pljax.own_files import How
-from pljax.workdir import RunFolder
+from pljax.data import custom
+from pljax.data.tables import How
+from pljax.results import ensemble
+from pljax.results.folder import RunFolder
 
 SEEDS = [3, 0, 7]
 
@@ -146,7 +147,7 @@ def test_pictures_go_by_their_names(tmp_path):
         Image.new("L", (3, 3), (place, 250 - place, 255)[place % 3]).save(folder / f"{place}.png")
     (tmp_path / "new").mkdir()
     Image.new("RGB", (9, 5), (255, 255, 255)).save(tmp_path / "new" / "other.png")
-    dataset = own_data.load(str(tmp_path / "train"), None, How(), print)
+    dataset = custom.load(str(tmp_path / "train"), None, How(), print)
     run = finished(tmp_path / "run", dataset, dataclasses.replace(OWN, labels=4), [0]).path
     assert pd.read_csv(run / "pseudo_labels.csv")["index"].tolist() == list(dataset.row_names[-2:])
     given = predicted(run, tmp_path / "new", tmp_path / "out.csv")

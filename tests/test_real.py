@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from mnist_files import ORIGINALS, needs_mnist
 
-from pljax import SCENARIOS, Reporter, RunFolder, load, run
+from pljax import SCENARIOS, Reporter, RunFolder, load
+from pljax.training import run
 
 pytestmark = [pytest.mark.slow, needs_mnist]
 

@@ -5,19 +5,19 @@ import io
 import numpy as np
 import pandas as pd
 
-from pljax import own_data
-from pljax.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.data import custom
+from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.data.tables import How
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
 from pljax.nn.networks import Network
 from pljax.nn.optimizers import Adam, PaperMomentum
-from pljax.own_files import How
-from pljax.progress import Reporter
 from pljax.protocols.config import Config, Phase
-from pljax.run import run
+from pljax.results.folder import RunFolder
 from pljax.settings import everywhere, override
-from pljax.workdir import RunFolder
+from pljax.training.progress import Reporter
+from pljax.training.run import run
 
 ADAM = Adam(learning_rate=0.01)
 MOMENTUM = PaperMomentum(learning_rate=1.0, decay=0.99, initial_momentum=0.5, final_momentum=0.9, momentum_epochs=5)
@@ -109,4 +109,4 @@ def finished_own(path, seeds=(3, 0, 7)):
     """A run on a table that lies beside it."""
     path.mkdir(parents=True)
     table = write_table(path.parent / "rows.csv")
-    return finished(path, own_data.load(str(table), None, How(), print), OWN, list(seeds))
+    return finished(path, custom.load(str(table), None, How(), print), OWN, list(seeds))

@@ -13,7 +13,8 @@ from pljax.types import Params, Split, TrainingData
 
 __all__ = ["METHODS", "WEIGHTS", "Aux", "Batch", "Method", "NetworkMethod", "register", "setting"]
 
-WEIGHTS = 0  # what :meth:`Method.init` folds its key with, for initial weights. 1 to 3 are taken: see pljax.batches
+# What :meth:`Method.init` folds its key with, for initial weights. 1 to 3 are taken: see pljax.data.batches.
+WEIGHTS = 0
 
 
 class Batch(NamedTuple):

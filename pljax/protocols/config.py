@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from pljax import settings
-from pljax.batches import Batches
+from pljax.data.batches import Batches
 from pljax.methods import Method
 from pljax.nn.optimizers import Optimizer
 from pljax.protocols import earlier

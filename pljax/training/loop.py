@@ -13,15 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pljax import split
-from pljax.journal import Course, Journal
-from pljax.keeper import Forgetful, Keeper, Progress
+from pljax.data import split
 from pljax.nn import sparse
 from pljax.protocols.config import Config, Phase
-from pljax.score import Scores, score
-from pljax.seeds import Layout, over_seeds, seed_keys
 from pljax.settings import everywhere
 from pljax.training import phases
+from pljax.training.checkpointer import Forgetful, Keeper, Progress
+from pljax.training.metrics import Course, Journal
+from pljax.training.scoring import Scores, score
+from pljax.training.seeds import Layout, over_seeds, seed_keys
 from pljax.types import Dataset, Evaluation, Labelling, Metrics, Params, Split, TrainingData, TrainState
 
 SCORED_ROWS = 10_000  # images scored in one go

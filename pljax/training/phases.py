@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pljax.batches import Rows
+from pljax.data.batches import Rows
 from pljax.methods.base import Aux, Batch
 from pljax.nn.losses import pseudo_label
 from pljax.nn.networks import all_finite, in_blocks, to_inputs

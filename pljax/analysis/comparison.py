@@ -1,0 +1,225 @@
+"""Finished runs side by side: results become the numbers of :mod:`pljax.analysis.stats`, paired by seed."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pljax import protocols
+from pljax.analysis.stats import (
+    Against,
+    Interval,
+    Paired,
+    Summary,
+    bca_interval,
+    compare_paired,
+    compare_to,
+    holm,
+    smallest_p,
+    summarize,
+)
+from pljax.protocols import SCENARIOS, Reference, references
+from pljax.protocols.config import Config
+from pljax.results.result import Result
+from pljax.settings import differences
+from pljax.training.progress import name_seeds
+from pljax.types import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One run under the name it has beside the others. Accuracies are in per cent."""
+
+    label: str
+    result: Result
+    accuracies: np.ndarray  # float64 [S]; NaN for a diverged seed
+    summary: Summary
+    bca: Interval
+    published: list[tuple[Reference, Against]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """``first`` minus ``second``, in points, on the seeds that both have and that diverged in neither."""
+
+    first: str
+    second: str
+    seeds: list[int]
+    differences: np.ndarray  # float64 [n]
+    test: Paired
+    holm_p: float  # the permutation test's, adjusted for all pairs that have two seeds or more; NaN for others
+    best_p: float  # the smallest that it could be with so many seeds in every pair
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Some runs and every pair of them."""
+
+    rows: list[Row]
+    pairs: list[Pair]
+
+    @property
+    def results(self) -> list[Result]:
+        return [row.result for row in self.rows]
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """All numbers of a comparison as plain values."""
+    return {
+        "runs": [
+            {
+                "label": row.label,
+                "protocol": row.result.protocol,
+                "scenario": row.result.scenario,
+                "dials_turned": dials_turned(row.result),
+                "seeds": row.result.seeds,
+                "accuracies": row.accuracies,
+                "summary": row.summary._asdict(),
+                "bca_interval": row.bca._asdict(),
+                "published": [{**reference._asdict(), **test._asdict()} for reference, test in row.published],
+            }
+            for row in comparison.rows
+        ],
+        "pairs": [{**dataclasses.asdict(pair), "test": pair.test._asdict()} for pair in comparison.pairs],
+    }
+
+
+def compare(results: Sequence[Result]) -> Comparison:
+    """Summaries of each result and paired tests of every two, a later one minus an earlier.
+
+    Raises ``InputError`` for results that do not belong together: see :func:`require_comparable`.
+    """
+    require_comparable(results)
+    rows = [_row(label, result) for label, result in zip(labels(results), results, strict=True)]
+    paired = [(first, second, *paired_differences(first, second)) for second, first in itertools.combinations(rows, 2)]
+    tests = [compare_paired(points) for *_, points in paired]
+    adjusted = holm(np.array([test.permutation_p if test.n > 1 else np.nan for test in tests]))
+    best = holm(np.array([smallest_p(test.n) if test.n > 1 else np.nan for test in tests]))
+    pairs = [
+        Pair(first.label, second.label, seeds, points, *judged)
+        for (first, second, seeds, points), *judged in zip(paired, tests, adjusted.tolist(), best.tolist(), strict=True)
+    ]
+    return Comparison(rows, pairs)
+
+
+def require_comparable(results: Sequence[Result]) -> None:
+    """Raise ``InputError`` unless there are results, all of the same data and labelled images, with common seeds."""
+    if not results:
+        raise InputError("There is no result to compare.")
+    for result in results:
+        if not result.tested:
+            raise InputError(f"{_name(result)} was run without test images: there is no test accuracy to compare.")
+    for kind, key, text in _MUST_AGREE:
+        different = {key(result): text(result) for result in results}
+        if len(different) > 1:
+            raise InputError(f"Results of different {kind} cannot be compared: {' and '.join(different.values())}.")
+    for one, other in itertools.combinations(results, 2):
+        if not set(one.seeds) & set(other.seeds):
+            named = [f"{_name(result)} ({name_seeds(result.seeds)})" for result in (one, other)]
+            raise InputError(f"{' and '.join(named)} have no seed in common and cannot be compared.")
+
+
+# What results must have in common: its name, what is compared of a result, and how a person is told.
+_MUST_AGREE: list[tuple[str, Callable[[Result], Any], Callable[[Result], str]]] = [
+    (
+        "data",
+        lambda result: result.dataset["digest"],
+        lambda result: f"{result.dataset['name']} (SHA-256 {result.dataset['digest']})",
+    ),
+    (
+        "numbers of labels",
+        lambda result: result.effective_config().labels,
+        lambda result: f"{_name(result)} has {result.effective_config().labels}",
+    ),
+    (
+        "split rules",
+        lambda result: result.effective_config().choose_labels,
+        lambda result: f"{_name(result)} labels {result.effective_config().choose_labels} images of each class",
+    ),
+]
+
+
+def _name(result: Result) -> str:
+    return f"{result.protocol} {result.scenario}"
+
+
+def labels(results: Sequence[Result]) -> list[str]:
+    """A name for each result: the scenario, and as much more as tells it from the others."""
+    several = len({result.protocol for result in results}) > 1
+    names = [_name(result) if several else result.scenario for result in results]
+    told_apart = [
+        name + _what_differs(result, [other for other, same in zip(results, names, strict=True) if same == name])
+        for result, name in zip(results, names, strict=True)
+    ]
+    seeds: dict[str, set[tuple[int, ...]]] = {name: set() for name in told_apart}
+    for result, name in zip(results, told_apart, strict=True):
+        seeds[name].add(tuple(result.seeds))
+    told_apart = [
+        f"{name}, {name_seeds(result.seeds)}" if len(seeds[name]) > 1 else name
+        for result, name in zip(results, told_apart, strict=True)
+    ]
+    return [
+        f"{name} ({told_apart[: place + 1].count(name)})" if told_apart.count(name) > 1 else name
+        for place, name in enumerate(told_apart)
+    ]
+
+
+def _what_differs(result: Result, namesakes: Sequence[Result]) -> str:
+    """The fields in which the config of a result differs from that of any of its namesakes."""
+    fields = [_own_fields(result.effective_config(), other.effective_config()) for other in namesakes]
+    return "".join(f", {name}={value}" for name, value in _in_order({k: v for of in fields for k, v in of.items()}))
+
+
+def dials_turned(result: Result) -> dict[str, str]:
+    """What the config of a result has otherwise than its protocol, by the name of the dial."""
+    config = result.effective_config()
+    original = SCENARIOS.get(config.protocol, {}).get(config.scenario)
+    return {} if original is None else dict(_in_order(_own_fields(config, original)))
+
+
+def _own_fields(own: Config, other: Config) -> dict[str, str]:
+    """The fields of one config that differ from those of another."""
+    return {_field(own, path): _in_short(ours) for path, (ours, _) in differences(own, other).items()}
+
+
+def _in_order(fields: dict[str, str]) -> list[tuple[str, str]]:
+    """Fields in the order of the dials, others last."""
+    order = list(protocols.dials())
+    return sorted(fields.items(), key=lambda field: order.index(field[0]) if field[0] in order else len(order))
+
+
+def _field(config: Config, path: str) -> str:
+    """A field of the config as the command line calls it."""
+    first, *rest = path.split(".")
+    prefix = config.phases[int(rest[0])].prefix(rest[1]) if first == "phases" and len(rest) > 1 else ""
+    return prefix + path.rpartition(".")[2]
+
+
+def _in_short(value: Any) -> str:
+    """A config's value in a name: a dataclass by its kind, a list of widths as ``1000x500``."""
+    if isinstance(value, dict):
+        return str(value.get("method", value)["kind"])
+    return "x".join(map(_in_short, value)) if isinstance(value, list) else str(value)
+
+
+def paired_differences(first: Row, second: Row) -> tuple[list[int], np.ndarray]:
+    """The seeds that both runs have a figure for, in the order of the first, and the differences in points."""
+    theirs = dict(zip(second.result.seeds, second.accuracies, strict=True))
+    both = {
+        seed: ours - theirs[seed]
+        for seed, ours in zip(first.result.seeds, first.accuracies, strict=True)
+        if np.isfinite(ours) and np.isfinite(theirs.get(seed, np.nan))
+    }
+    return list(both), np.array(list(both.values()), np.float64)
+
+
+def _row(label: str, result: Result) -> Row:
+    accuracies = 100 * result.accuracies()
+    summary = summarize(accuracies)
+    published = [
+        (reference, compare_to(summary, reference.accuracy, reference.half_interval, reference.one_run))
+        for reference in references(result.effective_config(), result.dataset["digest"])
+    ]
+    return Row(label, result, accuracies, summary, bca_interval(accuracies), published)

@@ -1,0 +1,271 @@
+"""The folder of a run: its name, and the files in it."""
+
+import contextlib
+import csv
+import io
+import itertools
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import filelock
+import flax.traverse_util
+import numpy as np
+
+from pljax.data.serialization import read_arrays, without_nan, write_json, write_whole
+from pljax.methods import METHODS
+from pljax.protocols.config import Config, from_json
+from pljax.results.pseudo_labels import COLUMNS
+from pljax.results.result import Result
+from pljax.settings import to_json
+from pljax.types import InputError, Inputs, Params, Scaling, Split
+
+PARAMETERS = "parameters.npz"
+EXTRA = "extra.npz"
+METRICS = "metrics.jsonl"
+SPLIT = "split.npz"
+PSEUDO_LABELS = "pseudo_labels.csv"
+INPUTS = "inputs.json"
+CHECKPOINTS = "checkpoints"
+FORMAT = 2  # of checkpoints and of what is written while a run goes on; 1 had none written down
+
+
+def folder_name(configs: Sequence[Config], dataset: str, seeds: Sequence[int], dials: Mapping[str, Any]) -> str:
+    """A name that a person finds and that no other run has: what was run, on what, and every dial turned.
+
+    Several configs of one protocol name the folder of their comparison.
+
+    >>> from pljax.protocols import quick
+    >>> pl, pl_dae = quick.SCENARIOS["pl"], quick.SCENARIOS["pl_dae"]
+    >>> folder_name([pl], "mnist", range(5), {"hidden": (50, 20)})
+    'quick-pl-mnist-seeds0to4-hidden=50x20'
+    >>> folder_name([pl, pl_dae], "mnist", [7], {})
+    'quick-pl+pl_dae-mnist-seed7'
+    """
+    turned = (
+        f"{name}={'x'.join(map(str, value)) if isinstance(value, tuple) else value}" for name, value in dials.items()
+    )
+    seeds_part = f"seeds{seeds[0]}to{seeds[-1]}" if len(seeds) > 1 else f"seed{seeds[0]}"
+    scenarios = "+".join(config.scenario for config in configs)
+    return "-".join((configs[0].protocol, scenarios, dataset, seeds_part, *turned))
+
+
+class RunFolder:
+    """The files of one run.
+
+    ``config.json``, the effective config; ``metrics.jsonl``, a line an epoch a seed; ``parameters.npz``,
+    the final weights, a leading axis of seeds on each; ``autoencoder.npz``, those of the auto-encoder, where
+    one was trained; ``result.json``, written last: where it is, the run is finished.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "result.json").exists()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else runs in this folder meanwhile. Raises ``InputError`` if somebody does already."""
+        self.make()
+        try:
+            with filelock.FileLock(self.path / ".lock", timeout=0):
+                yield
+        except filelock.Timeout:
+            raise InputError(
+                f"Another process is running in {self.path}: wait for it, or choose another --workdir."
+            ) from None
+
+    def make(self) -> None:
+        """Make the folder. Raises ``InputError`` if that is not allowed, or nothing can be written there."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"The run's folder {self.path} cannot be written ({error.strerror}): give another place with --workdir."
+            ) from error
+
+    def checkpoints(self, group: int) -> Path:
+        """Where the checkpoints of a group of seeds lie, while the run goes on."""
+        return self.path / CHECKPOINTS / f"group{group}"
+
+    def begin_anew(self) -> None:
+        """Remove what an earlier run left. Raises ``InputError`` if somebody runs here, or it is not allowed."""
+        with self.locked():
+            self.clear()
+
+    def clear(self) -> None:
+        """Remove what an earlier run left, in a folder that is locked."""
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+        for name in (
+            "result.json",
+            PARAMETERS,
+            EXTRA,
+            *(f"{method.pretrains}.npz" for method in METHODS.values() if method.pretrains),
+            METRICS,
+            SPLIT,
+            PSEUDO_LABELS,
+            INPUTS,
+            "run.json",
+            "config.json",
+        ):
+            (self.path / name).unlink(missing_ok=True)
+
+    def begin(self, config: Config, about: Mapping[str, Any]) -> None:
+        """Write down what is run here, before anything else."""
+        write_json(self.path / "config.json", to_json(config))
+        write_json(self.path / "run.json", {"format": FORMAT, **about})
+
+    def begun(self) -> tuple[Config, dict[str, Any]] | None:
+        """What :meth:`begin` wrote, or ``None``. Raises ``InputError`` for what cannot be read or gone on with."""
+        if not (self.path / "run.json").exists():
+            return None
+        try:
+            config = from_json(json.loads((self.path / "config.json").read_text()))
+            about = json.loads((self.path / "run.json").read_text())
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{self.path} holds a run that cannot be read ({error}): --overwrite it.") from error
+        if not isinstance(about, dict):
+            raise InputError(f"{self.path} holds a run that cannot be read: --overwrite it.")
+        if about.get("format") != FORMAT:
+            raise InputError(
+                f"{self.path} holds a run that another version of pljax began and this one cannot continue: finish it "
+                "with that version, choose another --workdir, or --overwrite it."
+            )
+        return config, about
+
+    def save_split(self, seeds: Sequence[int], split: Split) -> None:
+        """Write the split manifest: seeds ``[S]``, and the indices of each seed."""
+        temporary = self.path / f"{SPLIT}.part"
+        with temporary.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, seeds=np.asarray(seeds), **vars(split))
+        temporary.replace(self.path / SPLIT)
+
+    def require_split(self, seeds: Sequence[int], split: Split) -> None:
+        """Raise ``InputError`` unless the split manifest has these seeds and indices."""
+        expected = {"seeds": np.asarray(seeds), **vars(split)}
+        most = sum(indices.nbytes + 1000 for indices in expected.values())
+        try:
+            there = read_arrays(self.path / SPLIT, most)
+            same = all(np.array_equal(there[name], indices) for name, indices in expected.items())
+        except (OSError, ValueError, KeyError):
+            same = False
+        if not same:
+            raise InputError(
+                f"{self.path / SPLIT} is not the split of these seeds, so the run cannot go on: begin anew with "
+                "--overwrite."
+            )
+
+    def append_metrics(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        with (self.path / METRICS).open("a") as file:
+            file.writelines(json.dumps(without_nan(line)) + "\n" for line in lines)
+
+    def metrics_size(self) -> int:
+        """How many bytes of metrics there are."""
+        path = self.path / METRICS
+        return path.stat().st_size if path.exists() else 0
+
+    def sync_metrics(self) -> int:
+        """Make sure that all metrics are on the disk; how many bytes they are."""
+        if not (self.path / METRICS).exists():
+            return 0
+        with (self.path / METRICS).open("rb") as file:
+            os.fsync(file.fileno())
+        return self.metrics_size()
+
+    def cut_metrics(self, size: int) -> None:
+        """Leave the first so many bytes of metrics."""
+        if self.metrics_size() > size:
+            os.truncate(self.path / METRICS, size)
+
+    def load_metrics(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``: a phase, an epoch, a seed, and metrics. Raises ``InputError`` on others."""
+        path = self.path / METRICS
+        try:
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+        except OSError as error:
+            raise InputError(f"No metrics can be read at {path}: {error.strerror}.") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"No metrics can be read at {path}: a line is not JSON, {error}.") from error
+        if not all(map(_is_line, lines)):
+            raise InputError(f"No metrics can be read at {path}: a line is not a JSON object of metrics.")
+        return lines
+
+    def save_arrays(self, arrays: Mapping[str, np.ndarray], file: str) -> None:
+        """Save arrays by name, without pickle."""
+        temporary = self.path / f"{file}.part"
+        with temporary.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        temporary.replace(self.path / file)
+
+    def load_arrays(self, file: str) -> dict[str, np.ndarray]:
+        """What :meth:`save_arrays` wrote. Raises ``InputError`` where it cannot be read."""
+        path = self.path / file
+        try:
+            return read_arrays(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"No arrays can be read at {path}: {error}.") from error
+
+    def save_parameters(self, params: Params, file: str = PARAMETERS) -> None:
+        """Save a tree of arrays by path, ``hidden/kernel`` for example."""
+        self.save_arrays(flax.traverse_util.flatten_dict(params, sep="/"), file)
+
+    def load_parameters(self, file: str = PARAMETERS) -> Params:
+        """The tree that :meth:`save_parameters` wrote. Raises ``InputError`` where it cannot be read."""
+        path = self.path / file
+        try:
+            return flax.traverse_util.unflatten_dict(read_arrays(path), sep="/")
+        except (OSError, ValueError, IndexError, TypeError) as error:  # the last two: a path goes on below an array
+            raise InputError(f"No parameters can be read at {path}: {error}.") from error
+
+    def save_pseudo_labels(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Write ``pseudo_labels.csv``: see :func:`pljax.results.pseudo_labels.table`."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(itertools.chain([COLUMNS], rows))
+        write_whole(self.path / PSEUDO_LABELS, text.getvalue())
+
+    def save_inputs(self, inputs: Inputs, classes: Sequence[str]) -> None:
+        """Write how rows of a file become inputs, and what the classes are called."""
+        written = {"classes": classes, "columns": inputs.columns, "image": inputs.image}
+        write_json(self.path / INPUTS, {**written, **inputs.scaling._asdict()})
+
+    def load_inputs(self) -> tuple[Inputs, tuple[str, ...]] | None:
+        """What :meth:`save_inputs` wrote, or ``None``: the inputs are pixels. Raises ``InputError``."""
+        path = self.path / INPUTS
+        if not path.exists():
+            return None
+        try:
+            read = json.loads(path.read_text())
+            with np.errstate(over="ignore"):  # infinite numbers are refused by who takes them for inputs
+                scaling = Scaling(np.array(read["shift"], np.float32), np.array(read["scale"], np.float32))
+            if scaling.shift.ndim != 1 or scaling.shift.shape != scaling.scale.shape:
+                raise ValueError("shift and scale are not two lists of one length")
+            classes, columns = tuple(map(str, read["classes"])), tuple(map(str, read["columns"]))
+            image = None if read["image"] is None else (int(read["image"][0]), int(read["image"][1]))
+            return Inputs(columns, image, scaling), classes
+        except (OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
+            raise InputError(f"{path} does not say how rows become inputs: {error}.") from error
+
+    def save_result(self, result: Result) -> None:
+        """Write the result, and remove the checkpoints: nothing will go on from them."""
+        result.save(self.path / "result.json")
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+
+    def load_result(self) -> Result:
+        return Result.load(self.path)
+
+
+def _is_line(line: Any) -> bool:
+    """Whether this is a line of metrics: its place, the name of its phase, and numbers or ``None``."""
+    if not isinstance(line, dict) or not all(type(line.get(name)) is int for name in ("phase", "epoch", "seed")):
+        return False
+    rest = [item for name, item in line.items() if name != "name" and item is not None]
+    return all(isinstance(item, int | float) and abs(item) <= sys.float_info.max for item in rest)

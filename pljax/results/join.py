@@ -1,0 +1,115 @@
+"""Runs of one config with different seeds become one run: that of all their seeds."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from pljax.results.folder import EXTRA, PARAMETERS, RunFolder
+from pljax.results.result import Result
+from pljax.settings import differences
+from pljax.types import InputError
+
+
+def parts(results: Sequence[Result]) -> list[list[int]]:
+    """Which results are parts of one run, by place: of one config and one data set, no seed twice.
+
+    The parts of a run are in the order of their seeds, and the runs in that of their first parts.
+    """
+    groups: list[list[int]] = []
+    for place, result in enumerate(results):
+        for group in groups:
+            if all(_are_parts(results[other], result) for other in group):
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    return [sorted(group, key=lambda place: results[place].seeds[0]) for group in groups]
+
+
+def _are_parts(one: Result, other: Result) -> bool:
+    same = one.effective_config() == other.effective_config() and one.dataset["digest"] == other.dataset["digest"]
+    return same and not set(one.seeds) & set(other.seeds)
+
+
+def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
+    """Write a finished run's folder that holds the seeds of several, as if one run had had them all.
+
+    Raises ``InputError`` if they are not parts of one run, cannot be read, or ``into`` cannot be written.
+    """
+    results = [folder.load_result() for folder in folders]
+    _require_parts(folders, results)
+    into.make()
+    with into.locked():
+        into.clear()
+        config = results[0].effective_config()
+        into.begin(config, {"joined": [folder.path.name for folder in folders]})
+        if (inputs := folders[0].load_inputs()) is not None:
+            into.save_inputs(*inputs)
+        into.append_metrics(_merged(folder.load_metrics() for folder in folders))
+        pretrained = [f"{phase.method.pretrains}.npz" for phase in config.phases if phase.method.pretrains]
+        for file in (PARAMETERS, EXTRA, *pretrained):
+            if file == PARAMETERS or all((folder.path / file).exists() for folder in folders):
+                into.save_arrays(_stacked([folder.load_arrays(file) for folder in folders]), file)
+        result = joined(results)
+        into.save_result(result)
+        return result
+
+
+def joined(results: Sequence[Result]) -> Result:
+    """The result of all seeds. What is not of a seed is the first one's; times are added up."""
+    first = results[0]
+    by_seed = {name: _chained(getattr(result, name) for result in results) for name in _BY_SEED}
+    entropy = {
+        part: _chained(result.conditional_entropy[part] for result in results) for part in first.conditional_entropy
+    }
+    change = None
+    if changes := [result.unlabelled_training for result in results if result.unlabelled_training]:
+        change = {**changes[0], **{when: _chained(each[when] for each in changes) for when in ("before", "after")}}
+    seconds = {
+        phase: sum(result.seconds.get(phase, 0.0) for result in results)
+        for phase in dict.fromkeys(_chained(result.seconds for result in results))
+    }
+    return Result(
+        **{
+            **{field: getattr(first, field) for field in Result.__dataclass_fields__},
+            **by_seed,
+            "conditional_entropy": entropy,
+            "unlabelled_training": change,
+            "diverged": {seed: where for result in results for seed, where in result.diverged.items()},
+            "warnings": list(dict.fromkeys(_chained(result.warnings for result in results))),
+            "seconds": seconds,
+        }
+    )
+
+
+# The fields of a result that are lists with an item a seed.
+_BY_SEED = ("seeds", "test_accuracy", "test_error", "confusion", "pseudo_label_accuracy")
+
+
+def _require_parts(folders: Sequence[RunFolder], results: Sequence[Result]) -> None:
+    for (here, one), (there, other) in itertools.combinations(zip(folders, results, strict=True), 2):
+        fields = list(differences(one.effective_config(), other.effective_config()))
+        if one.dataset["digest"] != other.dataset["digest"]:
+            fields.append("the data set")
+        if fields:
+            raise InputError(
+                f"{here.path} and {there.path} are no parts of one run: they differ in {', '.join(fields)}."
+            )
+        if common := sorted(set(one.seeds) & set(other.seeds)):
+            raise InputError(f"{here.path} and {there.path} both have seed {common[0]}: a run has a seed once.")
+
+
+def _chained(lists: Iterable[Iterable[Any]]) -> list[Any]:
+    return list(itertools.chain.from_iterable(lists))
+
+
+def _merged(metrics: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The lines of several runs, in the order that one run would have written them."""
+    return sorted(_chained(metrics), key=lambda line: (line["phase"], line["epoch"], line["seed"]))
+
+
+def _stacked(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)

@@ -1,0 +1,178 @@
+"""What a finished run says: one scenario under one protocol, all its seeds. JSON on disk, no pickle."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pljax.data.serialization import write_json
+from pljax.protocols.config import Config, from_json
+from pljax.types import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The content of ``result.json``. ``S`` seeds, ``C`` classes; ``None`` stands for a diverged seed's figure."""
+
+    scenario: str
+    protocol: str
+    dataset: dict[str, Any]  # name, digest, train, test
+    seeds: list[int]  # [S]
+    test_accuracy: list[float | None]  # [S], a fraction
+    test_error: list[float | None]  # [S], a fraction
+    diverged: dict[str, str]  # by seed: the phase and epoch where it stopped being finite
+    class_counts: dict[str, list[int]]  # labelled (a seed) and test: images of each class, [C]
+    confusion: list[list[list[int]] | None]  # [S, C, C]: test images of a class (row) given a class (column)
+    conditional_entropy: dict[str, list[float | None]]  # labelled, unlabelled, test: [S], nats, eq. 17
+    pseudo_label_accuracy: list[float | None]  # [S]: of the labels the final network gives the unlabelled images
+    unlabelled_training: dict[str, Any] | None  # accuracy before and after pseudo-labels act; None without them
+    parameters: int  # of the classifier, a seed
+    config: dict[str, Any]  # the effective one; see pljax.settings.to_json
+    warnings: list[str]
+    versions: dict[str, str]
+    device: dict[str, Any]
+    seconds: dict[str, float]  # by phase, all seeds together
+
+    def __post_init__(self) -> None:
+        """Raise ``InputError`` for fields that are not what the comments above say."""
+        for name, (is_right, expected) in _FIELDS.items():
+            _require(is_right(getattr(self, name)), name, expected)
+        change, count = self.unlabelled_training or {}, len(self.seeds)
+        shares = {name: getattr(self, name) for name in ("test_accuracy", "test_error", "pseudo_label_accuracy")}
+        shares |= {name: change[name] for name in ("before", "after") if change}
+        for name, column in {**shares, **self.conditional_entropy}.items():
+            right = _is_column(column, count, most=1 if name in shares else sys.float_info.max)
+            _require(right, name, "a number or null for each seed")
+        without = {str(seed) for seed, share in zip(self.seeds, self.test_accuracy, strict=True) if share is None}
+        if self.tested:
+            _require(set(self.diverged) == without, "diverged", "a dict by seed, of those whose accuracy is null")
+        else:
+            _require(len(without) == len(self.seeds), "test_accuracy", "null for each seed: there are no test images")
+            _require(set(self.diverged) <= without, "diverged", "a dict by seed, of the run's seeds")
+        tables = _is_list(self.confusion, lambda table: table is None or _is_table(table))
+        sizes = {len(table) for table in self.confusion if table is not None} if tables else set()
+        _require(
+            tables and len(sizes) <= 1 and len(self.confusion) == count,
+            "confusion",
+            "a square table or null for each seed",
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the result as JSON: whole or not at all."""
+        write_json(path, dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Result":
+        """Read a result from ``result.json`` or from the folder that holds it. Raises ``InputError``."""
+        path = Path(path)
+        path = path / "result.json" if path.is_dir() else path
+        try:
+            values = json.loads(path.read_text())
+        except OSError as error:
+            raise InputError(f"No result can be read at {path}: {error.strerror}.") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path} is no result of pljax: it is not JSON, {error}.") from error
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or set(values) != fields:
+            odd = sorted(fields ^ set(values)) if isinstance(values, dict) else ["everything"]
+            raise InputError(f"{path} is no result of pljax: {', '.join(odd)} missing or unknown.")
+        try:
+            result = cls(**values)
+            result.effective_config()
+        except (InputError, RecursionError) as error:
+            raise InputError(f"{path} is no result of pljax: {error}") from error
+        return result
+
+    @property
+    def tested(self) -> bool:
+        """Whether there were test images."""
+        return bool(self.dataset["test"])
+
+    def effective_config(self) -> Config:
+        """The config that was run."""
+        return from_json(self.config)
+
+    def accuracies(self) -> np.ndarray:
+        """Test accuracies, float64 ``[S]``, NaN for a seed that diverged."""
+        return np.array([np.nan if accuracy is None else accuracy for accuracy in self.test_accuracy], np.float64)
+
+
+def _require(right: bool, name: str, expected: str) -> None:
+    if not right:
+        raise InputError(f"{name} is not {expected}.")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_count(value: Any, least: int = 0) -> bool:
+    return type(value) is int and least <= value < 2**63
+
+
+def _is_number(value: Any, most: float = sys.float_info.max) -> bool:
+    return type(value) in (int, float) and 0 <= value <= most
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or _is_text(value) or _is_number(value)
+
+
+def _is_list(value: Any, right: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(right, value))
+
+
+def _is_dict(value: Any, right: Callable[[Any], bool], keys: set[str] | None = None) -> bool:
+    """Texts to what is ``right``, with exactly these keys where they are given."""
+    whole = isinstance(value, dict) and all(map(_is_text, value)) and all(map(right, value.values()))
+    return whole and (keys is None or set(value) == keys)
+
+
+def _is_column(value: Any, count: int, most: float) -> bool:
+    return _is_list(value, lambda item: item is None or _is_number(item, most)) and len(value) == count
+
+
+def _is_table(value: Any) -> bool:
+    return _is_list(value, lambda row: _is_list(row, _is_count) and len(row) == len(value))
+
+
+def _is_data(value: Any) -> bool:
+    known = isinstance(value, dict) and {"name", "digest", "train", "test"} <= set(value)
+    texts = known and _is_text(value["name"]) and _is_text(value["digest"])
+    return texts and _is_count(value["train"], 1) and _is_count(value["test"])
+
+
+def _is_seeds(value: Any) -> bool:
+    whole = _is_list(value, lambda seed: type(seed) is int and 0 <= seed < 2**32)
+    return whole and 0 < len(value) == len(set(value))
+
+
+def _is_change(value: Any) -> bool:
+    known = value is None or (isinstance(value, dict) and set(value) == {"measured_on", "before", "after"})
+    return known and (value is None or _is_text(value["measured_on"]))
+
+
+# What each field must be by itself, and how a person is told.
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "scenario": (_is_text, "a name"),
+    "protocol": (_is_text, "a name"),
+    "dataset": (_is_data, "the keys name, digest, train, test"),
+    "seeds": (_is_seeds, "a list of different whole numbers from 0 to 2^32 - 1"),
+    "diverged": (lambda value: _is_dict(value, _is_text), "a dict by seed"),
+    "class_counts": (
+        lambda value: _is_dict(value, lambda counts: _is_list(counts, _is_count), {"labelled", "test"}),
+        "a dict of whole numbers",
+    ),
+    "conditional_entropy": (lambda value: _is_dict(value, lambda _: True), "a dict by part"),
+    "unlabelled_training": (_is_change, "null or the keys measured_on, before, after"),
+    "parameters": (_is_count, "a whole number"),
+    "config": (lambda value: isinstance(value, dict), "a dict"),
+    "warnings": (lambda value: _is_list(value, _is_text), "a list of texts"),
+    "versions": (lambda value: _is_dict(value, _is_text), "a dict of texts"),
+    "device": (lambda value: _is_dict(value, _is_plain), "a dict of texts and numbers"),
+    "seconds": (lambda value: _is_dict(value, _is_number), "a dict of numbers"),
+}

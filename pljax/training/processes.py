@@ -1,0 +1,68 @@
+"""Several processes with the seeds of one run: each trains its share in a folder of its own, the first joins them.
+
+They never talk to each other while they train: they only have to see the same working folder.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+
+import jax
+import numpy as np
+
+from pljax.results.folder import RunFolder
+from pljax.types import InputError
+
+AUTO = "auto"
+LOOK_EVERY = 0.5  # seconds
+
+
+def connect(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Find the other processes. To be called before anything is computed; does nothing without a coordinator.
+
+    Args:
+      coordinator: ``host:port`` of the first process, or ``auto``: as Slurm, Open MPI, Kubernetes or a TPU pod
+        say it, with the two numbers.
+      processes: how many there are.
+      process: which one this is, from 0.
+
+    Raises:
+      InputError: the arguments do not fit together, or the others are not found.
+    """
+    if coordinator is None:
+        if processes is not None or process is not None:
+            raise InputError("--num_processes and --process_id need a --coordinator: give host:port of the first.")
+        return
+    if coordinator != AUTO:
+        if ":" not in coordinator:
+            raise InputError(f"--coordinator is {coordinator!r}: give host:port of the first process, or {AUTO}.")
+        if processes is None or process is None or not 0 <= process < processes:
+            raise InputError("--coordinator needs --num_processes, and a --process_id from 0 to one less: give both.")
+    jax.config.update("jax_cpu_collectives_implementation", None)  # seeds never talk to each other
+    try:
+        jax.distributed.initialize(None if coordinator == AUTO else coordinator, processes, process)
+    except (RuntimeError, ValueError) as error:
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"The processes of the run do not find each other ({told}).") from error
+
+
+def is_first() -> bool:
+    """Whether this process is the one that joins the shares and tells the result."""
+    return jax.process_index() == 0
+
+
+def shares(seeds: Sequence[int], processes: int) -> list[list[int]]:
+    """The seeds of each process, as evenly as can be. Raises ``InputError`` if there are fewer than processes.
+
+    >>> shares(range(3, 8), 2)
+    [[3, 4, 5], [6, 7]]
+    """
+    if processes > len(seeds):
+        raise InputError(f"{processes} processes are too many for {len(seeds)} seeds: give at most a process a seed.")
+    return [part.tolist() for part in np.array_split(np.asarray(seeds), processes)]
+
+
+def wait_for(folders: Iterable[RunFolder]) -> None:
+    """Return when all these runs are finished."""
+    for folder in folders:
+        while not folder.finished:
+            time.sleep(LOOK_EVERY)

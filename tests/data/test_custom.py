@@ -1,0 +1,193 @@
+"""Rows of people's own files as a data set: classes by number, one scale for training and test, oddities told."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from fuzzing import assert_one_sentence
+from PIL import Image
+
+from pljax.data import custom
+from pljax.data.tables import How
+from pljax.types import InputError
+
+RANDOM = np.random.default_rng(0)
+FEATURES = RANDOM.normal(size=(12, 3)).astype(np.float32) * [1, 100, 1e-3] + [0, 7, 1]
+LABELS = ["b", "", "a", "c", "", "a", "b", "c", "", "a", "b", "c"]
+NUMBERS = [1, -1, 0, 2, -1, 0, 1, 2, -1, 0, 1, 2]
+
+
+def save(path, features=FEATURES, labels=LABELS, names=("f0", "f1", "f2")):
+    features = np.asarray(features, np.float32)
+    if path.suffix == ".npz":
+        np.savez(path, X=features, **({} if labels is None else {"y": np.array(labels)}))
+        return str(path)
+    frame = pd.DataFrame(features, columns=list(names))
+    if labels is not None:
+        frame["label"] = labels
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    return str(path)
+
+
+def load(path, test=None, how=None):
+    """The data set, and what was said."""
+    said = []
+    return custom.load(str(path), test and str(test), how or How(), said.append), said
+
+
+def refused(path, test=None, how=None):
+    with pytest.raises(InputError) as refusal:
+        load(path, test, how)
+    assert_one_sentence(str(refusal.value))
+    return str(refusal.value)
+
+
+SUFFIXES = ["npz", "csv", "parquet"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("test_suffix", SUFFIXES)
+def test_the_same_rows_give_the_same_data_set_whatever_the_kinds_of_their_files(tmp_path, suffix, test_suffix):
+    expected, _ = load(save(tmp_path / "expected.npz"), save(tmp_path / "test.npz", FEATURES[2:4] + 1, ["a", "c"]))
+    test = save(tmp_path / f"held_out.{test_suffix}", FEATURES[2:4] + 1, ["a", "c"])
+    dataset, said = load(save(tmp_path / f"rows.{suffix}"), test)
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+        ours, theirs = getattr(dataset, name), getattr(expected, name)
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3 if name == "test_images" else 1e-4, atol=1e-4)
+    if suffix == test_suffix == "parquet":
+        assert dataset.digest == expected.digest
+    assert (dataset.name, dataset.classes, dataset.class_names, said) == ("rows", 3, ("a", "b", "c"), [])
+
+
+def test_the_arrays_are_what_training_takes(tmp_path):
+    dataset, _ = load(save(tmp_path / "rows.csv"))
+    assert dataset.train_images.dtype == np.float32
+    assert dataset.train_labels.dtype == np.int32
+    assert dataset.train_labels.tolist() == NUMBERS
+    assert dataset.test_images.shape == (0, 3)
+    assert dataset.test_labels.shape == (0,)
+    np.testing.assert_allclose(dataset.train_images.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(dataset.train_images.var(axis=0), 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("labels", [NUMBERS, np.array(NUMBERS, np.float32), [str(number) for number in NUMBERS]])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_labels_as_numbers_or_texts_are_the_same_classes(tmp_path, suffix, labels):
+    dataset, _ = load(save(tmp_path / f"rows.{suffix}", labels=labels))
+    assert dataset.class_names == ("0", "1", "2")
+    assert dataset.train_labels.tolist() == NUMBERS
+
+
+def test_classes_are_in_the_order_of_numbers_then_of_letters(tmp_path):
+    labels = ["10", "9", "b", "a", "-2", "1.5"] * 2
+    assert load(save(tmp_path / "rows.csv", labels=labels))[0].class_names == ("-2", "1.5", "9", "10", "a", "b")
+
+
+def test_columns_in_another_order_are_the_same_features(tmp_path):
+    train = save(tmp_path / "rows.csv")
+    test = save(tmp_path / "test.csv", FEATURES[2:4], ["a", "c"])
+    mixed = save(tmp_path / "mixed.parquet", FEATURES[2:4][:, [2, 0, 1]], ["a", "c"], names=("f2", "f0", "f1"))
+    expected = load(train, test)[0].test_images
+    np.testing.assert_allclose(load(train, mixed)[0].test_images, expected, rtol=1e-3)
+    np.testing.assert_allclose(expected, load(train)[0].train_images[2:4], rtol=1e-6)
+
+
+def test_the_test_rows_do_not_act_on_the_scale(tmp_path):
+    train = save(tmp_path / "rows.csv")
+    far = save(tmp_path / "far.csv", FEATURES[2:4] + 1e6, ["a", "c"])
+    np.testing.assert_array_equal(load(train, far)[0].train_images, load(train)[0].train_images)
+    assert load(train, far)[0].test_images.min() > 1000
+
+
+def test_named_columns_and_arrays_are_looked_for_in_the_test_file_too(tmp_path):
+    frame = pd.DataFrame(FEATURES, columns=["f0", "f1", "f2"]).assign(kind=LABELS, label="not this one")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    frame[frame.kind != ""].to_csv(tmp_path / "test.csv", index=False)
+    dataset, _ = load(tmp_path / "rows.csv", tmp_path / "test.csv", How("kind", ("f2", "f0")))
+    assert (dataset.inputs.columns, dataset.test_images.shape) == (("f2", "f0"), (9, 2))
+    known = np.array(NUMBERS) >= 0
+    arrays = {"rows": FEATURES, "others": FEATURES + 1, "kind": np.array(NUMBERS)}
+    np.savez(tmp_path / "rows.npz", **arrays)
+    np.savez(tmp_path / "test.npz", **{name: array[known] for name, array in arrays.items()})
+    dataset, _ = load(tmp_path / "rows.npz", tmp_path / "test.npz", How("kind", ("rows",)))
+    np.testing.assert_array_equal(dataset.test_images, dataset.train_images[known])
+
+
+# ------------------------------------------------------------------------------------------------ pictures
+
+
+def paint(path, color, size=(3, 3)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, color).save(path)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for place, (name, color) in enumerate([("cats", 0), ("cats", 10), ("dogs", 200), ("dogs", 255), ("unlabelled", 9)]):
+        paint(tmp_path / "train" / name / f"{place}.png", color)
+    paint(tmp_path / "test" / "dogs" / "large.png", 255, (9, 9))
+    return tmp_path
+
+
+def test_folders_of_pictures_are_a_data_set(pictures):
+    dataset, said = load(pictures / "train", pictures / "test")
+    assert dataset.class_names == ("cats", "dogs")
+    assert dataset.train_labels.tolist() == [0, 0, 1, 1, -1]
+    assert dataset.row_names[-1] == "unlabelled/4.png"
+    assert dataset.inputs.image == (3, 1)
+    assert dataset.test_labels.tolist() == [1]
+    np.testing.assert_allclose(dataset.test_images, dataset.train_images[3:4])
+    assert said == []  # of pixels, some are the same in all pictures
+
+
+# ------------------------------------------------------------------------------------------------- refused
+
+REFUSED = {
+    "no labels": (None, None, "rows.csv has no labels"),
+    "no label known": ([""] * 12, None, "labels of 0 classes"),
+    "one class": (["a", ""] * 6, None, "labels of 1 classes"),
+    "a test label that no training row has": (LABELS, ["a", "z"], "has the labels z, but no training row does"),
+    "a test row without a label": (LABELS, ["a", ""], "rows without a label"),
+    "test rows without labels": (LABELS, None, "rows without a label"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_labels_that_cannot_be_used_are_refused(tmp_path, case):
+    labels, test_labels, says = REFUSED[case]
+    train = save(tmp_path / "rows.csv", labels=labels)
+    assert says in refused(train, save(tmp_path / "test.csv", FEATURES[2:4], test_labels))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_test_file_with_other_features_is_refused(tmp_path, suffix):
+    train = save(tmp_path / "rows.csv")
+    fewer = save(tmp_path / f"test.{suffix}", FEATURES[2:4, :2], ["a", "c"], names=("f0", "f1"))
+    says = "has 2 features, but the training rows have 3" if suffix == "npz" else "lacks the columns f2"
+    assert says in refused(train, fewer)
+    assert "has 2 features" in refused(save(tmp_path / "rows.npz"), fewer)
+
+
+def test_a_test_file_that_is_not_there_is_told(tmp_path):
+    assert "nowhere.csv" in refused(save(tmp_path / "rows.csv"), tmp_path / "nowhere.csv")
+
+
+# ---------------------------------------------------------------------------------------- said, not refused
+
+
+def test_a_label_that_appears_once_is_told(tmp_path):
+    _, said = load(save(tmp_path / "rows.csv", labels=[*LABELS[:-1], "d"]))
+    (line,) = said
+    assert line.startswith("warning: one row alone has the label d")
+
+
+@pytest.mark.parametrize(("suffix", "name"), [("csv", "f1"), ("npz", "1")])
+def test_a_feature_that_is_the_same_in_all_rows_is_told_and_becomes_0(tmp_path, suffix, name):
+    features = FEATURES.copy()
+    features[:, 1] = 0.1
+    dataset, said = load(save(tmp_path / f"rows.{suffix}", features))
+    assert said == [f"warning: the same in all rows, so of no use: feature {name}."]
+    assert (dataset.train_images[:, 1] == 0).all()

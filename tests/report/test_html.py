@@ -1,0 +1,168 @@
+"""The page of a comparison: everything is in it, it asks for nothing from outside, and text stays text."""
+
+import base64
+import html.parser
+import re
+
+import numpy as np
+import pytest
+from made_results import make_result
+
+from pljax.analysis.comparison import compare
+from pljax.protocols import SCENARIOS
+from pljax.report import html
+from pljax.report.figures import Figure
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+FIGURES = [
+    Figure("scores", "Scores", "A caption.", "Dots & lines", PNG, None),
+    Figure("courses", "Courses", "Another.", "Lines", PNG, None),
+    Figure("digits", "Digits", "", "", None, "No images are at hand."),
+]
+
+
+class Reader(html.parser.HTMLParser):
+    """What a browser would see of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.images, self.tags, self.addresses, self.texts, self.open = [], [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        self.addresses += [
+            attributes[name] for name in ("src", "href", "action", "data", "srcset") if name in attributes
+        ]
+        if tag == "img":
+            self.images.append(attributes)
+        if tag not in ("img", "meta", "link", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+def four(n=10, protocol="lee2013"):
+    generator = np.random.default_rng(0)
+    return compare(
+        [
+            make_result(config, (np.round(7000 + 500 * number + 200 * generator.standard_normal(n)) / 1e4).tolist())
+            for number, config in enumerate(SCENARIOS[protocol].values())
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def compared():
+    return four()
+
+
+@pytest.fixture(scope="module")
+def read(compared):
+    return Reader(html.render("report.html", compared, FIGURES))
+
+
+def test_the_page_is_whole_and_asks_for_nothing_from_outside(read):
+    assert read.open == []
+    assert not set(read.tags) & {"script", "link", "iframe", "object", "form"}
+    assert read.addresses
+    assert all(address.startswith("data:image/png;base64,") for address in read.addresses)
+
+
+def test_the_style_asks_for_nothing_either(compared):
+    text = html.render("report.html", compared, FIGURES)
+    assert not re.search(r"@import|url\(|https?://", text)
+
+
+def test_every_figure_is_in_it_with_a_text_for_those_who_do_not_see_it(read):
+    assert [image["alt"] for image in read.images] == ["Dots & lines", "Lines"]
+    assert all(base64.b64decode(image["src"].partition(",")[2]) == PNG for image in read.images)
+    assert "A caption." in read.text
+
+
+def test_a_figure_that_is_left_out_says_why(read):
+    assert "Left out, Digits: No images are at hand." in read.text
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_every_score_and_every_figure_of_a_pair_is_in_it(compared, name):
+    text = html.render(name, compared, FIGURES)
+    for row in compared.rows:
+        assert all(f"{accuracy:.2f}" in text for accuracy in row.accuracies)
+        assert f"{row.summary.interquartile_mean:.2f}" in text
+    for pair in compared.pairs:
+        assert f"{pair.test.low:.2f} to {pair.test.high:.2f}".replace("-", "−") in text
+        assert f"{pair.first} − {pair.second}" in text
+
+
+@pytest.mark.parametrize("n", [5, 10])
+def test_the_bootstrap_interval_is_shown_from_ten_seeds_on(n):
+    assert ("BCa" in html.render("report.md", four(n), [])) is (n >= 10)
+
+
+def test_published_figures_say_whether_the_protocol_was_theirs():
+    own = html.published_table(four(protocol="lee2013"))
+    assert [row[1:4] for row in own.rows[-2:]] == [
+        ["89.51 ± 1.5", "Lee 2013", "the source's"],
+        ["76.95 (one run)", "Arab et al. 2022", "another than lee2013"],
+    ]
+    assert {row[3] for row in html.published_table(four(protocol="quick")).rows} == {"another than quick"}
+
+
+def test_without_pairs_there_is_no_table_of_pairs():
+    alone = compare([make_result(SCENARIOS["quick"]["pl"], [0.8, 0.9])])
+    assert "Pairs" not in html.render("report.md", alone, FIGURES)
+
+
+def test_a_seed_that_a_run_does_not_have_is_a_dash_and_a_diverged_one_is_named():
+    longer = make_result(SCENARIOS["quick"]["nn"], [0.7, 0.8, 0.9])
+    lost = make_result(SCENARIOS["quick"]["pl"], [0.7, None], diverged={"1": "finetune, epoch 3"})
+    table = html.scores_table(compare([longer, lost]))
+    assert table.rows == [["0", "70.00", "70.00"], ["1", "80.00", "diverged"], ["2", "90.00", "-"]]
+
+
+def test_text_stays_text(compared):
+    hostile = Figure("x", "<script>alert(1)</script>", '"><img src=x>', '" onerror="alert(1)', PNG, None)
+    read = Reader(html.render("report.html", compared, [hostile]))
+    assert "script" not in read.tags
+    assert [image["alt"] for image in read.images] == ['" onerror="alert(1)']
+
+
+def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(compared):
+    text = html.render("report.md", compared, FIGURES)
+    tables = re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE)
+    assert len(tables) == 4
+    for table in tables:
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+        assert len(table.splitlines()) > 2
+
+
+def test_markdown_shows_the_files_beside_it(tmp_path, compared):
+    html.write(compared, FIGURES, tmp_path)
+    shown = re.findall(r"!\[.*?\]\((.*?)\)", (tmp_path / "report.md").read_text())
+    assert shown == ["figures/scores.png", "figures/courses.png"]
+    assert all((tmp_path / path).read_bytes() == PNG for path in shown)
+    assert not (tmp_path / "figures/digits.png").exists()
+
+
+def test_a_figure_of_an_earlier_report_does_not_stay_beside_a_later_one(tmp_path, compared):
+    html.write(compared, FIGURES, tmp_path)
+    html.write(compared, [FIGURES[0]._replace(png=None, missing="Gone."), *FIGURES[1:]], tmp_path)
+    assert not (tmp_path / "figures/scores.png").exists()
+
+
+def test_the_same_comparison_makes_the_same_page(compared):
+    assert html.render("report.html", compared, FIGURES) == html.render("report.html", four(), FIGURES)

@@ -1,0 +1,193 @@
+"""A result comes back from its file as it was; what is no result is refused in one sentence."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pljax.protocols import quick
+from pljax.results.result import Result
+from pljax.settings import to_json
+from pljax.types import InputError
+
+CONFIG = quick.SCENARIOS["pl"]
+RESULT = Result(
+    scenario="pl",
+    protocol="quick",
+    dataset={"name": "mnist", "digest": "00ff", "train": 60_000, "test": 10_000},
+    seeds=[3, 4],
+    test_accuracy=[0.1 + 0.2, None],
+    test_error=[0.7, None],
+    diverged={"4": "finetune, epoch 7"},
+    class_counts={"labelled": [50, 50], "test": [5000, 5000]},
+    confusion=[[[1, 2], [3, 4]], None],
+    conditional_entropy={"labelled": [1e-9, None], "unlabelled": [0.03, None], "test": [0.02, None]},
+    pseudo_label_accuracy=[0.5, None],
+    unlabelled_training={"measured_on": "validation", "before": [0.4, None], "after": [0.5, None]},
+    parameters=795_010,
+    config=to_json(CONFIG),
+    warnings=["épée"],
+    versions={"python": "3.11.0"},
+    device={"platform": "cpu", "count": 2},
+    seconds={"finetune": 1.5},
+)
+
+
+def refuse_constants(name):
+    raise AssertionError(f"{name} is no JSON")
+
+
+def test_a_result_comes_back_as_it_was(tmp_path):
+    RESULT.save(tmp_path / "result.json")
+    loaded = Result.load(tmp_path / "result.json")
+    assert loaded == RESULT
+    assert loaded.effective_config() == CONFIG
+
+
+def test_a_result_is_found_by_its_folder(tmp_path):
+    RESULT.save(tmp_path / "result.json")
+    assert Result.load(str(tmp_path)) == RESULT
+
+
+def test_saving_leaves_one_file(tmp_path):
+    RESULT.save(tmp_path / "result.json")
+    RESULT.save(tmp_path / "result.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_diverged_seed_is_null_in_the_file_and_nan_in_the_array(tmp_path):
+    dataclasses.replace(RESULT, test_accuracy=[0.25, None]).save(tmp_path / "result.json")
+    written = json.loads((tmp_path / "result.json").read_text(), parse_constant=refuse_constants)
+    assert written["test_accuracy"] == [0.25, None]
+    np.testing.assert_array_equal(Result.load(tmp_path).accuracies(), [0.25, np.nan])
+
+
+UNTESTED = dataclasses.replace(
+    RESULT,
+    dataset={**RESULT.dataset, "test": 0},
+    test_accuracy=[None, None],
+    test_error=[None, None],
+    class_counts={"labelled": [50, 50], "test": [0, 0]},
+    confusion=[None, None],
+    conditional_entropy={**RESULT.conditional_entropy, "test": [None, None]},
+)
+
+
+def test_a_result_without_test_images_says_so_and_comes_back(tmp_path):
+    UNTESTED.save(tmp_path / "result.json")
+    assert Result.load(tmp_path) == UNTESTED
+    assert (RESULT.tested, UNTESTED.tested) == (True, False)
+    assert np.isnan(UNTESTED.accuracies()).all()
+
+
+def test_without_test_images_too_the_seeds_that_diverged_are_those_of_the_run():
+    with pytest.raises(InputError, match="diverged is not "):
+        dataclasses.replace(UNTESTED, diverged={"5": "finetune, epoch 7"})
+
+
+def fields_of(result):
+    return dataclasses.asdict(result)
+
+
+WHOLE = json.dumps(fields_of(RESULT))
+NO_RESULT = {
+    "cut off": WHOLE[: len(WHOLE) // 2].encode(),
+    "empty": b"",
+    "a list": b"[1, 2]",
+    "a number": b"7",
+    "null": b"null",
+    "other JSON": b'{"accuracy": 0.9}',
+    "a field missing": json.dumps(
+        {name: value for name, value in fields_of(RESULT).items() if name != "seeds"}
+    ).encode(),
+    "a field too many": json.dumps({**fields_of(RESULT), "colour": "red"}).encode(),
+    "the config of another program": json.dumps({**fields_of(RESULT), "config": {"kind": "Banana"}}).encode(),
+    "part of a config": json.dumps({**fields_of(RESULT), "config": {"kind": "Adam"}}).encode(),
+    "a config that is a list": json.dumps({**fields_of(RESULT), "config": [1]}).encode(),
+    "a config out of range": WHOLE.replace('"labels": 100', '"labels": -100').encode(),
+    "binary": bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("content", NO_RESULT.values(), ids=NO_RESULT.keys())
+def test_a_file_that_is_no_result_is_refused_in_one_sentence(tmp_path, content):
+    path = tmp_path / "result.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as refusal:
+        Result.load(path)
+    assert str(refusal.value).startswith(f"{path} is no result of pljax: ")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda fields: fields.pop("seeds"), "seeds missing or unknown"),
+        (lambda fields: fields.update(colour="red"), "colour missing or unknown"),
+    ],
+)
+def test_a_field_that_is_missing_or_unknown_is_named(tmp_path, change, says):
+    fields = fields_of(RESULT)
+    change(fields)
+    (tmp_path / "result.json").write_text(json.dumps(fields))
+    with pytest.raises(InputError, match=f"no result of pljax: {says}"):
+        Result.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", WHOLE[:100], "[" * 100_000], ids=["empty", "brace", "part", "deep"])
+def test_what_is_not_json_is_called_so(tmp_path, content):
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(InputError, match="is no result of pljax: it is not JSON, "):
+        Result.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("dataset", [None, {}, {**RESULT.dataset, "test": "9"}, {"name": "mnist", "digest": "00ff", "train": 60_000}]),
+        (
+            "dataset",
+            [
+                {**RESULT.dataset, **wrong}
+                for wrong in ({"test": -1}, {"test": True}, {"test": None}, {"train": 0}, {"name": "a\nb"})
+            ],
+        ),
+        ("scenario", [None, 7, "a\nb", "\ud800"]),
+        ("seeds", [None, [], ["3", "4"], [3.0, 4.0], [True, False], 3, [3, 3], [3, -4], [3, 2**32]]),
+        ("test_accuracy", [None, [0.5], [0.5, 0.5, 0.5], ["0.5", None], 0.5]),
+        ("test_accuracy", [[share, None] for share in (-0.1, 1.1, math.nan, math.inf, 10**400, True, [0.5], None)]),
+        ("test_accuracy", [[None, 0.5], [0.5, 0.5]]),  # seed 4 diverged, and only this one
+        ("test_error", [None, [0.5], [1.1, None]]),
+        ("pseudo_label_accuracy", [None, [0.5], [1.1, None]]),
+        ("class_counts", [None, {}, {"labelled": [1], "test": 1}, {"labelled": [1, 1], "test": [1, -1]}]),
+        ("confusion", [None, [None], [[[1, 2], [3]], None], [[[1, 2]], None], [[[1, 2], [3, 4.0]], None], [7, None]]),
+        ("conditional_entropy", [None, {"labelled": [0.5]}, {"labelled": None}]),
+        ("conditional_entropy", [{**RESULT.conditional_entropy, "test": column} for column in ([0.5], [-1, None], 7)]),
+        ("unlabelled_training", [7, {}, {"measured_on": "validation"}]),
+        ("unlabelled_training", [{"measured_on": "validation", "before": [0.5], "after": [0.5, 0.5]}]),
+        ("unlabelled_training", [{"measured_on": 7, "before": [0.5, 0.5], "after": [0.5, 0.5]}]),
+        ("diverged", [None, [4], {}, {"4": 7}, {"4": "finetune", "5": "finetune"}]),
+        ("parameters", [None, "9", -1, 1.5, True, 2**63]),
+        ("config", [None, []]),
+        ("warnings", [None, "none", [7]]),
+        ("versions", [None, {"python": 3}]),
+        ("device", [None, {"count": [2]}, {"count": math.nan}]),
+        ("seconds", [None, [1.5], {"finetune": "1.5"}, {"finetune": 10**400}, {"finetune": -1}]),
+    ],
+)
+def test_a_result_is_checked_where_it_is_made(field, values):
+    for value in values:
+        with pytest.raises(InputError, match=r" is not .*\.$"):
+            dataclasses.replace(RESULT, **{field: value})
+
+
+@pytest.mark.parametrize("place", ["", "no such file.json", "result.json/below a file"])
+def test_no_file_is_refused_in_one_sentence(tmp_path, place):
+    if place.startswith("result.json"):
+        (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(InputError) as refusal:
+        Result.load(tmp_path / place)
+    assert str(refusal.value).startswith(f"No result can be read at {tmp_path}")
+    assert "\n" not in str(refusal.value)

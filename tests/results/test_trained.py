@@ -1,0 +1,137 @@
+"""A finished run's networks asked once more: they say what they said, and nothing is asked of a wrong file."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from tiny_runs import DROPOUT, autoencoder, config, network, pseudo_label
+
+from pljax.results import trained
+from pljax.results.folder import RunFolder
+from pljax.settings import everywhere
+from pljax.training.progress import Reporter
+from pljax.training.run import run
+from pljax.types import InputError
+
+LAYERS = network(32)
+PL = pseudo_label(LAYERS, 4, 1, 3, **DROPOUT)
+CONFIG = config("pl_dae", autoencoder(LAYERS), PL)
+SEEDS = [4, 0, 9]
+PER_SEED = ("seeds", "test_accuracy", "test_error", "confusion", "pseudo_label_accuracy")
+
+
+def finished(path, dataset, of_run=CONFIG):
+    folder = RunFolder(path)
+    return folder, run(of_run, SEEDS, dataset, folder, Reporter(io.StringIO()))
+
+
+@pytest.fixture(scope="module")
+def whole(blobs, tmp_path_factory):
+    return finished(tmp_path_factory.mktemp("whole"), blobs)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_networks_say_of_the_test_images_what_they_said(whole, blobs, seed):
+    folder, result = whole
+    outputs = trained.probabilities(trained.load(folder, result)[seed], blobs.test_images)
+    assert outputs.shape == (len(blobs.test_images), blobs.classes)
+    assert (outputs >= 0).all()
+    assert (outputs <= 1).all()
+    accuracy = (outputs.argmax(axis=1) == blobs.test_labels).mean()
+    assert accuracy == pytest.approx(result.test_accuracy[SEEDS.index(seed)])
+
+
+def test_softmax_outputs_sum_to_one(blobs, tmp_path):
+    folder, result = finished(tmp_path, blobs, everywhere(CONFIG, "output", "softmax"))
+    outputs = trained.probabilities(trained.load(folder, result)[0], blobs.test_images)
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_split_is_the_one_that_the_seed_trained_with(whole, blobs, seed):
+    folder, result = whole
+    networks = trained.load(folder, result)[seed]
+    parts = trained.split(networks, blobs)
+    everything = np.concatenate([parts.labelled, parts.validation, parts.unlabelled])
+    assert sorted(everything) == list(range(len(blobs.train_labels)))
+    given = trained.probabilities(networks, blobs.train_images[parts.unlabelled]).argmax(axis=1)
+    accuracy = (given == blobs.train_labels[parts.unlabelled]).mean()
+    assert accuracy == pytest.approx(result.pseudo_label_accuracy[SEEDS.index(seed)])
+
+
+def test_a_reconstruction_is_equation_6_and_7_on_a_corrupted_image(whole, blobs):
+    folder, result = whole
+    networks = trained.load(folder, result)[9]
+    rows = np.array([3, 200, 7])
+    originals, corrupted, reconstructed = trained.reconstruct(networks, blobs, rows)
+    np.testing.assert_allclose(originals, blobs.train_images[rows] / 255, rtol=1e-6)
+    kept = corrupted == originals
+    assert (kept | (corrupted == 0)).all()
+    assert 0.2 < kept.mean() < 0.8
+    autoencoder = networks.pretrained["autoencoder"]
+    hidden, bias = autoencoder["hidden"], autoencoder["reconstruction_bias"]
+    units = np.maximum(corrupted @ hidden["kernel"] + hidden["bias"], 0) * 0.5  # dropout, eq. 9
+    np.testing.assert_allclose(reconstructed, 1 / (1 + np.exp(-(units @ hidden["kernel"].T + bias))), rtol=1e-4)
+
+
+def test_labels_given_once_are_those_that_the_run_gave(blobs, tmp_path):
+    folder, result = finished(tmp_path, blobs, everywhere(CONFIG, "assign", "once"))
+    accuracies = [line["pseudo_label_accuracy"] for line in folder.load_metrics() if line["epoch"] == 3]
+    for networks, accuracy in zip(trained.load(folder, result).values(), accuracies, strict=True):
+        given, unlabelled = networks.extra.labels, trained.split(networks, blobs).unlabelled
+        np.testing.assert_array_equal(np.flatnonzero(given >= 0), np.sort(unlabelled))
+        assert (given == blobs.train_labels)[unlabelled].mean() == pytest.approx(accuracy)
+
+
+def test_a_run_without_an_auto_encoder_has_none(blobs, tmp_path):
+    folder, result = finished(tmp_path, blobs, CONFIG.replace(phases=(PL,)))
+    networks = trained.load(folder, result)[0]
+    assert networks.pretrained == {}
+    with pytest.raises(InputError, match="No auto-encoder"):
+        trained.reconstruct(networks, blobs, np.array([0]))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"output": {"bias": np.zeros((3, 4), np.float32)}},
+        {"hidden": np.zeros((3, 12, 32), np.float32)},
+        {"hidden": {"kernel": np.zeros((3, 12, 32), np.float32)}},
+        {"hidden": {"kernel": np.array(0.0), "bias": np.array(0.0)}},
+    ],
+)
+def test_parameters_of_another_network_are_refused(whole, tmp_path, parameters):
+    _, result = whole
+    folder = RunFolder(tmp_path)
+    folder.save_parameters(parameters)
+    with pytest.raises(InputError, match=r"not those of the run's config\.$"):
+        trained.load(folder, result)
+
+
+def test_parameters_of_other_seeds_are_refused(whole):
+    folder, result = whole
+    fewer = dataclasses.replace(
+        result,
+        **{
+            name: getattr(result, name)[:2]
+            for name in ("seeds", "test_accuracy", "test_error", "pseudo_label_accuracy", "confusion")
+        },
+        conditional_entropy={},
+        unlabelled_training=None,
+    )
+    with pytest.raises(InputError, match="not those of the run's config"):
+        trained.load(folder, fewer)
+
+
+def test_parameters_that_are_gone_are_told(whole, blobs, tmp_path):
+    _, result = whole
+    with pytest.raises(InputError, match="No parameters can be read"):
+        trained.load(RunFolder(tmp_path), result)
+
+
+def test_the_auto_encoder_is_kept_beside_the_classifier(whole):
+    folder, _ = whole
+    kept = folder.load_parameters("autoencoder.npz")
+    assert kept["hidden"]["kernel"].shape == (len(SEEDS), 12, 32)
+    assert kept["reconstruction_bias"].shape == (len(SEEDS), 12)

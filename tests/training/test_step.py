@@ -1,0 +1,344 @@
+"""What holds for every method: of one update, of the rounds of a phase, and of their keys."""
+
+import collections
+import functools
+import sys
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from one_seed import (
+    ALIGNED_PHASE,
+    GAUSSIAN,
+    GAUSSIAN_PHASE,
+    KERAS,
+    MASKING,
+    MASKING_PHASE,
+    ONCE_PHASE,
+    PSEUDO_LABEL,
+    PSEUDO_LABEL_PHASE,
+    SUPERVISED,
+    SUPERVISED_PHASE,
+    batch,
+    init,
+    split_of,
+    train,
+    train_round,
+    training_data,
+)
+
+import pljax
+from pljax.data.batches import LabelledBatches
+from pljax.methods import METHODS
+from pljax.nn import sparse
+from pljax.nn.optimizers import paper_momentum
+from pljax.settings import everywhere
+from pljax.training import phases
+from pljax.training.seeds import seed_keys
+from pljax.training.step import train_step
+from pljax.types import TrainState
+
+CASES = {
+    "supervised": SUPERVISED,
+    "supervised, noise, inverted": SUPERVISED.replace(network=KERAS, input_noise=0.3),
+    "pseudo_label": PSEUDO_LABEL,
+    "pseudo_label, inverted": PSEUDO_LABEL.replace(network=KERAS),
+    "pseudo_label, noise": PSEUDO_LABEL.replace(input_noise=0.3),
+    "pseudo_label, threshold": PSEUDO_LABEL.replace(threshold=0.505),
+    "pseudo_label, alignment": PSEUDO_LABEL.replace(alignment=0.7),
+    "pseudo_label, once": PSEUDO_LABEL.replace(assign="once"),
+    "autoencoder, masking": MASKING,
+    "autoencoder, masking, squared": MASKING.replace(network=KERAS, error="squared"),
+    "autoencoder, masking, bottleneck": MASKING.replace(bottleneck=(6, 4, 6)),
+    "autoencoder, gaussian": GAUSSIAN,
+}
+PHASES = {
+    "supervised": SUPERVISED_PHASE,
+    "pseudo_label": PSEUDO_LABEL_PHASE,
+    "once": ONCE_PHASE,
+    "aligned": ALIGNED_PHASE,
+    "masking": MASKING_PHASE,
+    "gaussian": GAUSSIAN_PHASE,
+}
+every_method = pytest.mark.parametrize("method", CASES.values(), ids=CASES)
+every_phase = pytest.mark.parametrize("phase", PHASES.values(), ids=PHASES)
+ALPHA = jnp.float32(1.5)
+
+
+@pytest.fixture(autouse=True)
+def _few_rows_leave_columns_out_too(monkeypatch):
+    monkeypatch.setattr(sparse, "FEWEST_ROWS", 1)
+
+
+def test_every_method_of_the_package_is_tried():
+    own = {name for name, method in METHODS.items() if method.__module__.startswith("pljax.")}
+    assert {type(method).__name__ for method in CASES.values()} == own
+
+
+@pytest.fixture(scope="module")
+def data(blobs):
+    return training_data(blobs)
+
+
+@pytest.fixture(scope="module")
+def mixed(blobs):
+    """A mini-batch in which three columns are 0."""
+    made, dark = batch(blobs, 5, 9), jnp.array([2, 6, 7])
+    return made._replace(images=made.images.at[:, dark].set(0), unlabelled=made.unlabelled.at[:, dark].set(0))
+
+
+SGD = optax.sgd(1.0)
+step = jax.jit(train_step, static_argnums=1)  # the method is an argument: its numbers are traced
+
+
+@jax.jit
+def begin(method, data, seed):
+    """The state before the first update, with weights large enough for the outputs to differ."""
+    key = jax.random.key(seed)
+    params, extra = method.init(key, data, split_of(key, data), {})
+    params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(key, leaf.shape), params)
+    return TrainState(params, SGD.init(params), extra)
+
+
+# ---- the step
+
+
+@every_method
+def test_a_step_is_the_optimizers_along_the_gradient_of_the_loss(method, data, mixed):
+    rule, state, key = paper_momentum(lambda t: 0.3, lambda t: 0.9), begin(method, data, 0), jax.random.key(1)
+    state = state.replace(opt_state=rule.init(state.params))
+    after, loss, aux = jax.jit(train_step, static_argnums=1)(method, rule, state, mixed, ALPHA, key)
+    (expected_loss, expected_aux), gradients = jax.jit(jax.value_and_grad(type(method).loss, argnums=1, has_aux=True))(
+        method, state.params, state.extra, mixed, ALPHA, key
+    )
+    updates, opt_state = rule.update(gradients, state.opt_state)
+    expected = TrainState(optax.apply_updates(state.params, updates), opt_state, expected_aux.extra)
+    chex.assert_trees_all_close((after, loss, aux), (expected, expected_loss, expected_aux), rtol=1e-5, atol=1e-7)
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+    assert all((leaf != 0).any() for leaf in jax.tree.leaves(gradients))  # all parameters are trained
+    chex.assert_shape([loss, *aux.metrics.values()], ())
+    chex.assert_type([loss, *aux.metrics.values()], jnp.float32)
+
+
+@every_method
+def test_the_gradient_is_the_slope_of_the_loss(method, data, mixed):
+    """Of pseudo-labels, too: they jump, but nowhere near the weights of this test."""
+    state, key = begin(method, data, 0), jax.random.key(1)
+    gradient = jax.tree.map(jnp.subtract, state.params, step(method, SGD, state, mixed, ALPHA, key)[0].params)
+    length = optax.tree.norm(gradient)
+
+    @jax.jit
+    def loss(distance):
+        params = jax.tree.map(lambda leaf, slope: leaf + distance / length * slope, state.params, gradient)
+        return method.loss(params, state.extra, mixed, ALPHA, key)[0]
+
+    np.testing.assert_allclose((loss(2e-3) - loss(-2e-3)) / 4e-3, length, rtol=0.01)
+
+
+@every_method
+@pytest.mark.parametrize("room", [9, 3])  # for the columns that are not 0; for too few
+def test_a_step_with_room_for_lit_columns_is_the_same_step(method, data, mixed, room):
+    """To rounding."""
+    state, key = begin(method, data, 0), jax.random.key(1)
+    fast, plain = (step(of, SGD, state, mixed, ALPHA, key) for of in (everywhere(method, "room", room), method))
+    chex.assert_trees_all_close(fast, plain, rtol=1e-5, atol=1e-6)
+
+
+@every_method
+def test_the_product_with_room_is_used_but_under_gaussian_noise(method, data, mixed, monkeypatch):
+    """Else the law above would hold of nothing."""
+    seen, state = [], begin(method, data, 0)
+    monkeypatch.setattr(sparse, "product", lambda x, kernel, room: seen.append(room) or x @ kernel)
+    jax.eval_shape(
+        lambda: everywhere(method, "room", 9).loss(state.params, state.extra, mixed, ALPHA, jax.random.key(1))
+    )
+    assert set(seen) == (set() if getattr(method, "noise", None) == "gaussian" else {9})
+
+
+@every_method
+def test_a_step_is_the_same_whether_its_hyper_parameters_are_constants_or_arguments(method, data, mixed):
+    state, key = begin(method, data, 0), jax.random.key(1)
+    constant = jax.jit(functools.partial(train_step, method, SGD))(state, mixed, ALPHA, key)
+    chex.assert_trees_all_close(step(method, SGD, state, mixed, ALPHA, key), constant, rtol=1e-5, atol=1e-6)
+
+
+@every_method
+def test_steps_of_stacked_seeds_are_those_of_the_seeds_alone(method, data, mixed):
+    """With room, too: there the product has a condition that every seed has for itself."""
+    method, keys = everywhere(method, "room", 9), jax.random.split(jax.random.key(5))
+    states = [begin(method, data, seed) for seed in (0, 1)]
+    stacked = jax.jit(jax.vmap(train_step, in_axes=(None, None, 0, None, None, 0)), static_argnums=1)(
+        method, SGD, jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), mixed, ALPHA, keys
+    )
+    for place, (state, key) in enumerate(zip(states, keys, strict=True)):
+        of_stack = jax.tree.map(lambda leaf: leaf[place], stacked)  # noqa: B023
+        chex.assert_trees_all_close(of_stack, step(method, SGD, state, mixed, ALPHA, key), rtol=1e-4, atol=1e-5)
+
+
+@every_method
+def test_the_key_draws_the_dropout_of_an_update(method, data, mixed):
+    state = begin(method, data, 0)
+    one, same, other = (step(method, SGD, state, mixed, ALPHA, jax.random.key(seed))[0].params for seed in (1, 1, 2))
+    chex.assert_trees_all_equal(one, same)
+    assert any((here != there).any() for here, there in zip(*map(jax.tree.leaves, (one, other)), strict=True))
+
+
+# ---- the rounds of a phase
+
+
+@every_phase
+def test_hidden_labels_of_unlabelled_and_validation_images_change_no_weight(phase, data):
+    """Neither permuted nor unknown."""
+    parts = split_of(jax.random.key(0), data)
+    hidden = jnp.concatenate([parts.unlabelled, parts.validation])
+    permuted = data.replace(labels=data.labels.at[hidden].set(data.labels[jnp.roll(hidden, 1)]))
+    unknown = data.replace(labels=data.labels.at[hidden].set(-1))
+    assert (permuted.labels != data.labels).any()
+    expected, *others = (train(phase, changed, parts=parts) for changed in (data, permuted, unknown))
+    for other in others:
+        chex.assert_trees_all_equal(other, expected)
+
+
+@every_phase
+def test_rounds_of_stacked_seeds_are_those_of_the_seeds_alone(phase, data):
+    seeds = [3, 0, 2]
+    keys = seed_keys(seeds)
+    parts = jax.vmap(split_of, (0, None))(keys, data)
+    state = jax.jit(jax.vmap(phases.init_state, (None, 0, None, 0, None)))(phase, keys, {}, parts, data)
+    one_round = jax.jit(jax.vmap(phases.train_round, (None, 0, None, 0, 0, None)))
+    for t in range(4):
+        state, _, _ = one_round(phase, keys, jnp.int32(t), state, parts, data)
+    for place, seed in enumerate(seeds):
+        alone, _ = train(phase, data, seed=seed)
+        of_stack = jax.tree.map(lambda leaf: leaf[place], state.params)  # noqa: B023
+        chex.assert_trees_all_close(of_stack, alone.params, atol=1e-5)
+
+
+@every_phase
+def test_a_round_is_the_steps_of_its_mini_batches(phase, data):
+    """Of the rows that are drawn, with a key each, one after another."""
+    key, t = jax.random.key(0), jnp.int32(2)
+    parts = split_of(key, data)
+    state = init(phase, key, parts, data)
+    rows = phase.batches.draw(key, t, parts, data)
+    keys = phase.batches.update_keys(key, t, len(rows.images))
+    weight = phase.method.weight(2)
+    optimizer = phase.optimizer.transform(phase.updates_per_epoch(parts))
+    assert len({bytes(np.asarray(jax.random.key_data(each))) for each in keys}) == len(rows.images)
+    expected, losses = state, []
+    one_step = jax.jit(train_step, static_argnums=1)
+    for update, update_key in enumerate(keys):
+        made = phases.batch_of(jax.tree.map(lambda leaf: leaf[update], rows), data)  # noqa: B023
+        alpha = jnp.asarray(0.0 if weight is None else weight, jnp.float32)
+        expected, _, aux = one_step(phase.method, optimizer, expected, made, alpha, update_key)
+        losses.append(aux.metrics)
+    after, metrics, _ = train_round(phase, key, t, state, parts, data)
+    chex.assert_trees_all_close(after, expected, rtol=1e-4, atol=1e-5)
+    for name in losses[0]:
+        np.testing.assert_allclose(metrics[name], np.mean([each[name] for each in losses]), rtol=1e-4)
+
+
+@every_phase
+def test_a_seed_that_diverges_is_seen(phase, data):
+    key = jax.random.key(0)
+    parts = split_of(key, data)
+    state = init(phase, key, parts, data)
+    assert train_round(phase, key, 0, state, parts, data)[1]["finite"]
+    huge = state.replace(params=jax.tree.map(lambda leaf: 1e38 * leaf, state.params))
+    assert not train_round(phase, key, 0, huge, parts, data)[1]["finite"]
+
+
+def test_a_phase_is_compiled_once_whatever_its_numbers(data):
+    key = jax.random.key(0)
+    parts = split_of(key, data)
+    state = init(PSEUDO_LABEL_PHASE, key, parts, data)
+    one_round = jax.jit(chex.assert_max_traces(phases.train_round, n=1))
+    faster = PSEUDO_LABEL_PHASE.replace(optimizer=PSEUDO_LABEL_PHASE.optimizer.replace(learning_rate=0.7))
+    later = PSEUDO_LABEL_PHASE.replace(method=PSEUDO_LABEL.replace(t1=2, t2=9, alpha_f=1.0, visible_dropout=0.3))
+    for phase in (faster, later):
+        constant = jax.jit(functools.partial(phases.train_round, phase))
+        arguments = key, jnp.int32(3), state, parts, data
+        chex.assert_trees_all_close(one_round(phase, *arguments), constant(*arguments), rtol=1e-4, atol=1e-5)
+
+
+class TwoRounds(LabelledBatches):
+    """An epoch of two rounds, each a pass over the labelled images."""
+
+    def rounds(self, labelled):
+        return 2
+
+
+def test_alpha_follows_the_epochs_and_not_the_rounds(data):
+    batches = TwoRounds(batch_size=2)
+    phase = PSEUDO_LABEL_PHASE.replace(batches=batches, method=PSEUDO_LABEL.replace(t1=0, t2=2))
+    _, metrics = train(phase, data, rounds=6)
+    assert [float(of_round["alpha"]) for of_round in metrics] == [0, 0, 1, 1, 2, 2]
+
+
+# ---- keys
+
+DRAWS = ("bits", "normal", "uniform", "bernoulli", "randint", "permutation", "choice", "categorical", "shuffle")
+
+
+def place_in_the_package():
+    """The file and line of the package that a call comes from."""
+    frame = sys._getframe(2)
+    while not frame.f_code.co_filename.startswith(str(Path(pljax.__file__).parent)):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+@pytest.fixture
+def keys_seen(monkeypatch):
+    """Where each key is drawn from, and where it is folded with what, as the compiled functions run."""
+    drawn, folded = collections.defaultdict(set), collections.defaultdict(set)
+
+    def name(key_data):
+        return np.asarray(key_data).tobytes()
+
+    def spy_on(draw):
+        def drawing(key, *arguments, **named):
+            place = place_in_the_package()
+            jax.debug.callback(lambda data: drawn[name(data)].add(place), jax.random.key_data(key))
+            return draw(key, *arguments, **named)
+
+        return drawing
+
+    fold_in = jax.random.fold_in
+
+    def folding(key, number):
+        place = place_in_the_package()
+        jax.debug.callback(
+            lambda data, number: folded[name(data), int(number)].add(place), jax.random.key_data(key), number
+        )
+        return fold_in(key, number)
+
+    for each in DRAWS:
+        if hasattr(jax.random, each):
+            monkeypatch.setattr(jax.random, each, spy_on(getattr(jax.random, each)))
+    monkeypatch.setattr(jax.random, "fold_in", folding)
+    return drawn, folded
+
+
+@every_phase
+def test_no_key_serves_two_purposes(phase, blobs, keys_seen):
+    """A key is drawn from in one place, and then never folded; one is folded with a number in one place."""
+    if not phase.method.pretrains:
+        phase = phase.replace(method=phase.method.replace(input_noise=0.1))
+    drawn, folded = keys_seen
+    data, key = training_data(blobs), jax.random.key(7)
+    parts = split_of(jax.random.key(0), data)
+    drawn.clear(), folded.clear()
+    state = jax.jit(lambda: phases.init_state(phase, key, {}, parts, data))()
+    one_round = jax.jit(lambda t, state: phases.train_round(phase, key, t, state, parts, data))
+    for t in range(4):
+        state, _, _ = one_round(jnp.int32(t), state)
+    jax.block_until_ready(state)
+    jax.effects_barrier()
+    assert len(drawn) > 8
+    assert not set(drawn) & {parent for parent, _ in folded}
+    assert [places for places in [*drawn.values(), *folded.values()] if len(places) > 1] == []
