@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from pljax import Config, Dataset, RunFolder, load
+from pljax import Config, Dataset, RunFolder, load, run
 from pljax.nn.networks import to_inputs
 from pljax.protocols.select import choose_for
 from pljax.settings import everywhere
-from pljax.training import run
 
 RESULTS = Path(__file__).parent / "results"
 LEARNING_HAS_BEGUN = 20  # the epoch; before it the loss is large either way

@@ -21,6 +21,7 @@ from pljax.data import split
 from pljax.data.batches import LabelledBatches
 from pljax.data.scaling import scaling_of
 from pljax.methods import Method
+from pljax.nn.outputs import class_probabilities
 from pljax.protocols import adaptive
 from pljax.protocols.config import Config, Phase
 from pljax.settings import dials, override
@@ -29,7 +30,6 @@ from pljax.training.devices import keep_compiled
 from pljax.training.loop import Outcome, make_group, train
 from pljax.training.metrics import Journal
 from pljax.training.progress import Reporter
-from pljax.training.scoring import class_probabilities
 from pljax.training.seeds import MOST_SEED, layout_for
 from pljax.types import Dataset, Params
 

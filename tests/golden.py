@@ -13,9 +13,8 @@ from typing import Any
 import flax.traverse_util
 import numpy as np
 
-from pljax import Dataset, Reporter, RunFolder
+from pljax import Dataset, Reporter, RunFolder, run
 from pljax.protocols.select import PROTOCOLS, SCENARIOS, choose_for
-from pljax.training import run
 
 FILE = Path(__file__).with_name("golden.json")
 WHEN = (

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from mnist_files import ORIGINALS, needs_mnist
 
-from pljax import SCENARIOS, Reporter, RunFolder, load
-from pljax.training import run
+from pljax import SCENARIOS, Reporter, RunFolder, load, run
 
 pytestmark = [pytest.mark.slow, needs_mnist]
 

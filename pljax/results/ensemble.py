@@ -8,11 +8,11 @@ import numpy as np
 
 from pljax.data import custom
 from pljax.data.tables import How, Rows, read
+from pljax.nn.outputs import class_probabilities
 from pljax.protocols.config import Config
 from pljax.results import trained
 from pljax.results.folder import RunFolder
 from pljax.results.result import Result
-from pljax.training.scoring import class_probabilities
 from pljax.types import InputError, Inputs, Params
 
 BLOCK_ROWS = 1024  # rows in one go

@@ -12,12 +12,11 @@ import numpy as np
 from pljax.data.split import Sizes, of_seed
 from pljax.methods import Method
 from pljax.nn.networks import in_blocks, to_inputs
+from pljax.nn.outputs import log_probabilities
 from pljax.nn.trees import by_path, with_leaves
 from pljax.protocols.config import Config, shapes
 from pljax.results.folder import EXTRA, RunFolder
 from pljax.results.result import Result
-from pljax.training.scoring import log_probabilities
-from pljax.training.seeds import seed_keys
 from pljax.types import Dataset, InputError, Params, Split
 
 AUTOENCODER = "autoencoder"  # what :attr:`pljax.methods.Method.pretrains` calls one
@@ -93,7 +92,7 @@ def _outputs(method: Method) -> Callable[..., jax.Array]:
 
 def split(networks: Networks, dataset: Dataset) -> Split:
     """The indices that the seed trained with, int32 arrays on the host."""
-    config, (root,) = networks.config, seed_keys([networks.seed])
+    config, root = networks.config, jax.random.key(np.uint32(networks.seed))
     sizes = Sizes(
         classes=networks.classes, labels=config.labels, validation=config.validation, choose=config.choose_labels
     )

@@ -1,4 +1,4 @@
-"""What a trained classifier is worth: predictions, their conditional entropy, and counts made of them."""
+"""Score a trained classifier: its predictions, their conditional entropy, and the confusion matrix."""
 
 from typing import Any, NamedTuple
 
@@ -7,43 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from pljax.methods.base import Method
-from pljax.nn.losses import Output
 from pljax.nn.networks import in_blocks
+from pljax.nn.outputs import class_probabilities, conditional_entropy
 from pljax.types import Params
-
-
-def log_probabilities(logits: jax.Array, output: Output) -> jax.Array:
-    """The logarithm of the outputs, ``[..., C]``. Sigmoid outputs stand each for itself: they need not sum to 1."""
-    return jax.nn.log_sigmoid(logits) if output == "sigmoid" else jax.nn.log_softmax(logits)
-
-
-def class_probabilities(logits: jax.Array, output: Output) -> jax.Array:
-    """The outputs as probabilities of the classes, ``[..., C]``: sigmoid outputs are divided by their sum.
-
-    >>> class_probabilities(jnp.zeros((1, 4)), "sigmoid").tolist()
-    [[0.25, 0.25, 0.25, 0.25]]
-    """
-    return jax.nn.softmax(log_probabilities(logits, output))
-
-
-def conditional_entropy(logits: jax.Array, output: Output) -> jax.Array:
-    r"""The entropy of the outputs given each image; its mean over images is eq. 17 of Lee (2013), in nats:
-
-    .. math::
-        H(y | x_m) = -\sum_i P(y_i = 1 | x_m) \log P(y_i = 1 | x_m)
-
-    Args:
-      logits: float32 ``[n, C]``.
-      output: what makes probabilities of them.
-
-    Returns:
-      float32 ``[n]``.
-
-    >>> round(float(conditional_entropy(jnp.zeros((1, 10)), "softmax")[0]), 4)
-    2.3026
-    """
-    log_p = log_probabilities(logits, output)
-    return -(jnp.exp(log_p) * log_p).sum(axis=-1)
 
 
 class Scores(NamedTuple):

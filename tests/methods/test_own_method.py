@@ -10,14 +10,13 @@ import jax
 import numpy as np
 import pytest
 
-from pljax import Reporter, Result, RunFolder
+from pljax import Reporter, Result, RunFolder, run
 from pljax import compare as compare_command
 from pljax import export as export_command
 from pljax import predict as predict_command
 from pljax.methods import METHODS
 from pljax.protocols.config import from_json
 from pljax.settings import dials, override, to_json
-from pljax.training import run
 from pljax.training.checkpointer import Every
 from pljax.training.progress import Interrupted
 

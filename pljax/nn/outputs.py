@@ -1,0 +1,40 @@
+"""What the outputs of a classifier mean: probabilities of the classes, and how sure they are."""
+
+import jax
+import jax.numpy as jnp
+
+from pljax.nn.losses import Output
+
+
+def log_probabilities(logits: jax.Array, output: Output) -> jax.Array:
+    """The logarithm of the outputs, ``[..., C]``. Sigmoid outputs stand each for itself: they need not sum to 1."""
+    return jax.nn.log_sigmoid(logits) if output == "sigmoid" else jax.nn.log_softmax(logits)
+
+
+def class_probabilities(logits: jax.Array, output: Output) -> jax.Array:
+    """The outputs as probabilities of the classes, ``[..., C]``: sigmoid outputs are divided by their sum.
+
+    >>> class_probabilities(jnp.zeros((1, 4)), "sigmoid").tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
+    return jax.nn.softmax(log_probabilities(logits, output))
+
+
+def conditional_entropy(logits: jax.Array, output: Output) -> jax.Array:
+    r"""The entropy of the outputs given each image; its mean over images is eq. 17 of Lee (2013), in nats:
+
+    .. math::
+        H(y | x_m) = -\sum_i P(y_i = 1 | x_m) \log P(y_i = 1 | x_m)
+
+    Args:
+      logits: float32 ``[n, C]``.
+      output: what makes probabilities of them.
+
+    Returns:
+      float32 ``[n]``.
+
+    >>> round(float(conditional_entropy(jnp.zeros((1, 10)), "softmax")[0]), 4)
+    2.3026
+    """
+    log_p = log_probabilities(logits, output)
+    return -(jnp.exp(log_p) * log_p).sum(axis=-1)
