@@ -23,7 +23,7 @@ import numpy as np
 
 from pljax import Config, Dataset, RunFolder, load, run
 from pljax.nn.networks import to_inputs
-from pljax.protocols.select import choose_for
+from pljax.protocols.select import select_for
 from pljax.settings import everywhere
 
 RESULTS = Path(__file__).parent / "results"
@@ -98,9 +98,9 @@ def main() -> None:
     if arguments.epochs is not None and arguments.epochs <= LEARNING_HAS_BEGUN:
         parser.error(f"losses are compared from epoch {LEARNING_HAS_BEGUN} on: give more --epochs")
     given = {"epochs": arguments.epochs, "hidden": arguments.hidden and (arguments.hidden,)}
-    dials = {name: value for name, value in given.items() if value}
+    overrides = {name: value for name, value in given.items() if value}
     dataset, study = load(arguments.dataset, arguments.data_dir), {}
-    (chosen,) = choose_for(dataset, arguments.protocol, [arguments.scenario], dials)
+    (chosen,) = select_for(dataset, arguments.protocol, [arguments.scenario], overrides)
     for variant, config in {"as chosen": chosen, arguments.choice: CHOICES[arguments.choice](chosen)}.items():
         with tempfile.TemporaryDirectory() as scratch:
             folder = RunFolder(Path(scratch))
@@ -108,7 +108,7 @@ def main() -> None:
             study[variant] = describe(folder, dataset)
     name = [f"{arguments.protocol} {arguments.scenario}", arguments.choice, f"{arguments.seeds} seeds"]
     name += [arguments.dataset] * (arguments.dataset != "mnist")
-    name += [f"{dial} {getattr(arguments, dial)}" for dial in dials]
+    name += [f"{flag} {getattr(arguments, flag)}" for flag in overrides]
     keep(arguments.output / "choices.json", ", ".join(name), study)
 
 

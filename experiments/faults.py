@@ -144,8 +144,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.tiny and arguments.output.resolve() == RESULTS.resolve():
         parser.error("figures of --tiny are not kept among the results: give an --output")
-    dials = TINY if arguments.tiny else (*DIALS, f"--dataset={arguments.dataset}")
-    options = [*dials, *([f"--data_dir={arguments.data_dir}"] if arguments.data_dir else [])]
+    overrides = TINY if arguments.tiny else (*DIALS, f"--dataset={arguments.dataset}")
+    options = [*overrides, *([f"--data_dir={arguments.data_dir}"] if arguments.data_dir else [])]
     generator = random.Random(0)
     faults = ["SIGKILL"] * arguments.kills + ["SIGTERM"] * arguments.terms + ["flipped byte"] * arguments.flips
     with tempfile.TemporaryDirectory() as scratch:
@@ -163,7 +163,7 @@ def main() -> None:
         fault: f"{sum(told['equal'] for told in trials if told['fault'] == fault)} of {faults.count(fault)} equal"
         for fault in dict.fromkeys(faults)
     }
-    kept = {"command": ["--scenario=pl_dae", *dials], "seconds_in_peace": round(seconds, 1), "summary": summary}
+    kept = {"command": ["--scenario=pl_dae", *overrides], "seconds_in_peace": round(seconds, 1), "summary": summary}
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "faults.json").write_text(json.dumps({**kept, "trials": trials}, indent=1) + "\n")
     print(summary)

@@ -140,21 +140,21 @@ def products(shapes: tuple[tuple[int, int, int], ...]) -> tuple[Callable[[], Non
 
 
 def pljax(scenario: str, seeds: int, hidden: int, batch: int, dataset: Any) -> tuple[Callable[[], None], int]:
-    """Rounds of a scenario's first phase from the middle of its course, as the command line runs them."""
+    """Rounds of a scenario's first phase from the middle of its schedule, as the command line runs them."""
     import jax
 
     from pljax import SCENARIOS
     from pljax.settings import override
-    from pljax.training import devices, loop
+    from pljax.training import devices, seed_group
     from pljax.training.seeds import layout_for
 
-    devices.keep_memory()
+    devices.retain_freed_memory()
     sizes = {"hidden": (hidden,), "unlabelled_batch_size": batch, "pretrain_batch_size": batch}
     config, _ = override(SCENARIOS["lee2013"][scenario], sizes)
     layout = layout_for(seeds)
-    group = loop.make_group(config, range(seeds), dataset, layout)
+    group = seed_group.make_group(config, range(seeds), dataset, layout)
     phase, programs, key = group.phase(0), group.programs(0), group.key(0)
-    state = layout.settle(programs.init(phase, key, {}, group.parts, group.data))
+    state = layout.reshard(programs.init(phase, key, {}, group.parts, group.data))
     t = phase.epochs * phase.batches.rounds(group.places) // 2
 
     def work() -> None:
@@ -310,27 +310,27 @@ def checkpoints(plan: Plan) -> dict[str, float]:
     """What saving `quick`'s `pl_dae` (5 seeds) takes: until training goes on, and until it is on the disk."""
     from pljax import SCENARIOS, Reporter, RunFolder
     from pljax.settings import override
-    from pljax.training import checkpointer, loop
-    from pljax.training.metrics import Journal
+    from pljax.training import checkpointer, loop, seed_group
+    from pljax.training.metrics import MetricsLog
     from pljax.training.seeds import layout_for
 
     config, seeds, layout = SCENARIOS["quick"]["pl_dae"], range(5), layout_for(5)
     if plan.tiny:
         config, _ = override(config, {"hidden": (plan.hidden,)})
     dataset = images(plan.usual["images"], plan)
-    group = loop.make_group(config, seeds, dataset, layout)
+    group = seed_group.make_group(config, seeds, dataset, layout)
     phase = group.phase(0)
-    state = layout.settle(group.programs(0).init(phase, group.key(0), {}, group.parts, group.data))
+    state = layout.reshard(group.programs(0).init(phase, group.key(0), {}, group.parts, group.data))
     held, until_on_disk = [], []
     with tempfile.TemporaryDirectory() as place, Reporter(open(os.devnull, "w")) as reporter:
         folder = RunFolder(Path(place) / "run")
         folder.make()
         for number in range(plan.saves):
-            never = checkpointer.Every(seconds=1e9)
+            never = checkpointer.SaveInterval(seconds=1e9)
             path = folder.checkpoints(number)
-            journal = Journal(seeds, len(dataset.train_labels), folder.append_metrics, reporter)
-            journal.begin(0, "pretrain", loop.course_of(phase, group.places))
-            with checkpointer.Keeper(path, never, layout, folder, journal, reporter) as saver:
+            log = MetricsLog(seeds, len(dataset.train_labels), folder.append_metrics, reporter)
+            log.begin(0, "pretrain", loop.schedule_of(phase, group.places))
+            with checkpointer.Checkpointer(path, never, layout, folder, log, reporter) as saver:
                 progress = saver.resume(lambda _: state)
                 progress.t, progress.state = 1, state
                 started = time.perf_counter()

@@ -57,7 +57,7 @@ def load_dataset(name: str, data_dir: str | None) -> tuple[Dataset | None, str |
         return None, str(error)
 
 
-def whole_runs(folders: Sequence[RunFolder], output: Path) -> list[RunFolder]:
+def join_parts(folders: Sequence[RunFolder], output: Path) -> list[RunFolder]:
     """The runs, those joined in a folder below ``output`` that are one run's with different seeds."""
     results = [folder.load_result() for folder in folders]
     runs = []
@@ -68,7 +68,7 @@ def whole_runs(folders: Sequence[RunFolder], output: Path) -> list[RunFolder]:
         first = results[places[0]]
         seeds = [seed for place in places for seed in results[place].seeds]
         config = first.effective_config()
-        name = folder_name([config], first.dataset["name"], seeds, comparison.dials_turned(first))
+        name = folder_name([config], first.dataset["name"], seeds, comparison.overrides_of(first))
         runs.append(RunFolder(output / name))
         join([folders[place] for place in places], runs[-1])
     return runs
@@ -83,7 +83,7 @@ def execute(arguments: argparse.Namespace) -> None:
     paths = [path.parent if path.name == "result.json" else path for path in map(Path, arguments.runs)]
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("The same run is given twice: give each once.")
-    folders = whole_runs([RunFolder(path) for path in paths], Path(arguments.output))
+    folders = join_parts([RunFolder(path) for path in paths], Path(arguments.output))
     compared = comparison.compare([folder.load_result() for folder in folders])
     print(in_full(compared))
     dataset, why_not = load_dataset(compared.results[0].dataset["name"], arguments.data_dir)

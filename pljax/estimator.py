@@ -24,12 +24,13 @@ from pljax.methods import Method
 from pljax.nn.outputs import class_probabilities
 from pljax.protocols import adaptive
 from pljax.protocols.config import Config, Phase
-from pljax.settings import dials, override
-from pljax.training.checkpointer import Forgetful
-from pljax.training.devices import keep_compiled
-from pljax.training.loop import Outcome, make_group, train
-from pljax.training.metrics import Journal
+from pljax.settings import override, overrides
+from pljax.training.checkpointer import NoCheckpointer
+from pljax.training.devices import enable_compilation_cache
+from pljax.training.loop import Outcome, train
+from pljax.training.metrics import MetricsLog
 from pljax.training.progress import Reporter
+from pljax.training.seed_group import make_group
 from pljax.training.seeds import MOST_SEED, layout_for
 from pljax.types import Dataset, Params
 
@@ -38,20 +39,20 @@ SCALINGS = ("auto", "none")
 BLOCK_ROWS = 4096  # rows that are classified in one go
 FEWEST_VALIDATED = 100  # rows, for a validation part that nobody asked for: fewer say nothing
 
-OWN_NAMES = {"pretrain_epochs": "pretrain"}  # dials that the classifier calls otherwise
+OWN_NAMES = {"pretrain_epochs": "pretrain"}  # overrides that the classifier calls otherwise
 NO_PARAMETERS = ("labels", "validation")  # they follow from the data
 
 
 @functools.cache
 def _dials() -> dict[str, str]:
-    """The parameters that are dials of the protocol, and what each is."""
+    """The parameters that are overrides of the protocol, and what each is."""
     pages = adaptive.scenarios(adaptive.USUAL).values()
-    found = {dial.name: dial.help for config in pages for dial in dials(config)}
+    found = {flag.name: flag.help for config in pages for flag in overrides(config)}
     return {OWN_NAMES.get(name, name): help for name, help in found.items() if name not in NO_PARAMETERS}
 
 
-def _with_dials(cls: Any) -> Any:
-    """Give a class's ``__init__`` and docstring a parameter for each dial, ``None`` where none is given."""
+def _with_overrides(cls: Any) -> Any:
+    """Give a class's ``__init__`` and docstring a parameter for each flag, ``None`` where none is given."""
     given = inspect.signature(cls.__init__)
     parameters = {name: parameter for name, parameter in given.parameters.items() if name != "of_dials"}
     added = {
@@ -64,7 +65,7 @@ def _with_dials(cls: Any) -> Any:
     return cls
 
 
-@_with_dials
+@_with_overrides
 class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     """A neural network that learns from a few labelled rows and from all others (Lee 2013).
 
@@ -198,8 +199,10 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _config(self, labelled: int, held_back: int, unlabelled: int) -> Config:
         """What is trained: the protocol for data of these sizes, and what the parameters say otherwise."""
-        dial_of = {name: dial for dial, name in OWN_NAMES.items()}
-        given = {dial_of.get(name, name): getattr(self, name) for name in _dials() if getattr(self, name) is not None}
+        override_of = {name: flag for flag, name in OWN_NAMES.items()}
+        given = {
+            override_of.get(name, name): getattr(self, name) for name in _dials() if getattr(self, name) is not None
+        }
         if "hidden" in given:
             given["hidden"] = tuple(np.atleast_1d(np.asarray(given["hidden"])).tolist())
         given = _plain(given)
@@ -228,13 +231,13 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     def _train(self, config: Config, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> Outcome:
         """All networks, beside each other; sets ``history_``."""
         self.history_: list[Any] = []
-        keep_compiled()
+        enable_compilation_cache()
         data = Dataset("X", len(self.classes_), inputs, labels, inputs[:0], labels[:0])
         layout = layout_for(len(seeds))
         with Reporter(None if self.verbose else io.StringIO()) as reporter:
-            journal = Journal(seeds, len(labels), self.history_.extend, reporter)
-            outcome = train(make_group(config, seeds, data, layout, rounded=True), journal, Forgetful(reporter))
-        diverged = int(journal.has_diverged().sum())
+            log = MetricsLog(seeds, len(labels), self.history_.extend, reporter)
+            outcome = train(make_group(config, seeds, data, layout, rounded=True), log, NoCheckpointer(reporter))
+        diverged = int(log.has_diverged().sum())
         if diverged == len(seeds):
             raise ValueError("Training diverged: give a lower learning_rate, or scaling='auto'.")
         if diverged:
@@ -243,7 +246,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _keep(self, config: Config, outcome: Outcome, labels: np.ndarray) -> None:
         """Set what the networks learned, those that did not diverge."""
-        alive = ~outcome.journal.has_diverged()
+        alive = ~outcome.log.has_diverged()
         self.config_ = config
         self.parameters_, self.extra_ = jax.tree.map(lambda leaf: leaf[alive], (outcome.params, outcome.extra))
         unknown = labels == UNLABELLED
@@ -285,9 +288,9 @@ def _weighs_unlabelled(phase: Phase) -> bool:
     return phase.batches.unlabelled and bool(np.any(np.asarray(phase.method.weight(np.arange(phase.epochs))) > 0))
 
 
-def _plain(dials: dict[str, Any]) -> dict[str, Any]:
+def _plain(overrides: dict[str, Any]) -> dict[str, Any]:
     """Numbers of NumPy, which a search over parameters brings along, as Python's."""
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in dials.items()}
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in overrides.items()}
 
 
 def _is_unlabelled(y: np.ndarray) -> np.ndarray:

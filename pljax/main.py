@@ -16,14 +16,21 @@ from pljax.analysis.comparison import compare
 from pljax.data import custom, datasets, tables
 from pljax.data.tables import LABEL_NAMES
 from pljax.protocols.config import Config
-from pljax.protocols.select import ADAPTIVE, PROTOCOLS, choose, choose_for
+from pljax.protocols.select import ADAPTIVE, PROTOCOLS, choose, select_for
 from pljax.report.tables import in_full, introduction, untested
 from pljax.results.folder import RunFolder, folder_name
 from pljax.results.join import join
 from pljax.results.result import Result
 from pljax.training import memory, processes
-from pljax.training.checkpointer import parse_every
-from pljax.training.devices import PRECISIONS, choose_backend, choose_precision, device, keep_compiled, keep_memory
+from pljax.training.checkpointer import parse_interval
+from pljax.training.devices import (
+    PRECISIONS,
+    device,
+    enable_compilation_cache,
+    retain_freed_memory,
+    select_backend,
+    set_matmul_precision,
+)
 from pljax.training.progress import Interrupted, Reporter
 from pljax.training.run import count_parameters, in_groups, require_same, run
 from pljax.training.seeds import MOST_SEED
@@ -37,7 +44,7 @@ DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACC
 
 
 def define_flags() -> None:
-    """All flags but absl's own. Every dial's default is the protocol's."""
+    """All flags but absl's own. Every flag's default is the protocol's."""
     flags.DEFINE_list("scenario", ["pl_dae"], "nn, drop_nn, pl, pl_dae, several with commas, or all.")
     flags.DEFINE_string(
         "protocol",
@@ -73,13 +80,13 @@ def define_flags() -> None:
     flags.DEFINE_string("checkpoint_every", "1min", "How much work may be lost: a time or epochs, 30s, 5min, 20epochs.")
     flags.DEFINE_bool("overwrite", False, "Begin anew what is begun or finished in the workdir.")
     kinds: dict[Any, Any] = {int: flags.DEFINE_integer, float: flags.DEFINE_float, WIDTHS: flags.DEFINE_list}
-    for name, dial in protocols.dials().items():
-        kinds.get(dial.kind, flags.DEFINE_string)(name, None, f"Dial: {dial.help}")
+    for name, flag in protocols.overrides().items():
+        kinds.get(flag.kind, flags.DEFINE_string)(name, None, f"Override: {flag.help}")
 
 
-def dials_given() -> dict[str, Any]:
-    """The dials turned on the command line, by name."""
-    known = protocols.dials()
+def given_overrides() -> dict[str, Any]:
+    """The overrides turned on the command line, by name."""
+    known = protocols.overrides()
     given: dict[str, Any] = {name: FLAGS[name].value for name in known if FLAGS[name].value is not None}
     for name in given:
         if known[name].kind == WIDTHS:
@@ -105,9 +112,9 @@ def choose_seeds(first: int, count: int, at_once: int | None) -> range:
 def introduce(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter) -> None:
     """Say what will be run, on what, and how much memory it takes. Raises ``InputError`` if it takes too much."""
     at_once = min(FLAGS.seeds_at_once or len(seeds), len(seeds))
-    prediction = memory.predict(config, dataset, at_once)
-    warning = memory.require_room(prediction, len(seeds), at_once)
-    size = memory.in_words(prediction.total(len(seeds), at_once))
+    estimated = memory.estimate(config, dataset, at_once)
+    warning = memory.require_memory(estimated, len(seeds), at_once)
+    size = memory.format_bytes(estimated.total(len(seeds), at_once))
     facts = {**device(), "parameters": count_parameters(config, dataset), "memory": size, "folder": folder.path}
     reporter.say(introduction(config, dataset, seeds, facts))
     if warning:
@@ -116,7 +123,7 @@ def introduce(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: 
 
 def result_in(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter) -> Result:
     """The result of one scenario: that of its folder where it is finished, or that of a run."""
-    at_once, every = FLAGS.seeds_at_once, parse_every(FLAGS.checkpoint_every)
+    at_once, every = FLAGS.seeds_at_once, parse_interval(FLAGS.checkpoint_every)
     folder.make()
     require_same(config, in_groups(seeds, at_once), dataset, folder)
     if not folder.finished:
@@ -140,17 +147,17 @@ def tell(results: Sequence[Result], folders: Sequence[RunFolder], output: Path, 
 def set_up_backend() -> None:
     """Find the other processes, then choose what is computed on, and how: before anything is computed."""
     processes.connect(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
-    choose_backend(FLAGS.backend)
-    choose_precision(FLAGS.matmul_precision)
-    keep_memory()
-    keep_compiled()
+    select_backend(FLAGS.backend)
+    set_matmul_precision(FLAGS.matmul_precision)
+    retain_freed_memory()
+    enable_compilation_cache()
 
 
 def load_dataset(say: Callable[[str], None]) -> Dataset:
     """The data that the flags name. Raises ``InputError``."""
     if tables.is_path(FLAGS.dataset):
         image = (FLAGS.image_size, None) if FLAGS.image_size else None
-        how = tables.How(FLAGS.label, tuple(FLAGS.features or ()), image)
+        how = tables.ReadOptions(FLAGS.label, tuple(FLAGS.features or ()), image)
         return custom.load(FLAGS.dataset, FLAGS.test, how, say)
     for flag in ("test", "label", "features", "image_size"):
         if FLAGS[flag].value is not None:
@@ -161,18 +168,18 @@ def load_dataset(say: Callable[[str], None]) -> Dataset:
 def execute() -> None:
     """Everything that the flags ask for, in order."""
     seeds = choose_seeds(FLAGS.first_seed, FLAGS.seeds, FLAGS.seeds_at_once)
-    parse_every(FLAGS.checkpoint_every)
-    dials = dials_given()
+    parse_interval(FLAGS.checkpoint_every)
+    overrides = given_overrides()
     protocol = FLAGS.protocol or (ADAPTIVE if tables.is_path(FLAGS.dataset) else "quick")
-    choose(protocol, FLAGS.scenario, dials)  # refused before anything is loaded
+    choose(protocol, FLAGS.scenario, overrides)  # refused before anything is loaded
     set_up_backend()
     shares = processes.shares(seeds, jax.process_count())
     reporter = Reporter()
     dataset = load_dataset(reporter.say)
-    chosen = choose_for(dataset, protocol, FLAGS.scenario, dials)
+    chosen = select_for(dataset, protocol, FLAGS.scenario, overrides)
 
     def folder_of(configs: Sequence[Config], seeds: Sequence[int]) -> RunFolder:
-        turned = {**dials, **({"test": Path(FLAGS.test).stem} if FLAGS.test else {})}
+        turned = {**overrides, **({"test": Path(FLAGS.test).stem} if FLAGS.test else {})}
         return RunFolder(Path(FLAGS.workdir) / folder_name(configs, dataset.name, seeds, turned))
 
     mine = shares[jax.process_index()]
@@ -187,7 +194,7 @@ def execute() -> None:
     if len(shares) > 1:
         parts = [[folder_of([config], share) for share in shares] for config in chosen]
         processes.wait_for(itertools.chain(*parts))
-        if not processes.is_first():
+        if not processes.is_coordinator():
             return
         folders = [folder_of([config], seeds) for config in chosen]
         results = [join(of_run, folder) for of_run, folder in zip(parts, folders, strict=True)]

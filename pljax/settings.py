@@ -34,7 +34,7 @@ class Declaration(NamedTuple):
     to: bool
     traced: bool | None  # whether it is a leaf; ``None``: if it is a float
     special: tuple[float, ...]  # values that make a program of their own
-    dial: bool  # whether it has a flag
+    flag: bool  # whether it has a flag
     kept: bool  # whether it is part of the JSON
 
 
@@ -48,7 +48,7 @@ def setting(
     to: bool = False,
     traced: bool | None = None,
     special: tuple[float, ...] = (),
-    dial: bool = True,
+    flag: bool = True,
     kept: bool = True,
 ) -> Any:
     """A field that is a hyper-parameter.
@@ -62,10 +62,10 @@ def setting(
       to: whether ``high`` is included.
       traced: whether another value runs through the same compiled program; if not given, floats do.
       special: values of a traced setting that do not, because they allow a simpler program.
-      dial: whether it has a flag, and is a parameter of the estimator.
+      flag: whether it has a flag, and is a parameter of the estimator.
       kept: whether it is written to JSON; what only makes a run faster is not.
     """
-    declared = Declaration(help, low, high, above, to, traced, special, dial, kept)
+    declared = Declaration(help, low, high, above, to, traced, special, flag, kept)
     return dataclasses.field(default=default, metadata={"setting": declared})
 
 
@@ -190,10 +190,10 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
     _require(isinstance(value, kinds), f"{name} is {value!r}: give {names}.")
 
 
-# ---- dials: the settings of a tree by the name of their flag
+# ---- overrides: the settings of a tree by the name of their flag
 
 
-class Dial(NamedTuple):
+class Override(NamedTuple):
     """A setting that people turn, and what it is set to."""
 
     name: str
@@ -216,23 +216,23 @@ class Dial(NamedTuple):
         check(self.name, self.field, value)
 
 
-def dials(node: Any, prefix: str = "") -> Iterator[Dial]:
-    """The dials of a tree of settings. The same one can come several times: setting it sets them all."""
+def overrides(node: Any, prefix: str = "") -> Iterator[Override]:
+    """The overrides of a tree of settings. The same one can come several times: setting it sets them all."""
     if isinstance(node, tuple):
         for item in node:
-            yield from dials(item, prefix)
+            yield from overrides(item, prefix)
     elif isinstance(node, Settings):
         for field in _fields(node):
             value, below = getattr(node, field.name), prefix + node.prefix(field.name)
             declared = field.metadata.get("setting")
             if declared is None:
-                yield from dials(value, below)
-            elif declared.dial:
-                yield Dial(below + field.name, field, value)
+                yield from overrides(value, below)
+            elif declared.flag:
+                yield Override(below + field.name, field, value)
 
 
 def override(node: Tree, values: Mapping[str, Any]) -> tuple[Tree, set[str]]:
-    """``node`` with some dials set, and the names of those that found something to act on.
+    """``node`` with some overrides set, and the names of those that found something to act on.
 
     Dials are set together, so that ``t1`` and ``t2`` may move past each other's old place.
 
@@ -241,7 +241,7 @@ def override(node: Tree, values: Mapping[str, Any]) -> tuple[Tree, set[str]]:
     >>> config.phases[0].method.network.hidden, acted
     ((50,), {'hidden'})
     """
-    known = {dial.name: dial for dial in dials(node)}
+    known = {flag.name: flag for flag in overrides(node)}
     acted = {name for name in values if name in known}
     for name in acted:
         known[name].check(values[name])
@@ -259,13 +259,13 @@ def _replace(node: Any, values: Mapping[str, Any], prefix: str) -> Any:
         declared = field.metadata.get("setting")
         if declared is None:
             changed[field.name] = _replace(value, values, below)
-        elif declared.dial and below + field.name in values:
+        elif declared.flag and below + field.name in values:
             changed[field.name] = values[below + field.name]
     return node.replace(**changed)
 
 
 def everywhere(node: Tree, name: str, value: Any) -> Tree:
-    """``node`` with every field of a name, dial or not, set to a value."""
+    """``node`` with every field of a name, flag or not, set to a value."""
     if isinstance(node, tuple):
         return type(node)(everywhere(item, name, value) for item in node)
     if not isinstance(node, Settings):

@@ -118,7 +118,7 @@ class Evaluation:
 
 
 @flax.struct.dataclass
-class Labelling:
+class AssignedLabels:
     """The pseudo-labels that were given in a round, in the order in which they were given."""
 
     rows: jax.Array  # int32 [K], training images

@@ -14,7 +14,7 @@ import flax.traverse_util
 import numpy as np
 
 from pljax import Dataset, Reporter, RunFolder, run
-from pljax.protocols.select import PROTOCOLS, SCENARIOS, choose_for
+from pljax.protocols.select import PROTOCOLS, SCENARIOS, select_for
 
 FILE = Path(__file__).with_name("golden.json")
 WHEN = (
@@ -58,7 +58,7 @@ def settings(protocol: str, scenario: str) -> dict[str, Any]:
 def measure(protocol: str, scenario: str) -> dict[str, Any]:
     """The metrics of every fifth epoch of every seed, and two numbers for each array of the final parameters."""
     dataset = images()
-    (config,) = choose_for(dataset, protocol, [scenario], settings(protocol, scenario))
+    (config,) = select_for(dataset, protocol, [scenario], settings(protocol, scenario))
     with tempfile.TemporaryDirectory() as place:
         folder = RunFolder(place)
         run(config, SEEDS, dataset, folder, Reporter(io.StringIO()))

@@ -19,10 +19,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pljax import PseudoLabelClassifier
 from pljax.protocols import adaptive
-from pljax.settings import dials, override
-from pljax.training import loop, phases
-from pljax.training.checkpointer import Forgetful
-from pljax.training.metrics import Journal
+from pljax.settings import override, overrides
+from pljax.training import loop, phases, seed_group
+from pljax.training.checkpointer import NoCheckpointer
+from pljax.training.metrics import MetricsLog
 from pljax.training.progress import Reporter
 from pljax.training.seeds import layout_for
 from pljax.types import Dataset
@@ -219,7 +219,7 @@ def test_rows_without_two_classes_are_refused(rows):
 
 def test_the_parameters_are_the_dials_and_a_few_of_its_own():
     own = {"scenario", "n_seeds", "scaling", "validation_fraction", "random_state", "verbose"}
-    declared = {dial.name for page in adaptive.scenarios(adaptive.USUAL).values() for dial in dials(page)}
+    declared = {flag.name for page in adaptive.scenarios(adaptive.USUAL).values() for flag in overrides(page)}
     from_the_data = {"labels", "validation"}
     parameters = PseudoLabelClassifier().get_params()
     assert set(parameters) == own | declared - from_the_data - {"pretrain_epochs"} | {"pretrain"}
@@ -257,7 +257,7 @@ def groups_of(known, scenario, **values):
     dataset, layout = rows_of(known), layout_for(2)
     of_sizes = adaptive.scenarios(adaptive.Sizes(known - 10, 5, 4), epochs=6)
     config, _ = override(of_sizes[scenario], {"hidden": (16,), "validation": 10, "threshold": 0.3, **values})
-    return [loop.make_group(config, [0, 1], dataset, layout, rounded=rounded) for rounded in (False, True)]
+    return [seed_group.make_group(config, [0, 1], dataset, layout, rounded=rounded) for rounded in (False, True)]
 
 
 @pytest.mark.parametrize("known", [30, 109, 110])  # of which 10 are for validation
@@ -283,9 +283,9 @@ def test_with_room_for_more_rows_training_is_the_same(known, scenario):
     learned = []
     for group in groups_of(known, scenario, **dropout):
         lines, reporter = [], Reporter(io.StringIO())
-        journal = Journal([0, 1], 300, lines.extend, reporter)
+        log = MetricsLog([0, 1], 300, lines.extend, reporter)
         with reporter:
-            outcome = loop.train(group, journal, Forgetful(reporter))
+            outcome = loop.train(group, log, NoCheckpointer(reporter))
         learned.append((lines, outcome.params, outcome.train.probabilities))
     (ours, *arrays), (theirs, *others) = learned
     assert len(ours) == len(theirs) > 0
@@ -313,10 +313,10 @@ def test_a_search_in_folds_of_about_the_same_size_traces_the_training_once(monke
         return train_round(*arguments)
 
     monkeypatch.setattr(phases, "train_round", counted)
-    loop.programs.cache_clear()
+    seed_group.programs.cache_clear()
     candidates = {"learning_rate": [1e-3, 3e-3, 1e-2], "alpha_f": [1.0, 3.0]}
     search = GridSearchCV(small(), candidates, cv=splits, refit=False).fit(X, few)
-    loop.programs.cache_clear()
+    seed_group.programs.cache_clear()
     assert len(search.cv_results_["params"]) == 6
     assert len(traced) == 1
 

@@ -27,18 +27,18 @@ from fuzzing import (
 from hypothesis import strategies as st
 
 from pljax import main as program
-from pljax.protocols import SCENARIOS, dials
+from pljax.protocols import SCENARIOS, overrides
 from pljax.protocols.config import Config, from_json
 from pljax.protocols.select import PROTOCOLS
 from pljax.results.folder import RunFolder
-from pljax.settings import dials as dials_of
 from pljax.settings import differences, override, to_json
-from pljax.training.checkpointer import parse_every
+from pljax.settings import overrides as dials_of
+from pljax.training.checkpointer import parse_interval
 from pljax.training.progress import Reporter
 from pljax.training.run import count_parameters, run
 
 BLOBS = make_blobs()
-DIALS = dials()
+DIALS = overrides()
 OURS = [config for scenarios in SCENARIOS.values() for config in scenarios.values()]
 
 # ------------------------------------------------------------------------------------------------- flags
@@ -137,7 +137,7 @@ def flags_are_refused_in_one_line_or_make_configs(arguments):
 
 def an_interval_is_refused_or_positive(text):
     with refused_or_sound():
-        every = parse_every(text)
+        every = parse_interval(text)
         (size,) = [size for size in (every.seconds, every.epochs) if size is not None]
         assert size > 0
 
@@ -168,9 +168,9 @@ def dials_are_refused_or_found_in_the_config(example):
     with refused_or_sound():
         turned, acted = override(config, values)
         assert isinstance(turned, Config)
-        assert acted == set(values) & {dial.name for dial in dials_of(config)}
-        for dial in dials_of(turned):
-            assert dial.name not in acted or dial.value == values[dial.name]
+        assert acted == set(values) & {flag.name for flag in dials_of(config)}
+        for flag in dials_of(turned):
+            assert flag.name not in acted or flag.value == values[flag.name]
         assert override(turned, values) == (turned, acted)
 
 
@@ -209,7 +209,7 @@ LAWS = {
     "intervals": Law(an_interval_is_refused_or_positive, INTERVALS, 150, 3000),
     "json": Law(json_is_a_config_or_refused, JSON | spoilt(st.sampled_from(OURS).map(to_json)), 300, 3000),
     "configs": Law(a_config_survives_json_and_does_not_differ_from_itself, configs(), 60, 1000),
-    "dials": Law(
+    "overrides": Law(
         dials_are_refused_or_found_in_the_config, st.tuples(st.sampled_from(OURS) | configs(), DIALLED), 100, 1500
     ),
     "small runs": Law(a_small_run_ends_with_a_sound_result_and_again_with_the_same, SMALL_RUNS, 3, 25),

@@ -58,7 +58,7 @@ REFUSED = {
     "negative rate": (["--learning_rate=-1"], "-1.0"),
     "rate that is no number": (["--learning_rate=nan"], "nan"),
     "alpha falls": (["--t1=200", "--t2=100"], "t1 is 200 and t2 is 100"),
-    "dial that does not act": (["--scenario=nn,drop_nn", "--alpha_f=1"], "--alpha_f does not act on nn, drop_nn"),
+    "flag that does not act": (["--scenario=nn,drop_nn", "--alpha_f=1"], "--alpha_f does not act on nn, drop_nn"),
     "test rows for data that have them": (["--test=rows.csv"], "--test is for own data"),
     "label for data that have them": (["--label=y"], "--label is for own data"),
     "features for data that have them": (["--features=a,b"], "--features is for own data"),

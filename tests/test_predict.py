@@ -14,7 +14,7 @@ from tiny_runs import CLASSES, NAMES, OWN, PIXELS, finished, finished_own, rows,
 
 from pljax import predict as program
 from pljax.data import custom
-from pljax.data.tables import How
+from pljax.data.tables import ReadOptions
 from pljax.results import ensemble
 from pljax.results.folder import RunFolder
 
@@ -147,7 +147,7 @@ def test_pictures_go_by_their_names(tmp_path):
         Image.new("L", (3, 3), (place, 250 - place, 255)[place % 3]).save(folder / f"{place}.png")
     (tmp_path / "new").mkdir()
     Image.new("RGB", (9, 5), (255, 255, 255)).save(tmp_path / "new" / "other.png")
-    dataset = custom.load(str(tmp_path / "train"), None, How(), print)
+    dataset = custom.load(str(tmp_path / "train"), None, ReadOptions(), print)
     run = finished(tmp_path / "run", dataset, dataclasses.replace(OWN, labels=4), [0]).path
     assert pd.read_csv(run / "pseudo_labels.csv")["index"].tolist() == list(dataset.row_names[-2:])
     given = predicted(run, tmp_path / "new", tmp_path / "out.csv")

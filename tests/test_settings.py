@@ -1,4 +1,4 @@
-"""Settings: what is checked, what is a leaf, what the dials do, and what JSON keeps."""
+"""Settings: what is checked, what is a leaf, what the overrides do, and what JSON keeps."""
 
 import dataclasses
 import itertools
@@ -24,11 +24,11 @@ from pljax.settings import (
     MOST,
     Settings,
     check,
-    dials,
     differences,
     everywhere,
     from_json,
     override,
+    overrides,
     setting,
     to_json,
 )
@@ -51,10 +51,10 @@ class Example(Settings):
     fixed: float = setting(default=0.5, help="a number that is none.", traced=False)
     special: float = setting(default=0.5, help="a number with a value of its own.", special=(0.0,))
     widths: tuple[int, ...] = setting(default=(4, 2), help="whole numbers.", low=1)
-    room: int | None = setting(default=None, help="a whole number or nothing.", dial=False, kept=False)
-    word: str = setting(default="a", help="a text.", dial=False)
-    sure: bool = setting(default=True, help="yes or no.", dial=False)
-    choice: Literal["one", "two"] = setting(default="one", help="one or two.", dial=False)
+    room: int | None = setting(default=None, help="a whole number or nothing.", flag=False, kept=False)
+    word: str = setting(default="a", help="a text.", flag=False)
+    sure: bool = setting(default=True, help="yes or no.", flag=False)
+    choice: Literal["one", "two"] = setting(default="one", help="one or two.", flag=False)
 
 
 class Nested(Settings):
@@ -256,26 +256,26 @@ def test_methods_stacked_and_mapped_over_give_what_each_gives_alone(method, sett
         chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-# ------------------------------------------------------------------------------------------------ dials
+# ------------------------------------------------------------------------------------------------ overrides
 
-DIALS = {dial.name: dial for dial in dials(CONFIG)}
-
-
-def other_value(dial):
-    return every_setting.another(dial.kind, dial.value)
+DIALS = {flag.name: flag for flag in overrides(CONFIG)}
 
 
-def inner(dial):
-    """The field that a dial turns."""
-    return DIALS[dial].field.name
+def other_value(flag):
+    return every_setting.another(flag.kind, flag.value)
 
 
-def outside(dial):
-    """Values out of the range that the dial's field declares, and what are none of its type."""
-    declared = dial.field.metadata["setting"]
-    if dial.kind is int:
+def inner(flag):
+    """The field that a flag turns."""
+    return DIALS[flag].field.name
+
+
+def outside(flag):
+    """Values out of the range that the flag's field declares, and what are none of its type."""
+    declared = flag.field.metadata["setting"]
+    if flag.kind is int:
         return [declared.low - 1, int(min(declared.high, MOST)) + 1, 2.5, True, None]
-    if dial.kind is float:
+    if flag.kind is float:
         bounds = [declared.low if declared.above else math.nextafter(declared.low, -1)]
         bounds.append(math.nextafter(declared.high, math.inf) if declared.to else declared.high)
         return [*bounds, math.nan, math.inf, True, None]
@@ -283,35 +283,35 @@ def outside(dial):
 
 
 def test_a_config_with_everything_has_every_dial():
-    assert set(DIALS) == set(protocols.dials())
+    assert set(DIALS) == set(protocols.overrides())
 
 
-@pytest.mark.parametrize("dial", protocols.dials())
-def test_a_dial_sets_its_field_and_nothing_else(dial):
-    value = other_value(DIALS[dial])
-    turned, acted = override(CONFIG, {dial: value})
-    assert acted == {dial}
-    places = [one for one in dials(CONFIG) if one.name == dial]
-    assert [one.value for one in dials(turned) if one.name == dial] == [value] * len(places)
+@pytest.mark.parametrize("flag", protocols.overrides())
+def test_a_dial_sets_its_field_and_nothing_else(flag):
+    value = other_value(DIALS[flag])
+    turned, acted = override(CONFIG, {flag: value})
+    assert acted == {flag}
+    places = [one for one in overrides(CONFIG) if one.name == flag]
+    assert [one.value for one in overrides(turned) if one.name == flag] == [value] * len(places)
     found = differences(CONFIG, turned)
     assert len(found) == len(places)
-    assert {path.rpartition(".")[2] for path in found} == {inner(dial)}
+    assert {path.rpartition(".")[2] for path in found} == {inner(flag)}
 
 
-@pytest.mark.parametrize("dial", protocols.dials())
-def test_a_dial_out_of_its_range_is_refused_by_its_name(dial):
-    for value in outside(DIALS[dial]):
-        with pytest.raises(InputError, match=dial):
-            override(CONFIG, {dial: value})
-        with pytest.raises(InputError, match=dial):
-            DIALS[dial].check(value)
+@pytest.mark.parametrize("flag", protocols.overrides())
+def test_a_dial_out_of_its_range_is_refused_by_its_name(flag):
+    for value in outside(DIALS[flag]):
+        with pytest.raises(InputError, match=flag):
+            override(CONFIG, {flag: value})
+        with pytest.raises(InputError, match=flag):
+            DIALS[flag].check(value)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_a_dial_acts_exactly_where_a_config_has_it(config):
-    here = {dial.name: dial for dial in dials(config)}
-    for name, dial in protocols.dials().items():
-        turned, acted = override(config, {name: other_value(here.get(name, dial))})
+    here = {flag.name: flag for flag in overrides(config)}
+    for name, flag in protocols.overrides().items():
+        turned, acted = override(config, {name: other_value(here.get(name, flag))})
         assert acted == {name} & set(here)
         assert (turned == config) == (not acted)
 
@@ -349,17 +349,17 @@ def test_a_config_survives_json(config):
     assert through_text(config) == config
 
 
-def range_of(dial):
-    """Every value that a dial may have."""
-    declared = dial.field.metadata["setting"]
-    if dial.kind is int:
+def range_of(flag):
+    """Every value that a flag may have."""
+    declared = flag.field.metadata["setting"]
+    if flag.kind is int:
         return st.integers(int(declared.low), int(min(declared.high, MOST)))
-    if dial.kind is float:
+    if flag.kind is float:
         return st.floats(declared.low, declared.high, exclude_min=declared.above, exclude_max=not declared.to)
     return st.lists(st.integers(1, MOST), min_size=1, max_size=4).map(tuple)
 
 
-DIALLED = st.fixed_dictionaries({}, optional={name: range_of(dial) for name, dial in protocols.dials().items()})
+DIALLED = st.fixed_dictionaries({}, optional={name: range_of(flag) for name, flag in protocols.overrides().items()})
 
 
 @hypothesis.given(st.sampled_from([CONFIG, *CONFIGS.values()]), DIALLED)
@@ -378,7 +378,7 @@ def test_any_values_of_the_dials_survive_json_and_flattening(config, values):
     leaves, structure = jax.tree.flatten(turned)
     assert jax.tree.unflatten(structure, leaves) == turned
     for name in acted:
-        assert {dial.value for dial in dials(turned) if dial.name == name} == {values[name]}
+        assert {flag.value for flag in overrides(turned) if flag.name == name} == {values[name]}
 
 
 def test_what_only_makes_a_run_faster_is_not_written():

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pljax.data import custom
 from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
-from pljax.data.tables import How
+from pljax.data.tables import ReadOptions
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
@@ -59,9 +59,15 @@ def config(scenario, *phases, **others):
 
 def small(of_protocol):
     """A protocol's scenario at a size for tests: every kind of phase it has, none of its length."""
-    dials = {"labels": 8, "validation": min(of_protocol.validation, 20), "hidden": (6,), "epochs": 3, "batch_size": 5}
-    dials |= {"t1": 1, "t2": 2, "unlabelled_batch_size": 8, "pretrain_epochs": 1, "pretrain_batch_size": 8}
-    shorter, _ = override(of_protocol, dials)
+    overrides = {
+        "labels": 8,
+        "validation": min(of_protocol.validation, 20),
+        "hidden": (6,),
+        "epochs": 3,
+        "batch_size": 5,
+    }
+    overrides |= {"t1": 1, "t2": 2, "unlabelled_batch_size": 8, "pretrain_epochs": 1, "pretrain_batch_size": 8}
+    shorter, _ = override(of_protocol, overrides)
     phases = [
         everywhere(phase, "bottleneck", (6, 4, 6)) if getattr(phase.method, "bottleneck", ()) else phase
         for phase in everywhere(shorter.phases, "updates_per_epoch", 2)
@@ -109,4 +115,4 @@ def finished_own(path, seeds=(3, 0, 7)):
     """A run on a table that lies beside it."""
     path.mkdir(parents=True)
     table = write_table(path.parent / "rows.csv")
-    return finished(path, custom.load(str(table), None, How(), print), OWN, list(seeds))
+    return finished(path, custom.load(str(table), None, ReadOptions(), print), OWN, list(seeds))

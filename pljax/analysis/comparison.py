@@ -9,9 +9,9 @@ import numpy as np
 
 from pljax import protocols
 from pljax.analysis.stats import (
-    Against,
     Interval,
     Paired,
+    ReferenceDifference,
     Summary,
     bca_interval,
     compare_paired,
@@ -22,9 +22,8 @@ from pljax.analysis.stats import (
 )
 from pljax.protocols import SCENARIOS, Reference, references
 from pljax.protocols.config import Config
-from pljax.results.result import Result
+from pljax.results.result import Result, name_seeds
 from pljax.settings import differences
-from pljax.training.progress import name_seeds
 from pljax.types import InputError
 
 
@@ -37,7 +36,7 @@ class Row:
     accuracies: np.ndarray  # float64 [S]; NaN for a diverged seed
     summary: Summary
     bca: Interval
-    published: list[tuple[Reference, Against]]
+    published: list[tuple[Reference, ReferenceDifference]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +72,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "label": row.label,
                 "protocol": row.result.protocol,
                 "scenario": row.result.scenario,
-                "dials_turned": dials_turned(row.result),
+                "dials_turned": overrides_of(row.result),
                 "seeds": row.result.seeds,
                 "accuracies": row.accuracies,
                 "summary": row.summary._asdict(),
@@ -172,8 +171,8 @@ def _what_differs(result: Result, namesakes: Sequence[Result]) -> str:
     return "".join(f", {name}={value}" for name, value in _in_order({k: v for of in fields for k, v in of.items()}))
 
 
-def dials_turned(result: Result) -> dict[str, str]:
-    """What the config of a result has otherwise than its protocol, by the name of the dial."""
+def overrides_of(result: Result) -> dict[str, str]:
+    """What the config of a result has otherwise than its protocol, by the name of the flag."""
     config = result.effective_config()
     original = SCENARIOS.get(config.protocol, {}).get(config.scenario)
     return {} if original is None else dict(_in_order(_own_fields(config, original)))
@@ -185,8 +184,8 @@ def _own_fields(own: Config, other: Config) -> dict[str, str]:
 
 
 def _in_order(fields: dict[str, str]) -> list[tuple[str, str]]:
-    """Fields in the order of the dials, others last."""
-    order = list(protocols.dials())
+    """Fields in the order of the overrides, others last."""
+    order = list(protocols.overrides())
     return sorted(fields.items(), key=lambda field: order.index(field[0]) if field[0] in order else len(order))
 
 

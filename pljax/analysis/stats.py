@@ -282,7 +282,7 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-class Against(NamedTuple):
+class ReferenceDifference(NamedTuple):
     """A sample of seeds against a figure that somebody else published: one sample, nothing is paired."""
 
     difference: float  # the mean minus the figure
@@ -291,7 +291,9 @@ class Against(NamedTuple):
     inside: bool | None  # whether the figure lies in it, that is, a difference of 0; None where there is none
 
 
-def compare_to(summary: Summary, figure: float, half_interval: float | None = None, one_run: bool = False) -> Against:
+def compare_to(
+    summary: Summary, figure: float, half_interval: float | None = None, one_run: bool = False
+) -> ReferenceDifference:
     """A summary against a published ``figure``.
 
     The half-width of the difference's interval is that of the mean, ``t * sd / sqrt(n)``; together with the
@@ -309,7 +311,7 @@ def compare_to(summary: Summary, figure: float, half_interval: float | None = No
         half = math.hypot(half, half_interval)
     difference = summary.mean - figure
     inside = None if math.isnan(half) else abs(difference) <= half
-    return Against(difference, difference - half, difference + half, inside)
+    return ReferenceDifference(difference, difference - half, difference + half, inside)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

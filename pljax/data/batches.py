@@ -66,7 +66,7 @@ class LabelledBatches(Batches):
     """
 
     last_batch: Literal["filled", "short"] = setting(
-        default="filled", help="of an epoch: filled up, or short.", dial=False
+        default="filled", help="of an epoch: filled up, or short.", flag=False
     )
 
     def updates(self, labelled: int) -> int:
@@ -93,9 +93,9 @@ class MixedBatches(LabelledBatches):
 
     unlabelled_batch_size: int = setting(default=256, help="unlabelled images an update.", low=1)
     draw_from: Literal["unlabelled", "shuffle_buffer"] = setting(
-        default="unlabelled", help="where they come from.", dial=False
+        default="unlabelled", help="where they come from.", flag=False
     )
-    buffer_size: int = setting(default=1024, help="images in the shuffle buffer.", low=1, dial=False)
+    buffer_size: int = setting(default=1024, help="images in the shuffle buffer.", low=1, flag=False)
 
     def rows_at_once(self) -> int:
         return self.batch_size + self.unlabelled_batch_size
@@ -127,7 +127,7 @@ class DrawnBatches(Batches):
 
     labelled: ClassVar[bool] = False
 
-    updates_per_epoch: int = setting(help="updates an epoch.", low=1, dial=False)
+    updates_per_epoch: int = setting(help="updates an epoch.", low=1, flag=False)
 
     def rounds(self, labelled: int) -> int:
         fewest = -(-self.updates_per_epoch // ROUND_UPDATES)

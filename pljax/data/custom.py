@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from pljax.data.scaling import scaling_of
-from pljax.data.tables import TABLES, How, Rows, few, read
+from pljax.data.tables import TABLES, ReadOptions, Rows, read, shorten
 from pljax.types import Dataset, InputError, Inputs
 
 
-def load(path: str, test: str | None, how: How, say: Callable[[str], None] = print) -> Dataset:
+def load(path: str, test: str | None, options: ReadOptions, say: Callable[[str], None] = print) -> Dataset:
     """A data set from a file or folder, see :func:`pljax.data.tables.read`, and the labelled test rows of another.
 
     An empty label, -1, or a folder called ``unlabelled`` means that the class is not known. Features are scaled by what
@@ -19,15 +19,15 @@ def load(path: str, test: str | None, how: How, say: Callable[[str], None] = pri
 
     Raises ``InputError`` for what cannot be used.
     """
-    rows = read(Path(path), how)
+    rows = read(Path(path), options)
     if rows.labels is None:
         raise InputError(f"{path} has no labels: name their column or array with --label.")
     classes = tuple(sorted({label for label in rows.labels if label}, key=_in_order))
     if len(classes) < 2:
         raise InputError(f"{path} has labels of {len(classes)} classes: give labelled rows of at least two.")
-    _tell_what_is_odd(rows, classes, say)
+    _warn_of_oddities(rows, classes, say)
     inputs = Inputs(rows.columns, rows.image, scaling_of(rows.features))
-    test_rows = read_like(test, inputs, how) if test else None
+    test_rows = read_like(test, inputs, options) if test else None
     return Dataset(
         name=re.sub(r"[^\w.-]+", "_", Path(path).resolve().stem),
         classes=len(classes),
@@ -41,14 +41,14 @@ def load(path: str, test: str | None, how: How, say: Callable[[str], None] = pri
     )
 
 
-def read_like(path: str, inputs: Inputs, how: How) -> Rows:
+def read_like(path: str, inputs: Inputs, options: ReadOptions) -> Rows:
     """The rows of another file or folder, with the features that the training rows have. Raises ``InputError``.
 
     ``how`` is how the training rows were read. Their columns have names in a table alone.
     """
-    array = () if inputs.columns else how.columns
+    array = () if inputs.columns else options.columns
     columns = inputs.columns if Path(path).suffix.lower() in TABLES else array
-    rows = read(Path(path), How(how.label, columns, inputs.image))
+    rows = read(Path(path), ReadOptions(options.label, columns, inputs.image))
     expected = len(inputs.scaling.shift)
     if rows.features.shape[1] != expected:
         raise InputError(f"{path} has {rows.features.shape[1]} features, but the training rows have {expected}.")
@@ -63,7 +63,7 @@ def _in_order(label: str) -> tuple[bool, float, str]:
         return True, 0.0, label
 
 
-def _tell_what_is_odd(rows: Rows, classes: Sequence[str], say: Callable[[str], None]) -> None:
+def _warn_of_oddities(rows: Rows, classes: Sequence[str], say: Callable[[str], None]) -> None:
     assert rows.labels is not None
     counts = dict.fromkeys(classes, 0)
     for label in rows.labels:
@@ -71,18 +71,20 @@ def _tell_what_is_odd(rows: Rows, classes: Sequence[str], say: Callable[[str], N
             counts[label] += 1
     once = [label for label, count in counts.items() if count == 1]
     if once:
-        say(f"warning: one row alone has the label {few(once)}: is that a class, or a slip?")
+        say(f"warning: one row alone has the label {shorten(once)}: is that a class, or a slip?")
     constant = np.flatnonzero(rows.features.min(axis=0) == rows.features.max(axis=0))
     if len(constant) and rows.image is None:
         names = [rows.columns[place] if rows.columns else str(place) for place in constant]
-        say(f"warning: the same in all rows, so of no use: feature {few(names)}.")
+        say(f"warning: the same in all rows, so of no use: feature {shorten(names)}.")
 
 
 def _numbers(labels: Sequence[str], classes: Sequence[str], path: str) -> np.ndarray:
     """Labels as numbers of classes, int32 ``[n]``, -1 for one that is not known."""
     number = {label: place for place, label in enumerate(classes)} | {"": -1}
     if strange := sorted(set(labels) - set(number)):
-        raise InputError(f"{path} has the labels {few(strange)}, but no training row does: there are {few(classes)}.")
+        raise InputError(
+            f"{path} has the labels {shorten(strange)}, but no training row does: there are {shorten(classes)}."
+        )
     return np.array([number[label] for label in labels], np.int32)
 
 

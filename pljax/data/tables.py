@@ -35,7 +35,7 @@ class Rows(NamedTuple):
     names: tuple[str, ...] = ()  # [n], the files of pictures
 
 
-class How(NamedTuple):
+class ReadOptions(NamedTuple):
     """How to read a file."""
 
     label: str | None = None  # the column or array of labels; one of LABEL_NAMES if not given
@@ -55,18 +55,18 @@ def is_path(name: str) -> bool:
         return False
 
 
-def read(path: Path, how: How) -> Rows:
+def read(path: Path, options: ReadOptions) -> Rows:
     """The rows of an ``.npz``, ``.csv`` or ``.parquet`` file, or of a folder with a folder of pictures for each class.
 
     Raises ``InputError`` if it cannot be read, or holds what is no number.
     """
     try:
         if path.is_dir():
-            rows = _pictures(path, how)
+            rows = _pictures(path, options)
         elif path.suffix.lower() == ".npz":
-            rows = _arrays(path, how)
+            rows = _arrays(path, options)
         elif path.suffix.lower() in TABLES:
-            rows = _table(path, how)
+            rows = _table(path, options)
         else:
             raise InputError(f"{path} is no folder, nor a file that ends in {', '.join(SUFFIXES)}.")
     except OSError as error:
@@ -87,7 +87,7 @@ def read(path: Path, how: How) -> Rows:
     return rows
 
 
-def _arrays(path: Path, how: How) -> Rows:
+def _arrays(path: Path, options: ReadOptions) -> Rows:
     try:
         arrays = read_arrays(path, psutil.virtual_memory().available // 2, texts=True)
     except ValueError as error:
@@ -95,18 +95,18 @@ def _arrays(path: Path, how: How) -> Rows:
             f"{path} cannot be used: {_printable(error)}; save numbers, and labels as numbers or text, with "
             "numpy.savez."
         ) from error
-    labels = _chosen(arrays, (how.label,) if how.label else LABEL_NAMES)
-    if how.label and labels is None:
-        raise InputError(f"{path} has no array {how.label!r}, but {few(arrays)}: name one with --label.")
-    if len(how.columns) > 1:
-        raise InputError(f"{path} has its features in one array, not in {few(how.columns)}: name that one.")
-    features = _chosen(arrays, how.columns or FEATURE_NAMES)
-    if features is None and not how.columns:
+    labels = _chosen(arrays, (options.label,) if options.label else LABEL_NAMES)
+    if options.label and labels is None:
+        raise InputError(f"{path} has no array {options.label!r}, but {shorten(arrays)}: name one with --label.")
+    if len(options.columns) > 1:
+        raise InputError(f"{path} has its features in one array, not in {shorten(options.columns)}: name that one.")
+    features = _chosen(arrays, options.columns or FEATURE_NAMES)
+    if features is None and not options.columns:
         tables = [array for array in arrays.values() if array.ndim > 1]
         features = tables[0] if len(tables) == 1 else None
     if features is None:
         raise InputError(
-            f"{path} has the arrays {few(arrays) or 'nothing'}: name that of the features with --features, or "
+            f"{path} has the arrays {shorten(arrays) or 'nothing'}: name that of the features with --features, or "
             f"call it {FEATURE_NAMES[0]}."
         )
     if features.ndim < 2 or features.dtype.kind == "U":
@@ -130,62 +130,66 @@ def _chosen(arrays: dict[str, np.ndarray], names: tuple[str | None, ...]) -> np.
     return next((arrays[name] for name in names if name in arrays), None)
 
 
-def _table(path: Path, how: How) -> Rows:
+def _table(path: Path, options: ReadOptions) -> Rows:
     import pandas as pd
 
     try:
-        table = _csv(path, how) if path.suffix.lower() == ".csv" else _parquet(path)
+        table = _csv(path, options) if path.suffix.lower() == ".csv" else _parquet(path)
     except (InputError, OSError, MemoryError):
         raise
     except Exception as error:  # a rotten file can fail in any way
         raise InputError(f"{path} cannot be read as a table: {_printable(error)}.") from error
     table.columns = table.columns.map(str)
     if twice := table.columns[table.columns.duplicated()].tolist():
-        raise InputError(f"{path} has two columns of one name, {few(twice)}: call them differently.")
-    label = _label_column(table.columns, how)
-    if how.label and label is None:
-        raise InputError(f"{path} has no column {how.label!r}, but {few(table.columns)}: name one with --label.")
-    if not how.columns:
-        _require_clear(path, table.columns, label, how)
-    columns = how.columns or tuple(name for name in table.columns if name != label)
+        raise InputError(f"{path} has two columns of one name, {shorten(twice)}: call them differently.")
+    label = _label_column(table.columns, options)
+    if options.label and label is None:
+        raise InputError(
+            f"{path} has no column {options.label!r}, but {shorten(table.columns)}: name one with --label."
+        )
+    if not options.columns:
+        _require_clear(path, table.columns, label, options)
+    columns = options.columns or tuple(name for name in table.columns if name != label)
     if missing := [name for name in columns if name not in table.columns]:
-        raise InputError(f"{path} lacks the columns {few(missing)}: it has {few(table.columns)}.")
+        raise InputError(f"{path} lacks the columns {shorten(missing)}: it has {shorten(table.columns)}.")
     if label in columns or len(set(columns)) < len(columns):
-        raise InputError(f"{few(columns)} are no features for {path}: give each once, and the labels not among them.")
+        raise InputError(
+            f"{shorten(columns)} are no features for {path}: give each once, and the labels not among them."
+        )
     chosen = table[list(columns)]
     words = [name for name in columns if not pd.api.types.is_numeric_dtype(chosen[name])]
     if words and len(table):
         raise InputError(
-            f"{path} has columns that are no numbers, {few(words)}: turn them into numbers, or list the others with "
-            "--features; the column of labels is named with --label."
+            f"{path} has columns that are no numbers, {shorten(words)}: turn them into numbers, or list the others "
+            "with --features; the column of labels is named with --label."
         )
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and that is refused
         numbers = chosen.to_numpy(np.float32, na_value=np.nan)
     return Rows(numbers, None if label is None else _labels(path, table[label]), columns)
 
 
-def _require_clear(path: Path, columns: Any, label: str | None, how: How) -> None:
+def _require_clear(path: Path, columns: Any, label: str | None, options: ReadOptions) -> None:
     """Raise ``InputError`` where a column that nobody named as a feature is probably none."""
     nameless = [name for name in columns if name.startswith(("Unnamed: ", "__index_level"))]
     if nameless:
         raise InputError(
-            f"{path} has a column without a name, {few(nameless)}, which usually counts the rows: remove it, or list "
-            "the columns of the features with --features."
+            f"{path} has a column without a name, {shorten(nameless)}, which usually counts the rows: remove it, or "
+            "list the columns of the features with --features."
         )
     labels = [name for name in LABEL_NAMES if name in columns]
-    if label and not how.label and len(labels) > 1:
-        raise InputError(f"{path} has the columns {few(labels)}: say with --label which has the labels.")
+    if label and not options.label and len(labels) > 1:
+        raise InputError(f"{path} has the columns {shorten(labels)}: say with --label which has the labels.")
 
 
-def _csv(path: Path, how: How) -> Any:
+def _csv(path: Path, options: ReadOptions) -> Any:
     """The table in a ``.csv`` file, labels as they are written there: 007 is not 7."""
     import pandas as pd
 
     # Two columns of one name would be renamed.
     header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna()
     if header.duplicated().any():
-        raise InputError(f"{path} has two columns of one name, {few(header[header.duplicated()])}: rename one.")
-    label = _label_column(header.tolist(), how)
+        raise InputError(f"{path} has two columns of one name, {shorten(header[header.duplicated()])}: rename one.")
+    label = _label_column(header.tolist(), options)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -205,12 +209,12 @@ def _parquet(path: Path) -> Any:
     return pd.read_parquet(path)
 
 
-def _label_column(columns: Any, how: How) -> str | None:
-    names = (how.label,) if how.label else tuple(name for name in LABEL_NAMES if name not in how.columns)
+def _label_column(columns: Any, options: ReadOptions) -> str | None:
+    names = (options.label,) if options.label else tuple(name for name in LABEL_NAMES if name not in options.columns)
     return next((name for name in names if name in columns), None)
 
 
-def _pictures(path: Path, how: How) -> Rows:
+def _pictures(path: Path, options: ReadOptions) -> Rows:
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURES and file.is_file())
     if not files:
         raise InputError(f"{path} has no pictures ({', '.join(PICTURES)}): give a folder with a folder for each class.")
@@ -218,8 +222,8 @@ def _pictures(path: Path, how: How) -> Rows:
     if empty := [
         folder.name for folder in sorted(path.iterdir()) if folder.is_dir() and folder.name not in classes.values()
     ]:
-        raise InputError(f"{path} has no pictures of {few(empty)}: fill or remove the folder.")
-    side, channels = how.image or (None, None)
+        raise InputError(f"{path} has no pictures of {shorten(empty)}: fill or remove the folder.")
+    side, channels = options.image or (None, None)
     first = _open(files[0])
     side = max(first.size) if side is None else side
     channels = channels or (1 if first.mode in ("1", "L", "LA") else 3)
@@ -276,7 +280,7 @@ def _as_label(value: Any) -> str:
     return "" if text.lower() in UNLABELLED else text
 
 
-def few(names: Any) -> str:
+def shorten(names: Any) -> str:
     """Some names in a sentence, not all of a thousand."""
     names = list(names)
     return ", ".join(map(_printable, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

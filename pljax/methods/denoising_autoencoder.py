@@ -33,15 +33,15 @@ class DenoisingAutoencoder(Method):
     pretrains: ClassVar[str | None] = "autoencoder"
 
     network: Network
-    noise: Literal["masking", "gaussian"] = setting(help="masking, or gaussian.", dial=False)
+    noise: Literal["masking", "gaussian"] = setting(help="masking, or gaussian.", flag=False)
     noise_level: float = setting(help="the share of inputs masked, or the noise's standard deviation.", special=(0.5,))
     encoder_dropout: float = setting(
-        default=0.0, help="the share of hidden units dropped.", high=1, special=(0.0, 0.5), dial=False
+        default=0.0, help="the share of hidden units dropped.", high=1, special=(0.0, 0.5), flag=False
     )
-    bottleneck: tuple[int, ...] = setting(default=(), help="widths between the outer layers.", dial=False)
-    reduction: Literal["sum", "mean"] = setting(default="sum", help="of the error, over the pixels.", dial=False)
+    bottleneck: tuple[int, ...] = setting(default=(), help="widths between the outer layers.", flag=False)
+    reduction: Literal["sum", "mean"] = setting(default="sum", help="of the error, over the pixels.", flag=False)
     error: Literal["cross_entropy", "squared"] = setting(
-        default="cross_entropy", help="of a pixel in [0, 1], or of any number.", dial=False
+        default="cross_entropy", help="of a pixel in [0, 1], or of any number.", flag=False
     )
 
     def check(self) -> None:

@@ -35,7 +35,7 @@ class PseudoLabel(NetworkMethod):
     assign: Literal["every_update", "once"] = setting(
         default="every_update",
         help="when an image gets its pseudo-label; once: by the network that the phase starts from.",
-        dial=False,
+        flag=False,
     )
     threshold: float = setting(
         default=0.0, help="an image whose largest output is lower gets no pseudo-label.", high=1, special=(0.0,)

@@ -25,14 +25,14 @@ class Network(Settings):
 
     hidden: tuple[int, ...] = setting(help="width of the hidden layer, or widths with commas.", low=1)
     initial_weights: Literal["normal", "glorot"] = setting(
-        help="N(0, 0.01^2), or Glorot's uniform; biases start at 0.", dial=False
+        help="N(0, 0.01^2), or Glorot's uniform; biases start at 0.", flag=False
     )
     inverted_dropout: bool = setting(
-        help="scale kept units while training (Keras), not all units afterwards (the paper).", dial=False
+        help="scale kept units while training (Keras), not all units afterwards (the paper).", flag=False
     )
-    output: Literal["sigmoid", "softmax"] = setting(help="what makes probabilities of the logits.", dial=False)
+    output: Literal["sigmoid", "softmax"] = setting(help="what makes probabilities of the logits.", flag=False)
     room: int | None = setting(
-        default=None, help="room for lit columns in the first product: see pljax.nn.sparse.", dial=False, kept=False
+        default=None, help="room for lit columns in the first product: see pljax.nn.sparse.", flag=False, kept=False
     )
 
 

@@ -67,10 +67,10 @@ class Optimizer(Settings, abc.ABC):
 class PaperMomentum(Optimizer):
     """Gradient descent with the momentum rule of Lee (2013), eq. 10-13; time is counted in epochs."""
 
-    decay: float = setting(help="of the learning rate: eps(t + 1) = decay * eps(t).", above=True, dial=False)
-    initial_momentum: float = setting(help="p_i.", high=1, dial=False)
-    final_momentum: float = setting(help="p_f.", high=1, dial=False)
-    momentum_epochs: int = setting(help="T, the epochs from p_i to p_f.", low=1, traced=True, dial=False)
+    decay: float = setting(help="of the learning rate: eps(t + 1) = decay * eps(t).", above=True, flag=False)
+    initial_momentum: float = setting(help="p_i.", high=1, flag=False)
+    final_momentum: float = setting(help="p_f.", high=1, flag=False)
+    momentum_epochs: int = setting(help="T, the epochs from p_i to p_f.", low=1, traced=True, flag=False)
 
     def rate(self, updates_per_epoch: int) -> optax.Schedule:
         return schedules.per_epoch(schedules.decaying_rate(self.learning_rate, self.decay), updates_per_epoch)
@@ -87,8 +87,8 @@ class PaperMomentum(Optimizer):
 class GradientDescent(Optimizer):
     """Plain gradient descent at ``learning_rate * decay ** (update / decay_updates)``."""
 
-    decay: float = setting(default=1.0, help="of the learning rate, over decay_updates.", above=True, dial=False)
-    decay_updates: int = setting(default=1, help="updates.", low=1, traced=True, dial=False)
+    decay: float = setting(default=1.0, help="of the learning rate, over decay_updates.", above=True, flag=False)
+    decay_updates: int = setting(default=1, help="updates.", low=1, traced=True, flag=False)
 
     def rate(self, updates_per_epoch: int) -> optax.Schedule:
         return schedules.decaying_rate(self.learning_rate, self.decay, self.decay_updates)
@@ -101,9 +101,9 @@ class GradientDescent(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015) at a constant rate."""
 
-    b1: float = setting(default=0.9, help="decay of the mean of the gradients.", high=1, dial=False)
-    b2: float = setting(default=0.999, help="decay of the mean of their squares.", high=1, dial=False)
-    eps: float = setting(default=1e-7, help="added to the root of that mean.", above=True, dial=False)
+    b1: float = setting(default=0.9, help="decay of the mean of the gradients.", high=1, flag=False)
+    b2: float = setting(default=0.999, help="decay of the mean of their squares.", high=1, flag=False)
+    eps: float = setting(default=1e-7, help="added to the root of that mean.", above=True, flag=False)
 
     def transform(self, updates_per_epoch: int) -> optax.GradientTransformation:
         return _with_promotion(optax.adam(self.learning_rate, self.b1, self.b2, self.eps))

@@ -40,12 +40,12 @@ def _forward(x: jax.Array, kernel: jax.Array, room: int) -> tuple[jax.Array, tup
 def _backward(room: int, saved: tuple[jax.Array, ...], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel, columns, fit = saved
 
-    def of_lit_columns() -> jax.Array:
+    def _nonzero_columns_product() -> jax.Array:
         rows = _only(x, columns).T @ gradient
         place = jnp.full(x.shape[1], room).at[columns].set(jnp.arange(room), mode="drop")
         return jnp.where((place < room)[:, None], rows.at[place].get(mode="clip"), 0)
 
-    return gradient @ kernel.T, jax.lax.cond(fit, of_lit_columns, lambda: x.T @ gradient)
+    return gradient @ kernel.T, jax.lax.cond(fit, _nonzero_columns_product, lambda: x.T @ gradient)
 
 
 product.defvjp(_forward, _backward)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pljax import settings
 from pljax.protocols import adaptive, arab2022, lee2013, quick
 from pljax.protocols.config import Config
-from pljax.settings import Dial
+from pljax.settings import Override
 
 SCENARIOS: dict[str, dict[str, Config]] = {
     "quick": quick.SCENARIOS,
@@ -24,11 +24,11 @@ MNIST_DIGEST = "8a8d88b05fcccd614bbdd6d797c3931d6c390d3be9ca23bea632fd267608e3a5
 
 
 @functools.cache
-def dials() -> dict[str, Dial]:
-    """The dials that act on some scenario of some protocol, by name."""
+def overrides() -> dict[str, Override]:
+    """The overrides that act on some scenario of some protocol, by name."""
     pages = (*SCENARIOS.values(), adaptive.scenarios(adaptive.USUAL))
     configs = [config for page in pages for config in page.values()]
-    return {dial.name: dial for config in configs for dial in settings.dials(config)}
+    return {flag.name: flag for config in configs for flag in settings.overrides(config)}
 
 
 class Reference(NamedTuple):
@@ -68,7 +68,7 @@ def published(config: Config, digest: str) -> Reference | None:
     """The published figure that a run may fairly stand beside, or ``None``.
 
     Fair means the source's own protocol, on the full MNIST, with a number of labels that it reports and no
-    dial turned but that one. ``digest`` is that of the data set that was run on.
+    flag turned but that one. ``digest`` is that of the data set that was run on.
 
     >>> published(lee2013.SCENARIOS["pl"], MNIST_DIGEST).accuracy
     83.85

@@ -55,13 +55,13 @@ class Phase(Settings):
 class Config(Settings):
     """One scenario under one protocol: the split, and the phases that train the network, in order."""
 
-    protocol: str = setting(help="the page it is on.", dial=False)
-    scenario: str = setting(help="its name there.", dial=False)
+    protocol: str = setting(help="the page it is on.", flag=False)
+    scenario: str = setting(help="its name there.", flag=False)
     labels: int = setting(default=100, help="labelled images, evenly by class.", low=1)
     validation: int = setting(default=1000, help="validation images.")
     phases: tuple[Phase, ...]
     choose_labels: Literal["random", "first", "given"] = setting(
-        default="random", help="a class; or all that are known.", dial=False
+        default="random", help="a class; or all that are known.", flag=False
     )
 
     def check(self) -> None:
@@ -108,7 +108,7 @@ def from_json(value: Any) -> Config:
     True
     """
     try:
-        config = settings.from_json(earlier.translated(value))
+        config = settings.from_json(earlier.translate(value))
     except RecursionError as error:
         raise InputError(f"This is no config of pljax: {error}.") from error
     if not isinstance(config, Config):

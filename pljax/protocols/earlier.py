@@ -5,7 +5,7 @@ from typing import Any
 NETWORK = ("hidden", "initial_weights", "inverted_dropout", "output")
 
 
-def translated(value: Any) -> Any:
+def translate(value: Any) -> Any:
     """A config as JSON in today's form; what is in it already, or is no config, stays as it is."""
     if not (isinstance(value, dict) and value.get("kind") == "Config" and "hidden" in value):
         return value

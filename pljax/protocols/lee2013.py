@@ -22,7 +22,7 @@ What it leaves open, and what is chosen here
     The last mini-batch of an epoch   filled up to 32 from the start of the pass: see below
     Total epochs                      1,000: alpha stays at 3 from epoch 600 (800) on
     Initial weights                   N(0, 0.01^2), biases 0 (Hinton et al. 2012)
-    Dropout while labelling           off: with dropout on, training collapses
+    Dropout while assigned           off: with dropout on, training collapses
     The auto-encoder's budget         1,170 updates of 256 images (5 passes over 60,000), Adam at 3e-4
     The auto-encoder's hidden units   ReLU, as the classifier's
     Unlabelled images of an update    drawn uniformly with replacement

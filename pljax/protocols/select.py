@@ -16,16 +16,16 @@ PROTOCOLS = (*protocols.SCENARIOS, ADAPTIVE)
 
 
 def choose(
-    protocol: str, scenarios: Sequence[str], dials: Mapping[str, Any], sizes: adaptive.Sizes = adaptive.USUAL
+    protocol: str, scenarios: Sequence[str], overrides: Mapping[str, Any], sizes: adaptive.Sizes = adaptive.USUAL
 ) -> list[Config]:
-    """The configs of the chosen scenarios, dials turned. Raises ``InputError``.
+    """The configs of the chosen scenarios, overrides turned. Raises ``InputError``.
 
-    A dial that acts on none of them is refused too. ``sizes`` are those of the data, for the protocol that adapts.
+    A flag that acts on none of them is refused too. ``sizes`` are those of the data, for the protocol that adapts.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"There is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.")
     of_protocol = (
-        adaptive.scenarios(sizes, dials.get("epochs")) if protocol == ADAPTIVE else protocols.SCENARIOS[protocol]
+        adaptive.scenarios(sizes, overrides.get("epochs")) if protocol == ADAPTIVE else protocols.SCENARIOS[protocol]
     )
     for scenario in scenarios:
         if scenario not in (*SCENARIOS, "all"):
@@ -33,48 +33,48 @@ def choose(
     chosen = SCENARIOS if "all" in scenarios else tuple(dict.fromkeys(scenarios))
     if not chosen:
         raise InputError(f"No scenario is given: choose among {', '.join(SCENARIOS)}, or all.")
-    changed = [override(of_protocol[scenario], dict(dials)) for scenario in chosen]
-    for dial in dials:
-        if not any(dial in acted for _, acted in changed):
+    changed = [override(of_protocol[scenario], dict(overrides)) for scenario in chosen]
+    for flag in overrides:
+        if not any(flag in acted for _, acted in changed):
             raise InputError(
-                f"--{dial} does not act on {', '.join(chosen)} under {protocol}: leave it out or add a scenario."
+                f"--{flag} does not act on {', '.join(chosen)} under {protocol}: leave it out or add a scenario."
             )
     return [config for config, _ in changed]
 
 
-def choose_for(dataset: Dataset, protocol: str, scenarios: Sequence[str], dials: Mapping[str, Any]) -> list[Config]:
+def select_for(dataset: Dataset, protocol: str, scenarios: Sequence[str], overrides: Mapping[str, Any]) -> list[Config]:
     """The same for data that are known: with the labelled and validation images that they can give."""
-    labelled = labels_in(dataset, dials)
+    labelled = count_labels(dataset, overrides)
     sizes = adaptive.Sizes(labelled, dataset.train_images.shape[1], dataset.classes)
-    fitted = [fit(config, dataset, labelled, dials) for config in choose(protocol, scenarios, dials, sizes)]
+    fitted = [fit(config, dataset, labelled, overrides) for config in choose(protocol, scenarios, overrides, sizes)]
     for config in fitted:
         split.check(dataset.train_labels, dataset.classes, config.labels, config.validation, config.choose_labels)
     return fitted
 
 
-def labels_in(dataset: Dataset, dials: Mapping[str, Any]) -> int:
+def count_labels(dataset: Dataset, overrides: Mapping[str, Any]) -> int:
     """How many images are to be labelled or for validation, where the data say so, else how many labelled."""
     known, images = int((dataset.train_labels >= 0).sum()), len(dataset.train_labels)
     if known < images:
-        if "labels" in dials:
+        if "labels" in overrides:
             raise InputError(f"--labels does not act: {known} of the {images} rows of {dataset.name} are labelled.")
-        if not 0 <= dials.get("validation", 0) < known:
-            raise InputError(f"--validation is {dials['validation']}, but {known} rows are labelled: give less.")
+        if not 0 <= overrides.get("validation", 0) < known:
+            raise InputError(f"--validation is {overrides['validation']}, but {known} rows are labelled: give less.")
         return known
-    if dataset.inputs and "labels" not in dials:
+    if dataset.inputs and "labels" not in overrides:
         raise InputError(
             f"Every row of {dataset.name} is labelled: leave labels empty or -1 where the class is not known, or give "
             "--labels=N to hide all but N."
         )
-    return int(dials.get("labels", adaptive.USUAL.labelled))
+    return int(overrides.get("labels", adaptive.USUAL.labelled))
 
 
-def fit(config: Config, dataset: Dataset, labelled: int, dials: Mapping[str, Any]) -> Config:
+def fit(config: Config, dataset: Dataset, labelled: int, overrides: Mapping[str, Any]) -> Config:
     """The config with a split that the data can give."""
     if (dataset.train_labels < 0).any():
-        validation = dials.get("validation", 0)  # labels are few: none is held back unasked
+        validation = overrides.get("validation", 0)  # labels are few: none is held back unasked
         return config.replace(labels=labelled - validation, validation=validation, choose_labels="given")
     choose_labels = "random" if config.choose_labels == "given" else config.choose_labels
     most = split.most_validation(len(dataset.train_labels))
-    validation = dials.get("validation", min(config.validation, most))
+    validation = overrides.get("validation", min(config.validation, most))
     return config.replace(validation=validation, choose_labels=choose_labels)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jinja2
 
 from pljax.analysis.comparison import Comparison, Row
-from pljax.analysis.stats import Against
+from pljax.analysis.stats import ReferenceDifference
 from pljax.data.serialization import write_whole
 from pljax.protocols import Reference
 from pljax.report import sentences
@@ -151,10 +151,10 @@ def published_table(comparison: Comparison) -> Table:
         "or the spread of one seed where the figure is of a single run. Inside: the published figure lies in it. Under "
         "another protocol, or a network that the source only quotes, figures are for orientation, not for reproduction."
     )
-    return Table("Against published figures, points", header, rows, [note])
+    return Table("ReferenceDifference published figures, points", header, rows, [note])
 
 
-def _published_cells(protocol: str, reference: Reference, test: Against) -> list[str]:
+def _published_cells(protocol: str, reference: Reference, test: ReferenceDifference) -> list[str]:
     own = "" if reference.half_interval is None else f" ± {number(reference.half_interval, 1)}"
     return [
         f"{number(reference.accuracy)}{own}" + (" (one run)" if reference.one_run else ""),
@@ -182,7 +182,7 @@ def provenance(row: Row) -> dict[str, str]:
     where = f"{device.get('count')} x {device.get('kind')} ({device.get('platform')}), {device.get('cores')} cores"
     return {
         "run": row.label,
-        "protocol": f"{result.protocol}{sentences.turned(result)}",
+        "protocol": f"{result.protocol}{sentences.changed_settings(result)}",
         "seeds": " ".join(map(str, result.seeds)),
         "data": f"{data['name']}, {sizes}, SHA-256 {data['digest']}",
         "parameters": f"{result.parameters:,} a seed",

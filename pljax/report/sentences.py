@@ -4,12 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 
-from pljax.analysis.comparison import Comparison, Pair, Row, dials_turned
-from pljax.analysis.stats import ALPHA, BCA_FROM, EXACT_UP_TO, FLIPS, Against, seeds_to_reach, smallest_p
+from pljax.analysis.comparison import Comparison, Pair, Row, overrides_of
+from pljax.analysis.stats import ALPHA, BCA_FROM, EXACT_UP_TO, FLIPS, ReferenceDifference, seeds_to_reach, smallest_p
 from pljax.protocols import Reference
 from pljax.protocols.config import Config
-from pljax.results.result import Result
-from pljax.training.progress import name_seeds
+from pljax.results.result import Result, name_seeds
 
 WATCHED = 1000  # unlabelled images that are followed where there is no validation set: pljax.training.phases.WATCHED
 
@@ -54,10 +53,10 @@ def several(names: Iterable[str]) -> str:
 
 def conclusions(comparison: Comparison) -> list[str]:
     """The pairs that tell most: what each run adds to the one before it, and the last to the first."""
-    return [conclude(pair, counted_pairs(comparison)) for pair in telling_pairs(comparison)]
+    return [conclude(pair, counted_pairs(comparison)) for pair in significant_pairs(comparison)]
 
 
-def telling_pairs(comparison: Comparison) -> list[Pair]:
+def significant_pairs(comparison: Comparison) -> list[Pair]:
     """The steps within each protocol, its last run against its first, and the same scenario under two protocols.
 
     All pairs where there is none of these.
@@ -137,7 +136,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
                 f"{row.label}: {where}. What diverged is in no mean, which flatters it: {row.summary.n} of "
                 f"{len(row.result.seeds)} seeds are left; try a lower --learning_rate."
             )
-        fell = fallen(row.result)
+        fell = diverged_sentence(row.result)
         if fell:
             told = several(f"seed {seed} by {number(100 * drop, 1)} points" for seed, drop in fell.items())
             said.append(
@@ -168,7 +167,7 @@ def _labels_the_same(config: Config) -> bool:
     return config.choose_labels == "first" or (config.choose_labels == "given" and not config.validation)
 
 
-def fallen(result: Result) -> dict[int, float]:
+def diverged_sentence(result: Result) -> dict[int, float]:
     """The seeds that pseudo-labels left less accurate than they found them, and by how much, as a fraction.
 
     A fall of less than two standard errors of a difference between two shares of so many images is not told.
@@ -194,7 +193,7 @@ def images_measured(result: Result) -> int:
 
 
 def measured_on(result: Result) -> str:
-    """The images that :func:`fallen` is about, in words."""
+    """The images that :func:`diverged_sentence` is about, in words."""
     kind = result.unlabelled_training["measured_on"] if result.unlabelled_training else "validation"
     return f"{images_measured(result):,} {kind} images"
 
@@ -209,7 +208,7 @@ def reproductions(comparison: Comparison) -> list[str]:
     ]
 
 
-def _reproduction(row: Row, reference: Reference, test: Against) -> str:
+def _reproduction(row: Row, reference: Reference, test: ReferenceDifference) -> str:
     distance = number(abs(test.difference))
     side = "level with" if distance == "0.00" else f"{distance} points {'above' if test.difference > 0 else 'below'}"
     sentence = f"{row.label} is {side} the {number(reference.accuracy)} % of {reference.source}"
@@ -233,15 +232,15 @@ def describe(comparison: Comparison) -> str:
     )
 
 
-def turned(result: Result) -> str:
-    """The dials of a run that were turned, to follow its protocol's name."""
-    told = [f"{name}={value}" for name, value in dials_turned(result).items()]
+def changed_settings(result: Result) -> str:
+    """The overrides of a run that were turned, to follow its protocol's name."""
+    told = [f"{name}={value}" for name, value in overrides_of(result).items()]
     return f" with {several(told)}" if told else ""
 
 
 def _dials(comparison: Comparison) -> str:
-    """The dials that were turned and that every run has that they act on at one value; labels tell of the others."""
-    turned = [dials_turned(result) for result in comparison.results]
+    """The overrides that every run they act on has at one value; the labels of the runs name the others."""
+    turned = [overrides_of(result) for result in comparison.results]
     values = {name: {of[name] for of in turned if name in of} for name in dict.fromkeys(n for of in turned for n in of)}
     told = [f"{name}={value}" for name, (value, *others) in values.items() if not others]
     return f" with {several(told)}" if told else ""

@@ -8,8 +8,7 @@ from typing import Any
 from pljax.analysis.comparison import Comparison, compare
 from pljax.protocols.config import Config
 from pljax.report import sentences
-from pljax.results.result import Result
-from pljax.training.progress import name_seeds
+from pljax.results.result import Result, name_seeds
 from pljax.types import Dataset
 
 WIDTH = 79
@@ -109,7 +108,7 @@ def _pair_rows(comparison: Comparison) -> list[list[str]]:
 
 def scores(result: Result) -> list[str]:
     """A cell a seed: its accuracy in per cent, with a star where pseudo-labels did harm."""
-    fell = sentences.fallen(result)
+    fell = sentences.diverged_sentence(result)
     return [
         "diverged" if accuracy is None else f"{100 * accuracy:.2f}" + ("*" if seed in fell else "")
         for seed, accuracy in zip(result.seeds, result.test_accuracy, strict=True)

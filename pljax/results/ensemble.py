@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from pljax.data import custom
-from pljax.data.tables import How, Rows, read
+from pljax.data.tables import ReadOptions, Rows, read
 from pljax.nn.outputs import class_probabilities
 from pljax.protocols.config import Config
 from pljax.results import trained
@@ -94,9 +94,9 @@ def probabilities(ensemble: Ensemble, features: np.ndarray) -> np.ndarray:
 def read_rows(ensemble: Ensemble, path: str) -> Rows:
     """The rows of a file or folder that the networks can classify. Raises ``InputError``."""
     if ensemble.inputs is not None:
-        return custom.read_like(path, ensemble.inputs, How())
+        return custom.read_like(path, ensemble.inputs, ReadOptions())
     side = round(ensemble.features**0.5)
-    rows = read(Path(path), How(image=(side, 1)))
+    rows = read(Path(path), ReadOptions(image=(side, 1)))
     if rows.features.shape[1] != ensemble.features:
         raise InputError(f"{path} has {rows.features.shape[1]} features, but the network takes {ensemble.features}.")
     if rows.features.min() < 0 or rows.features.max() > 255 or (rows.features % 1).any():

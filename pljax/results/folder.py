@@ -35,8 +35,8 @@ CHECKPOINTS = "checkpoints"
 FORMAT = 2  # of checkpoints and of what is written while a run goes on; 1 had none written down
 
 
-def folder_name(configs: Sequence[Config], dataset: str, seeds: Sequence[int], dials: Mapping[str, Any]) -> str:
-    """A name that a person finds and that no other run has: what was run, on what, and every dial turned.
+def folder_name(configs: Sequence[Config], dataset: str, seeds: Sequence[int], overrides: Mapping[str, Any]) -> str:
+    """A name that a person finds and that no other run has: what was run, on what, and every flag turned.
 
     Several configs of one protocol name the folder of their comparison.
 
@@ -48,7 +48,8 @@ def folder_name(configs: Sequence[Config], dataset: str, seeds: Sequence[int], d
     'quick-pl+pl_dae-mnist-seed7'
     """
     turned = (
-        f"{name}={'x'.join(map(str, value)) if isinstance(value, tuple) else value}" for name, value in dials.items()
+        f"{name}={'x'.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for name, value in overrides.items()
     )
     seeds_part = f"seeds{seeds[0]}to{seeds[-1]}" if len(seeds) > 1 else f"seed{seeds[0]}"
     scenarios = "+".join(config.scenario for config in configs)
@@ -181,7 +182,7 @@ class RunFolder:
             os.fsync(file.fileno())
         return self.metrics_size()
 
-    def cut_metrics(self, size: int) -> None:
+    def truncate_metrics(self, size: int) -> None:
         """Leave the first so many bytes of metrics."""
         if self.metrics_size() > size:
             os.truncate(self.path / METRICS, size)

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pljax.types import Labelling
+from pljax.types import AssignedLabels
 
 NEVER = -1
 
 
-class Labels:
+class LabelHistory:
     """Listens to the labels that are given in training. Arrays are int32 ``[S, N]``, on the host.
 
     ``last`` is the label that an image was given last, ``first_change`` and ``last_change`` the epochs in which it
@@ -20,9 +20,9 @@ class Labels:
     def __init__(self, seeds: int, images: int):
         self.last, self.first_change, self.last_change = np.full((3, seeds, images), NEVER, np.int32)
 
-    def see(self, epoch: int, labelling: Labelling) -> None:
+    def see(self, epoch: int, assigned: AssignedLabels) -> None:
         """Labels were given in an epoch; rows and labels are ``[S, K]``. Of an image met twice, the last one counts."""
-        for seed, (rows, labels) in enumerate(zip(labelling.rows, labelling.labels, strict=True)):
+        for seed, (rows, labels) in enumerate(zip(assigned.rows, assigned.labels, strict=True)):
             rows, labels = rows[labels >= 0], labels[labels >= 0]
             before = self.last[seed, rows]
             self.last[seed, rows] = labels
@@ -31,29 +31,29 @@ class Labels:
             new = changed[self.first_change[seed, changed] == NEVER]
             self.first_change[seed, new] = epoch
 
-    def remember(self) -> dict[str, np.ndarray]:
+    def state(self) -> dict[str, np.ndarray]:
         return {name: getattr(self, name) for name in _ARRAYS}
 
-    def recall(self, arrays: Mapping[str, np.ndarray]) -> None:
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.last, self.first_change, self.last_change = (arrays[name].copy() for name in _ARRAYS)
 
 
 _ARRAYS = ("last", "first_change", "last_change")
 
 
-class Labelled(NamedTuple):
+class GroupLabels(NamedTuple):
     """What a group of seeds says of the ``N`` training images in the end."""
 
     unseen: np.ndarray  # bool [S, N]: for which seeds an image was unlabelled
     classes: np.ndarray  # int32 [S, N], the class that each seed gives it
     probabilities: np.ndarray  # float32 [N, C], summed over those seeds
-    labels: Labels  # what it was given in training
+    labels: LabelHistory  # what it was given in training
 
 
 COLUMNS = ("index", "label", "confidence", "seeds_agree", "seeds", "first_change", "last_change")
 
 
-def table(groups: Sequence[Labelled], names: Sequence[str], rows: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+def table(groups: Sequence[GroupLabels], names: Sequence[str], rows: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
     """A row for each image that was unlabelled for some seed; only these seeds have a say. See ``COLUMNS``.
 
     ``index`` is the image's place, or its name from ``rows``. ``label`` is the class with the largest mean probability,

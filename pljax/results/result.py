@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,18 @@ class Result:
     def accuracies(self) -> np.ndarray:
         """Test accuracies, float64 ``[S]``, NaN for a seed that diverged."""
         return np.array([np.nan if accuracy is None else accuracy for accuracy in self.test_accuracy], np.float64)
+
+
+def name_seeds(seeds: Sequence[int]) -> str:
+    """Which seeds, in words.
+
+    >>> name_seeds(range(3, 6)), name_seeds([7])
+    ('seeds 3 to 5', 'seed 7')
+    """
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    following = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+    return f"seeds {seeds[0]} to {seeds[-1]}" if following else f"{len(seeds)} seeds"
 
 
 def _require(right: bool, name: str, expected: str) -> None:

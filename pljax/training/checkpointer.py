@@ -13,35 +13,37 @@ import numpy as np
 from pljax.nn.trees import by_path, with_leaves
 from pljax.results.folder import RunFolder
 from pljax.training.checkpoints import Arrays, Checkpoints
-from pljax.training.metrics import Journal
+from pljax.training.metrics import MetricsLog
 from pljax.training.progress import Interrupted, Reporter
 from pljax.training.seeds import Layout
 from pljax.types import InputError, Params, TrainState
 
 
 @dataclasses.dataclass(frozen=True)
-class Every:
+class SaveInterval:
     """How often a run is saved: after so many seconds, or after so many epochs of a phase."""
 
     seconds: float | None = None
     epochs: int | None = None
 
 
-MINUTE = Every(seconds=60.0)
+EVERY_MINUTE = SaveInterval(seconds=60.0)
 _UNITS = {"s": 1, "min": 60, "h": 3600}
 
 
-def parse_every(text: str) -> Every:
+def parse_interval(text: str) -> SaveInterval:
     """An interval as the command line has it. Raises ``InputError``.
 
-    >>> parse_every("90s"), parse_every("5min"), parse_every("20epochs")
-    (Every(seconds=90.0, epochs=None), Every(seconds=300.0, epochs=None), Every(seconds=None, epochs=20))
+    >>> parse_interval("5min")
+    SaveInterval(seconds=300.0, epochs=None)
+    >>> parse_interval("20epochs")
+    SaveInterval(seconds=None, epochs=20)
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)|(\d{1,9}) ?epochs?", text.strip())
     if found and found[1] and float(found[1]):
-        return Every(seconds=float(found[1]) * _UNITS[found[2]])
+        return SaveInterval(seconds=float(found[1]) * _UNITS[found[2]])
     if found and found[3] and int(found[3]):
-        return Every(epochs=int(found[3]))
+        return SaveInterval(epochs=int(found[3]))
     raise InputError(f"--checkpoint_every is {text!r}: give a time or a number of epochs, 30s, 5min or 20epochs.")
 
 
@@ -57,8 +59,8 @@ class Progress:
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # by phase
 
 
-class Keeper:
-    """Saves the progress of a group and its journal now and then, and when a signal asks for an end.
+class Checkpointer:
+    """Saves the progress of a group and its log now and then, and when a signal asks for an end.
 
     A context manager: nothing is being saved any more when it is left.
     """
@@ -66,20 +68,20 @@ class Keeper:
     def __init__(
         self,
         path: Path,
-        every: Every,
+        every: SaveInterval,
         layout: Layout,
         folder: RunFolder,
-        journal: Journal,
+        log: MetricsLog,
         reporter: Reporter,
         metrics: int = 0,
     ):
         self._checkpoints, self._every, self._layout, self._folder = Checkpoints(path), every, layout, folder
-        self._journal, self._reporter = journal, reporter
+        self._journal, self._reporter = log, reporter
         self._saves, self._saved_at = 0, time.monotonic()
         self.metrics = metrics  # bytes of metrics.jsonl that are as they should be
 
     def resume(self, shapes: Callable[[int], TrainState]) -> Progress:
-        """The last sound checkpoint; the journal and the metrics are set back to it.
+        """The last sound checkpoint; the log and the metrics are set back to it.
 
         ``shapes`` gives the state of a phase, for one seed, as ``jax.ShapeDtypeStruct``. Without a checkpoint it is
         the start.
@@ -91,23 +93,23 @@ class Keeper:
             self._reporter.say("metrics.jsonl is shorter than it was: this part of the run begins anew.")
             self._checkpoints.remove()
         else:
-            self._folder.cut_metrics(self.metrics)
+            self._folder.truncate_metrics(self.metrics)
             return Progress()
         self._saves, self.metrics = facts["saves"], facts["metrics"]
-        self._journal.recall(_below("journal/", arrays), facts["journal"])
+        self._journal.restore(_below("journal/", arrays), facts["journal"])
         state = None
         if facts["t"]:
-            self._folder.cut_metrics(self.metrics)
-            state = self._layout.spread(
+            self._folder.truncate_metrics(self.metrics)
+            state = self._layout.shard(
                 with_leaves(shapes(facts["phase"]), self._layout.seeds, _below("state/", arrays))
             )
         params, pretrained = (
             flax.traverse_util.unflatten_dict(_below(name, arrays), sep="/") for name in ("params/", "pretrained/")
         )
-        params = self._layout.spread(params)
+        params = self._layout.shard(params)
         return Progress(facts["phase"], facts["t"], state, params, pretrained, facts["seconds"])
 
-    def rest(self, progress: Progress, rounds: int) -> None:
+    def save_if_due(self, progress: Progress, rounds: int) -> None:
         """Between two rounds, ``rounds`` of which are an epoch: save if it is time.
 
         Raises ``Interrupted``, all saved, if a signal asks for an end.
@@ -116,17 +118,17 @@ class Keeper:
             due = progress.t % (self._every.epochs * rounds) == 0
         else:
             due = time.monotonic() - self._saved_at >= (self._every.seconds or 0)
-        if due or self._reporter.heard is not None:
+        if due or self._reporter.signal_received is not None:
             self.save(progress)
-        if self._reporter.heard is not None:
+        if self._reporter.signal_received is not None:
             self._checkpoints.close()
-            raise Interrupted(self._reporter.heard)
+            raise Interrupted(self._reporter.signal_received)
 
     def save(self, progress: Progress) -> None:
         """Save now. Raises ``InputError`` where the disk does not take it."""
         now = {"params": progress.params} if progress.state is None else {"state": progress.state}
         trees = {"pretrained": progress.pretrained, **{name: self._layout.gather(tree) for name, tree in now.items()}}
-        remembered, told = self._journal.remember()
+        remembered, told = self._journal.state()
         arrays = {f"{name}/{path}": leaf for name, tree in trees.items() for path, leaf in by_path(tree).items()}
         self._saves, self.metrics = self._saves + 1, self._folder.sync_metrics()
         facts = {
@@ -137,11 +139,11 @@ class Keeper:
             "metrics": self.metrics,
             "journal": told,
         }
-        journal = {f"journal/{name}": array for name, array in remembered.items()}
-        self._checkpoints.save(self._saves, {**arrays, **journal}, facts)
+        log = {f"journal/{name}": array for name, array in remembered.items()}
+        self._checkpoints.save(self._saves, {**arrays, **log}, facts)
         self._saved_at = time.monotonic()
 
-    def __enter__(self) -> "Keeper":
+    def __enter__(self) -> "Checkpointer":
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -150,8 +152,8 @@ class Keeper:
             self._checkpoints.close()
 
 
-class Forgetful:
-    """In the place of a :class:`Keeper` where nothing is saved: training that lives in memory alone."""
+class NoCheckpointer:
+    """In the place of a :class:`Checkpointer` where nothing is saved: training that lives in memory alone."""
 
     def __init__(self, reporter: Reporter):
         self._reporter = reporter
@@ -160,10 +162,10 @@ class Forgetful:
         """The start."""
         return Progress()
 
-    def rest(self, progress: Progress, rounds: int) -> None:
+    def save_if_due(self, progress: Progress, rounds: int) -> None:
         """Raise ``Interrupted`` if a signal asks for an end."""
-        if self._reporter.heard is not None:
-            raise Interrupted(self._reporter.heard)
+        if self._reporter.signal_received is not None:
+            raise Interrupted(self._reporter.signal_received)
 
     def save(self, progress: Progress) -> None:
         """Nothing."""

@@ -16,7 +16,7 @@ PRECISIONS = ("bfloat16", "tensorfloat32", "float32")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's mallopt
 
 
-def choose_backend(name: str | None) -> None:
+def select_backend(name: str | None) -> None:
     """Compute on ``name``; without a name, on what JAX finds. To be called before anything is computed.
 
     Raises ``InputError`` for a backend that is not there, with those that are.
@@ -41,7 +41,7 @@ def _is_here(backend: str) -> bool:
         return False
 
 
-def choose_precision(name: str | None) -> None:
+def set_matmul_precision(name: str | None) -> None:
     """Multiply matrices at least that precisely; without a name, as JAX does: a CPU always computes in float32.
 
     Raises ``InputError`` for a precision that there is not.
@@ -53,7 +53,7 @@ def choose_precision(name: str | None) -> None:
     jax.config.update("jax_default_matmul_precision", name)
 
 
-def keep_compiled(path: Path | None = None) -> None:
+def enable_compilation_cache(path: Path | None = None) -> None:
     """Keep compiled programs for a quicker start the next time, unless JAX was told where, or not to.
 
     They go to a folder, the user's cache folder if none is given.
@@ -68,7 +68,7 @@ def keep_compiled(path: Path | None = None) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def keep_memory() -> None:
+def retain_freed_memory() -> None:
     """Let glibc keep what is freed: it would go back to the kernel, which clears every page when it is wanted again.
 
     A program's scratch memory is freed and wanted at every call: a twentieth of a CPU's time. No effect elsewhere.

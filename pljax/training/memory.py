@@ -17,7 +17,7 @@ PROGRAM = 600 * MIB  # Python, JAX and compiled programs
 ACTIVATIONS = 4  # arrays of a layer's size that an update holds at once: before and after the ReLU, mask, gradient
 
 
-class Prediction(NamedTuple):
+class MemoryEstimate(NamedTuple):
     """Bytes at the peak: ``fixed + at_once * each + seeds * kept``."""
 
     fixed: int
@@ -32,7 +32,7 @@ class Prediction(NamedTuple):
         return max(min((available - self.fixed - seeds * self.kept) // max(self.each, 1), seeds), 0)
 
 
-def predict(config: Config, dataset: Dataset, at_once: int) -> Prediction:
+def estimate(config: Config, dataset: Dataset, at_once: int) -> MemoryEstimate:
     """What a run will take, from the shapes of its states; nothing is computed."""
     images, features = dataset.train_images.shape
     tests = len(dataset.test_labels)
@@ -44,27 +44,26 @@ def predict(config: Config, dataset: Dataset, at_once: int) -> Prediction:
     work = max(_update(phase.batches.rows_at_once(), of) for phase, of in zip(config.phases, params, strict=True))
     score = 4 * BLOCK_ROWS * _widths(params[-1])
     split = 4 * images
-    predictions = 8 * (images + tests)
-    together = 1 if layout_for(at_once).apart else at_once
-    return Prediction(
+    estimateds = 8 * (images + tests)
+    together = 1 if layout_for(at_once).sequential else at_once
+    return MemoryEstimate(
         fixed=PROGRAM + data + together * max(work, score),
         each=3 * state + 2 * split,  # before and after an update, and on its way to a checkpoint
-        kept=2 * classifier + max(map(_bytes, params[:-1]), default=0) + split + predictions,
+        kept=2 * classifier + max(map(_bytes, params[:-1]), default=0) + split + estimateds,
     )
 
 
-def require_room(prediction: Prediction, seeds: int, at_once: int) -> str | None:
+def require_memory(estimated: MemoryEstimate, seeds: int, at_once: int) -> str | None:
     """A warning where even one seed at a time does not fit, or ``None``.
 
     Raises ``InputError``, with a ``--seeds_at_once`` that fits, where so many at once do not.
     """
-    room, needed = available(), prediction.total(seeds, at_once)
-    if needed <= room:
+    room, total = available(), estimated.total(seeds, at_once)
+    if total <= room:
         return None
-    shortage = (
-        f"{seeds} seeds, {at_once} at once, need about {in_words(needed)} of memory, and {in_words(room)} are free"
-    )
-    fit = prediction.most_at_once(seeds, room)
+    needed, free = format_bytes(total), format_bytes(room)
+    shortage = f"{seeds} seeds, {at_once} at once, need about {needed} of memory, and {free} are free"
+    fit = estimated.most_at_once(seeds, room)
     if fit and fit < at_once:
         raise InputError(f"{shortage}: give --seeds_at_once={fit}.")
     return f"{shortage}: even one at a time does not fit, give fewer --seeds or a smaller --hidden."
@@ -78,10 +77,10 @@ def available() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def in_words(size: int) -> str:
+def format_bytes(size: int) -> str:
     """A size as a person reads it.
 
-    >>> in_words(3 * 2**30 // 2), in_words(300 * 2**20)
+    >>> format_bytes(3 * 2**30 // 2), format_bytes(300 * 2**20)
     ('1.5 GiB', '300 MiB')
     """
     return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"

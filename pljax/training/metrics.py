@@ -5,14 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pljax.results.pseudo_labels import Labels
-from pljax.training.progress import Reporter, name_seeds
-from pljax.types import Evaluation, Labelling
+from pljax.results.pseudo_labels import LabelHistory
+from pljax.results.result import name_seeds
+from pljax.training.progress import Reporter
+from pljax.types import AssignedLabels, Evaluation
 
 EVALUATIONS = 50  # a phase; beside these, the network is looked at where alpha(t) is about to rise
 
 
-class Course(NamedTuple):
+class PhaseSchedule(NamedTuple):
     """How long a phase is, and how it goes."""
 
     epochs: int
@@ -21,7 +22,7 @@ class Course(NamedTuple):
     weights: np.ndarray | None  # float32 [epochs + 1], alpha(t) by epoch, where unlabelled images are used
 
 
-class Journal:
+class MetricsLog:
     """Listens to the rounds of one group of seeds; writes lines of metrics; tells the reporter.
 
     ``labels`` are the pseudo-labels that the training images were given. ``diverged`` says by seed where its loss or
@@ -38,7 +39,7 @@ class Journal:
         reporter: Reporter,
     ):
         self._seeds, self._write_lines, self._reporter = list(seeds), write, reporter
-        self.labels = Labels(len(seeds), images)
+        self.labels = LabelHistory(len(seeds), images)
         self.diverged: dict[int, str] = {}
         self.before = np.full(len(seeds), np.nan)
         self.after = np.full(len(seeds), np.nan)
@@ -46,35 +47,35 @@ class Journal:
         self._evaluated: dict[str, np.ndarray] = {}
         self._pseudo_labels: np.ndarray | None = None
 
-    def begin(self, number: int, name: str, course: Course, done: int = 0) -> None:
+    def begin(self, number: int, name: str, schedule: PhaseSchedule, done: int = 0) -> None:
         """A phase begins, or goes on after ``done`` rounds: its number, its name, and how long it is."""
-        self._number, self._name, self._course = number, name, course
+        self._number, self._name, self._schedule = number, name, schedule
         if not done:
             self._evaluated, self._pseudo_labels = {}, None
-            if course.weights is not None:  # epochs are counted anew
-                self.labels = Labels(*self.labels.last.shape)
-        self._reporter.phase(f"{name}, {name_seeds(self._seeds)}", course.epochs, course.rounds, done)
+            if schedule.weights is not None:  # epochs are counted anew
+                self.labels = LabelHistory(*self.labels.last.shape)
+        self._reporter.phase(f"{name}, {name_seeds(self._seeds)}", schedule.epochs, schedule.rounds, done)
 
-    def remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """All that later lines depend on, as arrays and plain values: :meth:`recall` takes it back."""
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """All that later lines depend on, as arrays and plain values: :meth:`restore` takes it back."""
         arrays = {"before": self.before, "after": self.after}
         arrays |= {f"evaluated/{name}": values for name, values in self._evaluated.items()}
-        arrays |= {f"labels/{name}": values for name, values in self.labels.remember().items()}
+        arrays |= {f"labels/{name}": values for name, values in self.labels.state().items()}
         if self._pseudo_labels is not None:
             arrays["pseudo_labels"] = self._pseudo_labels
         return arrays, {"diverged": {str(seed): where for seed, where in self.diverged.items()}}
 
-    def recall(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
-        """Go on from what another journal remembered."""
+    def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Go on from what another log remembered."""
         self.before, self.after = arrays["before"], arrays["after"]
         self._evaluated = _below("evaluated/", arrays)
-        self.labels.recall(_below("labels/", arrays))
+        self.labels.restore(_below("labels/", arrays))
         self._pseudo_labels = arrays.get("pseudo_labels")
         self.diverged = {int(seed): where for seed, where in facts["diverged"].items()}
 
-    def wants_evaluation(self, t: int) -> bool:
+    def needs_evaluation(self, t: int) -> bool:
         """Whether the network is to be looked at after round ``t``."""
-        rounds = self._course.epochs * self._course.rounds
+        rounds = self._schedule.epochs * self._schedule.rounds
         about_to_rise = self._weight(t) == 0 < self._weight(t + 1)
         return t % max(rounds // EVALUATIONS, 1) == 0 or t == rounds - 1 or about_to_rise
 
@@ -82,18 +83,18 @@ class Journal:
         self,
         t: int,
         metrics: Mapping[str, np.ndarray],
-        labelling: Labelling | None = None,
+        assigned: AssignedLabels | None = None,
         evaluation: Evaluation | None = None,
     ) -> None:
         """Round ``t`` is done. Every metric is an array ``[S]``."""
-        if labelling is not None:
-            self.labels.see(t // self._course.rounds, labelling)
+        if assigned is not None:
+            self.labels.see(t // self._schedule.rounds, assigned)
         losses = {name: values for name, values in metrics.items() if name != "finite"}
-        self._name_the_diverged(t, metrics["finite"])
-        looked = self._look(t, evaluation) if evaluation is not None else _unknown(self._evaluated)
-        epoch, part = divmod(t + 1, self._course.rounds)
+        self._record_divergence(t, metrics["finite"])
+        looked = self._add_evaluation(t, evaluation) if evaluation is not None else _unknown(self._evaluated)
+        epoch, part = divmod(t + 1, self._schedule.rounds)
         if part == 0:
-            self._write(epoch - 1, (t + 1) * self._course.updates, {**losses, **looked})
+            self._write(epoch - 1, (t + 1) * self._schedule.updates, {**losses, **looked})
         self._reporter.round(t + 1, self._means({**losses, **self._evaluated}))
 
     def _write(self, epoch: int, updates: int, metrics: Mapping[str, np.ndarray]) -> None:
@@ -109,16 +110,16 @@ class Journal:
             ]
         )
 
-    def _name_the_diverged(self, t: int, finite: np.ndarray) -> None:
+    def _record_divergence(self, t: int, finite: np.ndarray) -> None:
         for seed, alive in zip(self._seeds, finite, strict=True):
             if not alive and seed not in self.diverged:
-                self.diverged[seed] = f"{self._name}, epoch {t // self._course.rounds}"
+                self.diverged[seed] = f"{self._name}, epoch {t // self._schedule.rounds}"
                 self._reporter.say(
                     f"warning: seed {seed} diverged ({self.diverged[seed]}): its loss or weights are not finite any "
                     "more. It is left out of every mean, the other seeds go on; try a lower --learning_rate."
                 )
 
-    def _look(self, t: int, evaluation: Evaluation) -> dict[str, np.ndarray]:
+    def _add_evaluation(self, t: int, evaluation: Evaluation) -> dict[str, np.ndarray]:
         """The evaluation's metrics, and the share of pseudo-labels that changed since the evaluation before it."""
         looked = {name: np.asarray(values) for name, values in evaluation.metrics.items()}
         if not looked:
@@ -130,7 +131,7 @@ class Journal:
             changed = (known & (labels != self._pseudo_labels)).sum(axis=1)
             looked["pseudo_labels_changed"] = changed / np.maximum(known.sum(axis=1), 1)
         self._pseudo_labels, self._evaluated = labels, looked
-        if self._course.weights is not None:
+        if self._schedule.weights is not None:
             validation = looked["validation_accuracy"]
             self.after = np.where(np.isnan(validation), looked["unlabelled_accuracy"], validation)
             if self._weight(t) == 0:
@@ -139,8 +140,8 @@ class Journal:
 
     def _weight(self, t: int) -> float:
         """Of the unlabelled images in round ``t``."""
-        weights = self._course.weights
-        return 0.0 if weights is None else float(weights[t // self._course.rounds])
+        weights = self._schedule.weights
+        return 0.0 if weights is None else float(weights[t // self._schedule.rounds])
 
     def has_diverged(self) -> np.ndarray:
         """Which seeds have, bool ``[S]``."""

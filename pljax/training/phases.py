@@ -17,7 +17,7 @@ from pljax.nn.losses import pseudo_label
 from pljax.nn.networks import all_finite, in_blocks, to_inputs
 from pljax.protocols.config import Config, Phase, shapes
 from pljax.training.step import train_step
-from pljax.types import Evaluation, Labelling, Metrics, Params, Split, TrainingData, TrainState
+from pljax.types import AssignedLabels, Evaluation, Metrics, Params, Split, TrainingData, TrainState
 
 WATCHED = 1000  # unlabelled images whose predictions are followed through the epochs
 
@@ -31,7 +31,7 @@ def init_state(phase: Phase, key: jax.Array, start: Params, split: Split, data: 
 
 def train_round(
     phase: Phase, key: jax.Array, t: jax.Array, state: TrainState, split: Split, data: TrainingData
-) -> tuple[TrainState, Metrics, Labelling | None]:
+) -> tuple[TrainState, Metrics, AssignedLabels | None]:
     """Round ``t``, and the pseudo-labels that were given in it, if the method gives any.
 
     Metrics: those of the method (means over the updates), ``alpha`` (the weight of the unlabelled images, if the method
@@ -51,7 +51,7 @@ def train_round(
     metrics["finite"] = all_finite(state.params) & jnp.isfinite(losses).all()
     if aux.pseudo_labels is None or rows.unlabelled is None:
         return state, metrics, None
-    return state, metrics, Labelling(rows.unlabelled.ravel(), aux.pseudo_labels.ravel())
+    return state, metrics, AssignedLabels(rows.unlabelled.ravel(), aux.pseudo_labels.ravel())
 
 
 def train_rows(

@@ -13,7 +13,7 @@ from pljax.results.folder import RunFolder
 from pljax.types import InputError
 
 AUTO = "auto"
-LOOK_EVERY = 0.5  # seconds
+POLL_SECONDS = 0.5  # seconds
 
 
 def connect(coordinator: str | None, processes: int | None, process: int | None) -> None:
@@ -45,7 +45,7 @@ def connect(coordinator: str | None, processes: int | None, process: int | None)
         raise InputError(f"The processes of the run do not find each other ({told}).") from error
 
 
-def is_first() -> bool:
+def is_coordinator() -> bool:
     """Whether this process is the one that joins the shares and tells the result."""
     return jax.process_index() == 0
 
@@ -65,4 +65,4 @@ def wait_for(folders: Iterable[RunFolder]) -> None:
     """Return when all these runs are finished."""
     for folder in folders:
         while not folder.finished:
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_SECONDS)

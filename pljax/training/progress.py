@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -34,18 +34,6 @@ def describe(metrics: Mapping[str, float]) -> str:
     return "  ".join(f"{label} {form.format(value)}" for label, form, value in shown if value == value)
 
 
-def name_seeds(seeds: Sequence[int]) -> str:
-    """Which seeds, in words.
-
-    >>> name_seeds(range(3, 6)), name_seeds([7])
-    ('seeds 3 to 5', 'seed 7')
-    """
-    if len(seeds) == 1:
-        return f"seed {seeds[0]}"
-    following = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
-    return f"seeds {seeds[0]} to {seeds[-1]}" if following else f"{len(seeds)} seeds"
-
-
 class Interrupted(KeyboardInterrupt):
     """A signal asked for an end. ``status`` is the exit status that says which one it was."""
 
@@ -55,15 +43,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Reporter:
-    """Writes to ``stream`` how far a phase is and anything that must be said at once, and hears Ctrl-C and SIGTERM.
+    """Show the progress of a phase and messages on ``stream``, and catch SIGINT (Ctrl-C) and SIGTERM.
 
-    A context manager: the bar, where there is one, begins and ends with it, and so does its ear. The first
-    signal is noted in ``heard``, for the loop to end at a good place; a second one is raised as ``Interrupted``
-    where it falls. (The first is not, because it can fall into a callback of the garbage collector, where
-    Python drops an exception and the run goes on.)
+    Use it as a context manager: it starts and stops the progress bar and the signal handlers. The first signal is
+    stored in ``signal_received``, and the training loop ends after the current round. A second signal raises
+    ``Interrupted`` at once. (The first one does not: it can arrive inside a callback of the garbage collector, where
+    Python drops the exception and the run would go on.)
     """
 
-    heard: int | None = None
+    signal_received: int | None = None
 
     def __init__(self, stream: TextIO | None = None):
         stream = stream or sys.stderr
@@ -84,9 +72,9 @@ class Reporter:
         self._display = Live(Group(self._bar, self._metrics), console=self._console, refresh_per_second=8)
         if self._live:
             self._display.start()
-        self.heard, self._usual = None, {}
+        self.signal_received, self._usual = None, {}
         if threading.current_thread() is threading.main_thread():
-            self._usual = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._usual = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,10 +82,10 @@ class Reporter:
             signal.signal(number, handler)
         self._display.stop()
 
-    def _hear(self, number: int, *_: object) -> None:
-        if self.heard is not None:
+    def _on_signal(self, number: int, *_: object) -> None:
+        if self.signal_received is not None:
             raise Interrupted(number)
-        self.heard = number
+        self.signal_received = number
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=not self._live)

@@ -18,12 +18,13 @@ from pljax.results import pseudo_labels
 from pljax.results.folder import EXTRA, RunFolder
 from pljax.results.result import Result
 from pljax.settings import differences, to_json
-from pljax.training.checkpointer import MINUTE, Every, Keeper
+from pljax.training.checkpointer import EVERY_MINUTE, Checkpointer, SaveInterval
 from pljax.training.devices import device
-from pljax.training.loop import Outcome, make_group, split_seeds, train
-from pljax.training.metrics import Journal
+from pljax.training.loop import Outcome, train
+from pljax.training.metrics import MetricsLog
 from pljax.training.progress import Reporter
 from pljax.training.scoring import confusion
+from pljax.training.seed_group import make_group, split_seeds
 from pljax.training.seeds import layout_for
 from pljax.types import Dataset, InputError, Split
 
@@ -36,7 +37,7 @@ def run(
     reporter: Reporter | None = None,
     *,
     seeds_at_once: int | None = None,
-    checkpoint_every: Every = MINUTE,
+    checkpoint_every: SaveInterval = EVERY_MINUTE,
     overwrite: bool = False,
 ) -> Result:
     """Train every seed, score the test set once, and leave the result in ``folder``.
@@ -68,7 +69,7 @@ def run(
             reporter.say(f"{folder.path} is finished: its result is shown; --overwrite runs it again.")
             return folder.load_result()
         begin(config, groups, dataset, folder, reporter)
-        warnings = foresee(config)
+        warnings = predicted_warnings(config)
         for warning in warnings:
             reporter.say(f"warning: {warning}")
         outcomes = train_groups(config, groups, dataset, folder, checkpoint_every, reporter)
@@ -84,17 +85,17 @@ def train_groups(
     groups: Sequence[Sequence[int]],
     dataset: Dataset,
     folder: RunFolder,
-    checkpoint_every: Every,
+    checkpoint_every: SaveInterval,
     reporter: Reporter,
 ) -> list[Outcome]:
     """Train one group of seeds after another, each from its last checkpoint on."""
     outcomes, metrics = [], 0
     for number, group in enumerate(groups):
-        journal = Journal(group, len(dataset.train_labels), folder.append_metrics, reporter)
+        log = MetricsLog(group, len(dataset.train_labels), folder.append_metrics, reporter)
         path, layout = folder.checkpoints(number), layout_for(len(group))
-        with Keeper(path, checkpoint_every, layout, folder, journal, reporter, metrics) as keeper:
-            outcomes.append(train(make_group(config, group, dataset, layout), journal, keeper))
-        metrics = keeper.metrics
+        with Checkpointer(path, checkpoint_every, layout, folder, log, reporter, metrics) as checkpointer:
+            outcomes.append(train(make_group(config, group, dataset, layout), log, checkpointer))
+        metrics = checkpointer.metrics
     return outcomes
 
 
@@ -177,15 +178,15 @@ def count_parameters(config: Config, dataset: Dataset) -> int:
     return parameter_count(shapes(config, dataset.train_images, dataset.classes)[-1][0])
 
 
-def foresee(config: Config) -> list[str]:
+def predicted_warnings(config: Config) -> list[str]:
     """What can be said to go wrong before anything is trained."""
     return [warning for phase in config.phases for warning in phase.method.warnings(phase.epochs)]
 
 
-def _labelled(outcome: Outcome) -> pseudo_labels.Labelled:
+def _labelled(outcome: Outcome) -> pseudo_labels.GroupLabels:
     """What a group of seeds says of the training images."""
-    return pseudo_labels.Labelled(
-        outcome.unseen, outcome.train.classes, outcome.train.probabilities, outcome.journal.labels
+    return pseudo_labels.GroupLabels(
+        outcome.unseen, outcome.train.classes, outcome.train.probabilities, outcome.log.labels
     )
 
 
@@ -225,12 +226,9 @@ def facts(
 def figures(config: Config, seeds: Sequence[int], dataset: Dataset, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """What the result says of each seed. A diverged seed's figures are NaN, so that no mean can take them in."""
     parts, train_classes, train_entropy, test_classes, test_entropy, before, after = _stack(
-        [
-            (group.split, *group.train[:2], *group.test[:2], group.journal.before, group.journal.after)
-            for group in outcomes
-        ]
+        [(group.split, *group.train[:2], *group.test[:2], group.log.before, group.log.after) for group in outcomes]
     )
-    diverged = {seed: where for group in outcomes for seed, where in group.journal.diverged.items()}
+    diverged = {seed: where for group in outcomes for seed, where in group.log.diverged.items()}
     alive = np.where([seed in diverged for seed in seeds], np.nan, 1).astype(np.float32)
     correct = test_classes == dataset.test_labels
     unlabelled = np.take_along_axis(train_classes, parts.unlabelled, axis=1)

@@ -20,21 +20,21 @@ def seed_keys(seeds: Sequence[int]) -> jax.Array:
     return jax.vmap(jax.random.key)(np.asarray(seeds, np.uint32))
 
 
-class Each(NamedTuple):
+class PerSeed(NamedTuple):
     """In the place of an array with an axis of seeds: an array a seed."""
 
     of_seeds: tuple[Any, ...]
 
 
-def _is_each(node: Any) -> bool:
-    return isinstance(node, Each)
+def _is_per_seed(node: Any) -> bool:
+    return isinstance(node, PerSeed)
 
 
 class Layout(NamedTuple):
     """Where a group of seeds is computed, and how.
 
-    On a single CPU the seeds are computed apart, one after another, and every leaf of what they have is an
-    :class:`Each`. One seed keeps the cores busy, and its arithmetic does not depend on how many stand beside it:
+    On a single CPU the seeds are computed sequential, one after another, and every leaf of what they have is an
+    :class:`PerSeed`. One seed keeps the cores busy, and its arithmetic does not depend on how many stand beside it:
     training makes hundredths of a per cent out of a last bit.
 
     Elsewhere they are computed at once, and every leaf has a leading axis of ``slots``, laid evenly over the
@@ -45,32 +45,32 @@ class Layout(NamedTuple):
 
     seeds: int
     devices: tuple[jax.Device, ...]
-    apart: bool
+    sequential: bool
 
     @property
     def slots(self) -> int:
         return -(-self.seeds // len(self.devices)) * len(self.devices)
 
-    def spread(self, tree: Any) -> Any:
+    def shard(self, tree: Any) -> Any:
         """Arrays with a leading axis of seeds, put where the seeds are computed."""
-        if self.apart:
-            return jax.tree.map(lambda leaf: Each(tuple(self._put(leaf[seed]) for seed in range(self.seeds))), tree)
+        if self.sequential:
+            return jax.tree.map(lambda leaf: PerSeed(tuple(self._put(leaf[seed]) for seed in range(self.seeds))), tree)
         slots = np.arange(self.slots) % self.seeds
-        return self.settle(tree if self.slots == self.seeds else jax.tree.map(lambda leaf: leaf[slots], tree))
+        return self.reshard(tree if self.slots == self.seeds else jax.tree.map(lambda leaf: leaf[slots], tree))
 
-    def share(self, tree: Any) -> Any:
+    def replicate(self, tree: Any) -> Any:
         """Arrays that all seeds share, whole on each device."""
         return self._put(tree)
 
-    def settle(self, tree: Any) -> Any:
+    def reshard(self, tree: Any) -> Any:
         """What the seeds computed, laid out like what they started from: what is constant may lie elsewhere."""
-        return tree if self.apart else self._put(tree, PartitionSpec("seed"))
+        return tree if self.sequential else self._put(tree, PartitionSpec("seed"))
 
     def gather(self, tree: Any) -> Any:
         """What the seeds have, on the host, with a leading axis of seeds."""
         there = jax.device_get(tree)
-        if self.apart:
-            return jax.tree.map(lambda leaf: np.stack(leaf.of_seeds), there, is_leaf=_is_each)
+        if self.sequential:
+            return jax.tree.map(lambda leaf: np.stack(leaf.of_seeds), there, is_leaf=_is_per_seed)
         return jax.tree.map(lambda leaf: leaf[: self.seeds], there)
 
     def _put(self, tree: Any, spec: PartitionSpec = _WHOLE) -> Any:
@@ -84,7 +84,7 @@ def layout_for(seeds: int) -> Layout:
     devices = jax.local_devices()
     share = -(-seeds // len(devices))
     used = tuple(devices[: -(-seeds // share)])
-    return Layout(seeds, used, apart=len(used) == 1 and used[0].platform == "cpu")
+    return Layout(seeds, used, sequential=len(used) == 1 and used[0].platform == "cpu")
 
 
 @functools.cache
@@ -98,7 +98,7 @@ def over_seeds(
 ) -> Callable[..., Any]:
     """``function`` of one seed as a function of what all seeds of a :class:`Layout` have.
 
-    Seeds that are computed at once are one program, ``jit(vmap(function))``; apart, they share a program,
+    Seeds that are computed at once are one program, ``jit(vmap(function))``; sequential, they share a program,
     ``jit(function)``.
 
     ``in_axes`` is 0 for an argument that each seed has its own of and ``None`` for one that all seeds share;
@@ -114,17 +114,22 @@ def over_seeds(
 
     def all_seeds(*arguments: Any) -> Any:
         own = [argument for argument, axis in zip(arguments, in_axes, strict=True) if axis == 0]
-        first = jax.tree.leaves(own, is_leaf=_is_each)[0]
-        if not _is_each(first):
+        first = jax.tree.leaves(own, is_leaf=_is_per_seed)[0]
+        if not _is_per_seed(first):
             return at_once(*arguments)
         results = []
         for seed in range(len(first.of_seeds)):
             given = (
-                jax.tree.map(lambda leaf: leaf.of_seeds[seed], argument, is_leaf=_is_each) if axis == 0 else argument  # noqa: B023
+                _of_seed(argument, seed) if axis == 0 else argument
                 for argument, axis in zip(arguments, in_axes, strict=True)
             )
             # Waiting for each: two seeds at once would only take turns on the cores.
             results.append(jax.block_until_ready(alone(*given)))
-        return jax.tree.map(lambda *leaves: Each(leaves), *results)
+        return jax.tree.map(lambda *leaves: PerSeed(leaves), *results)
 
     return all_seeds
+
+
+def _of_seed(tree: Any, seed: int) -> Any:
+    """What one seed has of a tree whose leaves are :class:`PerSeed`."""
+    return jax.tree.map(lambda leaf: leaf.of_seeds[seed], tree, is_leaf=_is_per_seed)

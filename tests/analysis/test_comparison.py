@@ -54,8 +54,8 @@ def by_seed(pair):
     return dict(zip(pair.seeds, pair.differences.tolist(), strict=True))
 
 
-def turned(config, **dials):
-    return override(config, dials)[0]
+def turned(config, **overrides):
+    return override(config, overrides)[0]
 
 
 FOUR = [draw(name, range(12)) for name in NAMES]
@@ -275,10 +275,10 @@ def test_a_label_says_as_much_as_tells_runs_apart(configs, expected):
 )
 def test_fields_of_one_name_go_by_the_dials_that_turn_them(one, other):
     plain, *names = labels_of(LEE["pl_dae"], turned(LEE["pl_dae"], **one), turned(LEE["pl_dae"], **other))
-    for dials, name in zip((one, other), names, strict=True):
-        ((dial, value),) = dials.items()
-        assert f", {dial}={value}" in name
-        assert f", {dial}={value}" not in plain
+    for overrides, name in zip((one, other), names, strict=True):
+        ((flag, value),) = overrides.items()
+        assert f", {flag}={value}" in name
+        assert f", {flag}={value}" not in plain
     assert not any("(" in name for name in (plain, *names))
 
 

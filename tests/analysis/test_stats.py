@@ -13,8 +13,8 @@ from pljax.analysis.stats import (
     BCA_FROM,
     EXACT_UP_TO,
     FLIPS,
-    Against,
     Interval,
+    ReferenceDifference,
     Summary,
     bca_interval,
     compare_paired,
@@ -495,7 +495,7 @@ def test_a_published_figure_is_held_against_the_interval_of_the_difference(figur
 
 def test_one_seed_has_a_distance_to_a_published_figure_and_no_verdict():
     found = compare_to(summarize(np.array([84.0])), 80.0, 1.0)
-    assert found._replace(low=0, high=0) == Against(4.0, 0, 0, None)
+    assert found._replace(low=0, high=0) == ReferenceDifference(4.0, 0, 0, None)
     assert math.isnan(found.low)
     assert math.isnan(found.high)
 

@@ -7,7 +7,7 @@ from fuzzing import assert_one_sentence
 from PIL import Image
 
 from pljax.data import custom
-from pljax.data.tables import How
+from pljax.data.tables import ReadOptions
 from pljax.types import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -34,7 +34,7 @@ def save(path, features=FEATURES, labels=LABELS, names=("f0", "f1", "f2")):
 def load(path, test=None, how=None):
     """The data set, and what was said."""
     said = []
-    return custom.load(str(path), test and str(test), how or How(), said.append), said
+    return custom.load(str(path), test and str(test), how or ReadOptions(), said.append), said
 
 
 def refused(path, test=None, how=None):
@@ -106,13 +106,13 @@ def test_named_columns_and_arrays_are_looked_for_in_the_test_file_too(tmp_path):
     frame = pd.DataFrame(FEATURES, columns=["f0", "f1", "f2"]).assign(kind=LABELS, label="not this one")
     frame.to_csv(tmp_path / "rows.csv", index=False)
     frame[frame.kind != ""].to_csv(tmp_path / "test.csv", index=False)
-    dataset, _ = load(tmp_path / "rows.csv", tmp_path / "test.csv", How("kind", ("f2", "f0")))
+    dataset, _ = load(tmp_path / "rows.csv", tmp_path / "test.csv", ReadOptions("kind", ("f2", "f0")))
     assert (dataset.inputs.columns, dataset.test_images.shape) == (("f2", "f0"), (9, 2))
     known = np.array(NUMBERS) >= 0
     arrays = {"rows": FEATURES, "others": FEATURES + 1, "kind": np.array(NUMBERS)}
     np.savez(tmp_path / "rows.npz", **arrays)
     np.savez(tmp_path / "test.npz", **{name: array[known] for name, array in arrays.items()})
-    dataset, _ = load(tmp_path / "rows.npz", tmp_path / "test.npz", How("kind", ("rows",)))
+    dataset, _ = load(tmp_path / "rows.npz", tmp_path / "test.npz", ReadOptions("kind", ("rows",)))
     np.testing.assert_array_equal(dataset.test_images, dataset.train_images[known])
 
 

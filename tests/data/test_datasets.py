@@ -44,7 +44,7 @@ def kind(array: np.ndarray) -> tuple[tuple[int, ...], str]:
 
 
 def test_importing_data_imports_neither_tfds_nor_mlxtend() -> None:
-    code = "import sys, pljax.data; print({'tensorflow_datasets', 'mlxtend'} & set(sys.modules))"
+    code = "import sys, pljax.data.datasets; print({'tensorflow_datasets', 'mlxtend'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert run.stdout.strip() == "set()"
 

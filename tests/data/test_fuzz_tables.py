@@ -13,7 +13,7 @@ from PIL import Image
 from test_fuzz_files import ARCHIVES, SPRUNG, TRAPS, saved
 
 from pljax.data import custom
-from pljax.data.tables import How, read
+from pljax.data.tables import ReadOptions, read
 from pljax.types import InputError
 
 FEATURES = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -53,7 +53,9 @@ def rows_are_sound_or_refused(path, how):
     assert not rows.names or len(rows.names) == len(rows.features)
 
 
-HOWS = st.builds(How, st.none() | st.just("label") | TEXTS, st.lists(st.just("f0") | TEXTS, max_size=2).map(tuple))
+HOWS = st.builds(
+    ReadOptions, st.none() | st.just("label") | TEXTS, st.lists(st.just("f0") | TEXTS, max_size=2).map(tuple)
+)
 
 
 def holds(suffix):
@@ -82,7 +84,7 @@ def pictures_are_sound_or_refused(example):
     form, content = example
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / f"a.{form}").write_bytes(content)
-        rows_are_sound_or_refused(Path(folder), How())
+        rows_are_sound_or_refused(Path(folder), ReadOptions())
 
 
 CELLS = st.sampled_from(["1", "-2.5", "1e400", "nan", "inf", "", " ", '"', "a", "0x1", "1_0", "\0", "é", "9" * 30])
@@ -99,7 +101,7 @@ ARRAYS = st.sampled_from([saved(X=FEATURES, y=np.array(LABELS)), saved(X=FEATURE
 
 
 def with_how(contents):
-    return st.tuples(contents, st.just(How()) | HOWS)
+    return st.tuples(contents, st.just(ReadOptions()) | HOWS)
 
 
 LAWS = {
@@ -132,7 +134,7 @@ def test_the_law_holds_for_many_examples(law):
 
 def test_what_is_sound_is_read():
     for name, content in (("npz", saved(X=FEATURES, y=np.array(LABELS))), ("parquet", parquet(ROWS))):
-        LAWS[name].holds((content, How()))
+        LAWS[name].holds((content, ReadOptions()))
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "rows.parquet").write_bytes(parquet(ROWS))
-        assert read(Path(folder) / "rows.parquet", How()).labels == LABELS
+        assert read(Path(folder) / "rows.parquet", ReadOptions()).labels == LABELS

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from pljax.data import split
-from pljax.training.loop import PURPOSE
+from pljax.training.seed_group import PURPOSE
 from pljax.types import InputError
 
 

@@ -17,7 +17,7 @@ from fuzzing import assert_one_sentence
 from PIL import Image
 
 from pljax.data import tables
-from pljax.data.tables import How, is_path, read
+from pljax.data.tables import ReadOptions, is_path, read
 from pljax.types import InputError
 
 FEATURES = np.array([[0.5, 1.0, -3.25], [2.0, 1.5, 1e-3], [1 / 3, 7.0, 12345.678]], np.float32)
@@ -32,7 +32,7 @@ def table(features=FEATURES, labels=LABELS, label="label"):
 def refused(path, how=None):
     """What is said of a file that cannot be used."""
     with pytest.raises(InputError) as refusal:
-        read(path, how or How())
+        read(path, how or ReadOptions())
     assert_one_sentence(str(refusal.value))
     assert str(refusal.value).isprintable()
     return str(refusal.value)
@@ -59,7 +59,7 @@ SAVE = {"rows.npz": save_npz, "rows.csv": save_csv, "ROWS.CSV": save_csv, "rows.
 @pytest.mark.parametrize("name", SAVE)
 def test_every_kind_of_file_gives_the_same_rows(tmp_path, name):
     SAVE[name](tmp_path / name, FEATURES, LABELS)
-    rows = read(tmp_path / name, How())
+    rows = read(tmp_path / name, ReadOptions())
     assert rows.features.dtype == np.float32
     np.testing.assert_allclose(rows.features, FEATURES, rtol=1e-6)
     assert rows.labels == LABELS
@@ -82,48 +82,48 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path, name):
 )
 def test_a_label_is_read_as_the_same_text_from_every_kind_of_file(tmp_path, name, given, meant):
     SAVE[name](tmp_path / name, FEATURES, given)
-    assert read(tmp_path / name, How()).labels == meant
+    assert read(tmp_path / name, ReadOptions()).labels == meant
 
 
 @pytest.mark.parametrize("kind", ["Int64", "string", "category", "boolean"])
 def test_a_missing_label_of_every_pandas_kind_is_no_class(tmp_path, kind):
     labels = pd.array([True, None, False] if kind == "boolean" else ["1", None, "0"]).astype(kind)
     table(labels=labels).to_parquet(tmp_path / "rows.parquet")
-    assert read(tmp_path / "rows.parquet", How()).labels[1] == ""
+    assert read(tmp_path / "rows.parquet", ReadOptions()).labels[1] == ""
 
 
 def test_the_label_and_the_features_can_be_named(tmp_path):
     frame = table().rename(columns={"label": "kind"}).assign(y=["no", "number", "here"])
     frame.to_csv(tmp_path / "rows.csv", index=False)
-    rows = read(tmp_path / "rows.csv", How("kind", ("f2", "f0")))
+    rows = read(tmp_path / "rows.csv", ReadOptions("kind", ("f2", "f0")))
     np.testing.assert_allclose(rows.features, FEATURES[:, [2, 0]], rtol=1e-6)
     assert (rows.labels, rows.columns) == (LABELS, ("f2", "f0"))
 
 
 def test_a_feature_called_like_a_label_is_a_feature_where_it_is_named(tmp_path):
     table().rename(columns={"f0": "x", "f1": "y"}).to_csv(tmp_path / "rows.csv", index=False)
-    rows = read(tmp_path / "rows.csv", How(None, ("x", "y")))
+    rows = read(tmp_path / "rows.csv", ReadOptions(None, ("x", "y")))
     np.testing.assert_allclose(rows.features, FEATURES[:, :2], rtol=1e-6)
-    assert read(tmp_path / "rows.csv", How("label", ("x", "y"))).labels == LABELS
+    assert read(tmp_path / "rows.csv", ReadOptions("label", ("x", "y"))).labels == LABELS
 
 
 def test_without_labels_there_are_none(tmp_path):
     table(labels=None).to_csv(tmp_path / "rows.csv", index=False)
     np.savez(tmp_path / "rows.npz", X=FEATURES)
     for name in ("rows.csv", "rows.npz"):
-        assert read(tmp_path / name, How()).labels is None
+        assert read(tmp_path / name, ReadOptions()).labels is None
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
     (tmp_path / "rows.csv").write_bytes(b"\xef\xbb\xbflabel,a\nx,1\ny,2\n")
-    assert read(tmp_path / "rows.csv", How()).labels == ["x", "y"]
+    assert read(tmp_path / "rows.csv", ReadOptions()).labels == ["x", "y"]
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<i8", ">i4", "<f2", ">f8", "?"])
 def test_arrays_of_any_numbers_and_any_shape_are_rows(tmp_path, dtype):
     pixels = np.arange(24).reshape(2, 3, 4).astype(dtype)
     np.savez_compressed(tmp_path / "rows.npz", images=np.asfortranarray(pixels), labels=np.array([1, 0], ">i2"))
-    rows = read(tmp_path / "rows.npz", How())
+    rows = read(tmp_path / "rows.npz", ReadOptions())
     assert rows.features.dtype == np.float32
     assert rows.features.tolist() == pixels.reshape(2, 12).astype(np.float32).tolist()
     assert rows.labels == ["1", "0"]
@@ -131,10 +131,10 @@ def test_arrays_of_any_numbers_and_any_shape_are_rows(tmp_path, dtype):
 
 def test_the_only_array_of_rows_needs_no_name(tmp_path):
     np.savez(tmp_path / "one.npz", pixels=FEATURES, y=np.arange(3))
-    assert read(tmp_path / "one.npz", How()).features.tolist() == FEATURES.tolist()
+    assert read(tmp_path / "one.npz", ReadOptions()).features.tolist() == FEATURES.tolist()
     np.savez(tmp_path / "two.npz", pixels=FEATURES, others=FEATURES + 1, y=np.arange(3))
     assert "pixels, others, y" in refused(tmp_path / "two.npz")
-    assert read(tmp_path / "two.npz", How(None, ("others",))).features.tolist() == (FEATURES + 1).tolist()
+    assert read(tmp_path / "two.npz", ReadOptions(None, ("others",))).features.tolist() == (FEATURES + 1).tolist()
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path, case):
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        (How("kind"), "has no column 'kind', but f0, f1, f2, label"),
-        (How(None, ("f0", "f7", "f8")), "lacks the columns f7, f8"),
-        (How("f1", ("f0", "f1")), "f0, f1 are no features"),
-        (How(None, ("f0", "f0")), "f0, f0 are no features"),
+        (ReadOptions("kind"), "has no column 'kind', but f0, f1, f2, label"),
+        (ReadOptions(None, ("f0", "f7", "f8")), "lacks the columns f7, f8"),
+        (ReadOptions("f1", ("f0", "f1")), "f0, f1 are no features"),
+        (ReadOptions(None, ("f0", "f0")), "f0, f0 are no features"),
     ],
 )
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
@@ -379,18 +379,18 @@ def test_columns_that_are_probably_no_features_are_asked_about(tmp_path, name):
     save = {"rows.csv": table.to_csv, "rows.parquet": table.to_parquet}[name]
     save(tmp_path / name, index=False)
     assert "say with --label which has the labels" in refused(tmp_path / name)
-    assert read(tmp_path / name, How("y")).columns == ("a", "class")
+    assert read(tmp_path / name, ReadOptions("y")).columns == ("a", "class")
     table.drop(columns="class").to_csv(tmp_path / "rows.csv")
     assert "usually counts the rows" in refused(tmp_path / "rows.csv")
-    assert read(tmp_path / "rows.csv", How("y", ("a",))).columns == ("a",)
+    assert read(tmp_path / "rows.csv", ReadOptions("y", ("a",))).columns == ("a",)
 
 
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        (How("kind"), "has no array 'kind', but X, y"),
-        (How(None, ("pixels",)), "has the arrays X, y"),
-        (How(None, ("X", "y")), "in one array, not in X, y"),
+        (ReadOptions("kind"), "has no array 'kind', but X, y"),
+        (ReadOptions(None, ("pixels",)), "has the arrays X, y"),
+        (ReadOptions(None, ("X", "y")), "in one array, not in X, y"),
     ],
 )
 def test_arrays_that_are_not_there_are_told(tmp_path, how, says):
@@ -449,7 +449,7 @@ def pictures(tmp_path):
 
 def test_a_folder_of_pictures_has_a_folder_for_each_class(pictures):
     (pictures / "notes.txt").write_text("no picture")
-    rows = read(pictures, How())
+    rows = read(pictures, ReadOptions())
     assert rows.labels == ["cats", "dogs", ""]
     assert rows.names == ("cats/deeper/a.png", "dogs/b.PNG", "unlabelled/c.png")
     assert rows.image == (4, 1)
@@ -459,20 +459,20 @@ def test_a_folder_of_pictures_has_a_folder_for_each_class(pictures):
 def test_pictures_beside_the_folders_have_no_class(tmp_path):
     paint(tmp_path / "a.png", 1)
     paint(tmp_path / "b.png", 2)
-    assert read(tmp_path, How()).labels == ["", ""]
+    assert read(tmp_path, ReadOptions()).labels == ["", ""]
 
 
 @pytest.mark.parametrize("size", [(8, 8), (2, 6), (1, 1)])
 def test_pictures_of_other_sizes_are_resized(pictures, size):
     paint(pictures / "dogs" / "other.png", 255, size)
-    rows = read(pictures, How())
+    rows = read(pictures, ReadOptions())
     assert rows.features.shape == (4, 16)
     assert (rows.features[rows.names.index("dogs/other.png")] == 255).all()
 
 
 @pytest.mark.parametrize("side", [1, 3, 28])
 def test_pictures_get_the_side_length_that_is_asked_for(pictures, side):
-    rows = read(pictures, How(image=(side, None)))
+    rows = read(pictures, ReadOptions(image=(side, None)))
     assert rows.image == (side, 1)
     assert rows.features.shape == (3, side * side)
 
@@ -481,9 +481,9 @@ def test_pictures_in_colour_have_three_channels_pixel_by_pixel(tmp_path):
     paint(tmp_path / "red" / "a.png", (255, 0, 0), (2, 2), "RGB")
     paint(tmp_path / "seen through" / "b.png", (0, 255, 0, 9), (2, 2), "RGBA")
     paint(tmp_path / "gray" / "z.png", 7, (2, 2))
-    rows = read(tmp_path, How())
+    rows = read(tmp_path, ReadOptions())
     assert rows.image == (2, 1)  # as the first file is
-    rows = read(tmp_path, How(image=(2, 3)))
+    rows = read(tmp_path, ReadOptions(image=(2, 3)))
     assert rows.features.tolist() == [[7.0] * 12, [255.0, 0, 0] * 4, [0.0, 255, 0] * 4]
 
 
@@ -491,7 +491,7 @@ def test_pictures_in_colour_have_three_channels_pixel_by_pixel(tmp_path):
 def test_gray_of_16_bits_is_brought_to_8(tmp_path, suffix):
     pixels = np.array([[0, 257 * 7], [257 * 100, 65535]], np.uint16)
     Image.fromarray(pixels).save(tmp_path / f"a.{suffix}")
-    rows = read(tmp_path, How())
+    rows = read(tmp_path, ReadOptions())
     assert rows.image == (2, 1)
     assert rows.features.tolist() == [[0, 7, 100, 255]]
 
@@ -499,7 +499,7 @@ def test_gray_of_16_bits_is_brought_to_8(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [suffix for suffix in tables.PICTURES if suffix != ".webp"])
 def test_pictures_of_every_kind_are_read(tmp_path, suffix):
     paint(tmp_path / "a" / f"picture{suffix}", 200)
-    np.testing.assert_allclose(read(tmp_path, How(image=(4, 1))).features, 200, atol=2)
+    np.testing.assert_allclose(read(tmp_path, ReadOptions(image=(4, 1))).features, 200, atol=2)
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
@@ -531,4 +531,4 @@ def test_a_picture_that_is_far_too_large_is_refused_before_it_is_unpacked(tmp_pa
 
 @pytest.mark.parametrize("image", [(0, None), (-4, None), (4, 2), (10**7, None), (10**10, None)])
 def test_pictures_of_a_size_that_cannot_be_are_refused(pictures, image):
-    assert re.search(r"--image_size=28\.$", refused(pictures, How(image=image)))
+    assert re.search(r"--image_size=28\.$", refused(pictures, ReadOptions(image=image)))

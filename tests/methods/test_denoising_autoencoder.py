@@ -96,7 +96,7 @@ def test_steps_are_the_papers_equations(method, data, blobs):
 
 @pytest.mark.parametrize("method", [MASKING, GAUSSIAN], ids=["masking", "gaussian"])
 def test_the_loss_is_the_error_of_what_is_made_of_the_corrupted_images(method, data, blobs):
-    """Against the images without noise."""
+    """ReferenceDifference the images without noise."""
     key, made = jax.random.key(3), batch(blobs, 9)
     params, extra = method.init(key, data, split_of(key, data), {})
     corrupted = method.corrupt(jax.random.wrap_key_data(extra.noise), made.images, made.rows, 4)

@@ -16,8 +16,8 @@ from pljax import export as export_command
 from pljax import predict as predict_command
 from pljax.methods import METHODS
 from pljax.protocols.config import from_json
-from pljax.settings import dials, override, to_json
-from pljax.training.checkpointer import Every
+from pljax.settings import override, overrides, to_json
+from pljax.training.checkpointer import SaveInterval
 from pljax.training.progress import Interrupted
 
 CONFIG = entropy_minimisation.config(hidden=(8,), epochs=6, labels=16, validation=20)
@@ -34,7 +34,7 @@ class StopsAfter(Reporter):
     def round(self, done, metrics):
         super().round(done, metrics)
         if next(self._left) == 1:
-            self.heard = 2
+            self.signal_received = 2
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_its_config_goes_through_json():
 
 
 def test_its_setting_is_a_dial():
-    assert "entropy_weight" in {dial.name for dial in dials(CONFIG)}
+    assert "entropy_weight" in {flag.name for flag in overrides(CONFIG)}
     changed, acted = override(CONFIG, {"entropy_weight": 0.5})
     assert acted == {"entropy_weight"}
     assert changed.method.entropy_weight == 0.5
@@ -69,8 +69,8 @@ def test_it_records_its_own_terms(whole):
 def test_it_resumes_to_the_same_bytes(whole, blobs, tmp_path):
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(Interrupted):
-        run(CONFIG, SEEDS, blobs, folder, StopsAfter(4), checkpoint_every=Every(epochs=1))
-    run(CONFIG, SEEDS, blobs, folder, Reporter(io.StringIO()), checkpoint_every=Every(epochs=1))
+        run(CONFIG, SEEDS, blobs, folder, StopsAfter(4), checkpoint_every=SaveInterval(epochs=1))
+    run(CONFIG, SEEDS, blobs, folder, Reporter(io.StringIO()), checkpoint_every=SaveInterval(epochs=1))
     for file in ("metrics.jsonl", "parameters.npz", "pseudo_labels.csv", "split.npz"):
         assert (folder.path / file).read_bytes() == (whole.path / file).read_bytes(), file
 

@@ -312,11 +312,11 @@ def test_a_round_trains_with_the_labels_given_once_and_tells_them(data):
     key = jax.random.key(0)
     parts = split_of(key, data)
     state = init(ONCE_PHASE, key, parts, data)
-    after, _, labelling = train_round(ONCE_PHASE, key, 3, state, parts, data)
-    np.testing.assert_array_equal(labelling.labels, state.extra.labels[labelling.rows])
+    after, _, assigned = train_round(ONCE_PHASE, key, 3, state, parts, data)
+    np.testing.assert_array_equal(assigned.labels, state.extra.labels[assigned.rows])
     other = state.replace(extra=state.extra._replace(labels=(state.extra.labels + 1) % 4))
-    changed, _, labelling = train_round(ONCE_PHASE, key, 3, other, parts, data)
-    np.testing.assert_array_equal(labelling.labels, other.extra.labels[labelling.rows])
+    changed, _, assigned = train_round(ONCE_PHASE, key, 3, other, parts, data)
+    np.testing.assert_array_equal(assigned.labels, other.extra.labels[assigned.rows])
     assert (changed.params["output"]["bias"] != after.params["output"]["bias"]).any()
 
 
@@ -352,10 +352,10 @@ def test_a_round_tells_which_images_were_labelled_how(data):
     parts = split_of(key, data)
     state = init(PSEUDO_LABEL_PHASE, key, parts, data)
     unread, read = (train_round(PSEUDO_LABEL_PHASE, key, t, state, parts, data)[2] for t in (0, 3))
-    for labelling in (unread, read):
-        chex.assert_shape([labelling.rows, labelling.labels], (2 * 16,))
-        chex.assert_type([labelling.rows, labelling.labels], jnp.int32)
-        assert set(labelling.rows.tolist()) <= set(parts.unlabelled.tolist())
+    for assigned in (unread, read):
+        chex.assert_shape([assigned.rows, assigned.labels], (2 * 16,))
+        chex.assert_type([assigned.rows, assigned.labels], jnp.int32)
+        assert set(assigned.rows.tolist()) <= set(parts.unlabelled.tolist())
     assert set(unread.labels.tolist()) == {-1}  # alpha is 0
     first = read.rows[:16]  # the second update meets other weights
     predicted = in_blocks(lambda images: PSEUDO_LABEL.logits(state.params, NOTHING, images), data.images[first])

@@ -16,7 +16,7 @@ from pljax.nn.optimizers import Adam, GradientDescent, PaperMomentum
 from pljax.protocols import MNIST_DIGEST, SCENARIOS, adaptive, arab2022, lee2013, published, references
 from pljax.protocols.config import Phase, shapes
 from pljax.settings import override
-from pljax.training.loop import make_group
+from pljax.training.seed_group import make_group
 from pljax.training.seeds import layout_for
 
 FOUR = ["nn", "drop_nn", "pl", "pl_dae"]
@@ -289,7 +289,7 @@ def test_a_scenario_or_protocol_made_up_stands_beside_no_figure(made_up):
 
 
 @pytest.mark.parametrize(
-    "dials",
+    "overrides",
     [
         {"labels": 200},  # a number of labels that the paper does not report
         {"epochs": 999},
@@ -301,9 +301,9 @@ def test_a_scenario_or_protocol_made_up_stands_beside_no_figure(made_up):
         {"noise_level": 0.4},
     ],
 )
-def test_a_run_with_another_dial_turned_stands_beside_no_figure(dials):
-    config, acted = override(SCENARIOS["lee2013"]["pl_dae"], dials)
-    assert acted == set(dials)
+def test_a_run_with_another_dial_turned_stands_beside_no_figure(overrides):
+    config, acted = override(SCENARIOS["lee2013"]["pl_dae"], overrides)
+    assert acted == set(overrides)
     assert published(config, MNIST_DIGEST) is None
 
 

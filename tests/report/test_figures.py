@@ -23,9 +23,9 @@ from pljax.nn.optimizers import Adam, PaperMomentum
 from pljax.protocols import MNIST_DIGEST, SCENARIOS
 from pljax.protocols.config import Config, Phase
 from pljax.report import figures
-from pljax.report.figures import courses, images, outputs, style
+from pljax.report.figures import images, learning_curves, outputs, style
 from pljax.report.figures.calibration import by_confidence, expected_calibration_error
-from pljax.report.figures.material import Material, Run
+from pljax.report.figures.figure_data import FigureData, Run
 from pljax.results import trained
 from pljax.results.folder import RunFolder
 from pljax.settings import to_json
@@ -160,7 +160,7 @@ def test_drawing_changes_no_global_style(runs):
 
 
 def test_importing_figures_loads_neither_pyplot_nor_scikit_learn():
-    code = "import sys, pljax.figures; print({'matplotlib.pyplot', 'sklearn'} & set(sys.modules))"
+    code = "import sys, pljax.report.figures; print({'matplotlib.pyplot', 'sklearn'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
@@ -223,7 +223,7 @@ def test_one_seed_without_validation_images_on_data_that_is_not_square(blobs, tm
 
 @pytest.mark.parametrize(("validation", "kind"), [(20, "validation"), (0, "unlabelled")])
 def test_the_auto_encoder_is_shown_an_image_of_each_class(runs, squares, validation, kind):
-    networks = Material(runs, squares).networks(runs[2], 0)
+    networks = FigureData(runs, squares).networks(runs[2], 0)
     networks = networks._replace(config=networks.config.replace(validation=validation))
     rows, found = images.one_a_class(networks, squares)
     assert found == kind
@@ -252,7 +252,7 @@ def test_a_diverged_seed_is_in_no_figure(runs, squares):
     found = figures.draw(with_loss, squares)
     assert missing(found) == set()
     assert "pl that diverged" in found[0].caption
-    assert Material(with_loss, squares).seeds == [1, 2]
+    assert FigureData(with_loss, squares).seeds == [1, 2]
     assert "seed 1" in found[NAMES.index("embedding")].caption
 
 
@@ -271,26 +271,26 @@ def test_runs_without_a_common_seed_keep_what_needs_none(runs, squares, tmp_path
 
 
 def test_a_course_is_the_mean_of_the_lines_through_all_phases_of_the_classifier(runs, squares):
-    of_pl = courses.course(Material(runs, squares), runs[1], "validation_accuracy")
+    of_pl = learning_curves.read_curve(FigureData(runs, squares), runs[1], "validation_accuracy")
     lines = [json.loads(line) for line in (runs[1].folder.path / "metrics.jsonl").read_text().splitlines()]
     epochs = [6 * line["phase"] + line["epoch"] + 1 for line in lines]
     assert of_pl.epochs.tolist() == sorted(set(epochs)) == list(range(1, 11))
     last = [line["validation_accuracy"] for line, epoch in zip(lines, epochs, strict=True) if epoch == 10]
     assert of_pl.mean[-1] == pytest.approx(np.mean(last))
     assert of_pl.low[-1] <= of_pl.mean[-1] <= of_pl.high[-1]
-    alpha = courses.course(Material(runs, squares), runs[1], "alpha")
+    alpha = learning_curves.read_curve(FigureData(runs, squares), runs[1], "alpha")
     np.testing.assert_allclose(alpha.mean, [0] * 6 + [0, 0, 1, 1])
 
 
 def test_the_outputs_are_those_that_the_result_scored(runs, squares):
-    material = Material(runs, squares)
+    data = FigureData(runs, squares)
     for run_of, (place, seed) in itertools.product(runs, enumerate([0, 1, 2])):
-        given = material.test_outputs(run_of, seed).argmax(axis=1)
+        given = data.test_outputs(run_of, seed).argmax(axis=1)
         assert (given == squares.test_labels).mean() == pytest.approx(run_of.result.test_accuracy[place])
 
 
 def test_mistakes_are_the_wrong_pseudo_labels_surest_first(runs, squares):
-    networks = Material(runs, squares).networks(runs[2], 1)
+    networks = FigureData(runs, squares).networks(runs[2], 1)
     found = images.find_mistakes(networks, squares)
     assert (found.given != squares.train_labels[found.rows]).all()
     assert (np.diff(found.confidence) <= 0).all()

@@ -1,8 +1,8 @@
 """The page of a comparison: everything is in it, it asks for nothing from outside, and text stays text."""
 
 import base64
-import html.parser
 import re
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ FIGURES = [
 ]
 
 
-class Reader(html.parser.HTMLParser):
+class Reader(HTMLParser):
     """What a browser would see of a page."""
 
     def __init__(self, text):

@@ -12,11 +12,11 @@ from pljax.report.sentences import (
     conclude,
     conclusions,
     describe,
-    fallen,
+    diverged_sentence,
     limits,
     remarks,
     reproductions,
-    telling_pairs,
+    significant_pairs,
     what_varies,
 )
 from pljax.settings import override
@@ -72,7 +72,7 @@ def test_a_pair_with_fewer_seeds_than_the_others_has_a_verdict_of_its_own():
     long = [shifted(9 * place + NOISE[:10], 10, QUICK[name]) for place, name in enumerate(("nn", "pl", "pl_dae"))]
     short = shifted(-9 + NOISE[:4], 4, QUICK["drop_nn"])
     compared = compare([*long, short])
-    for pair, said in zip(telling_pairs(compared), conclusions(compared), strict=True):
+    for pair, said in zip(significant_pairs(compared), conclusions(compared), strict=True):
         assert ("significant" in said) is (pair.test.n == 10)
         assert (pair.holm_p <= 0.05) is (pair.test.n == 10)
     assert len(limits(compared)) == 2
@@ -120,7 +120,7 @@ def test_equal_scores_are_level():
 
 
 def named(compared):
-    return [(pair.first, pair.second) for pair in telling_pairs(compared)]
+    return [(pair.first, pair.second) for pair in significant_pairs(compared)]
 
 
 def test_each_run_is_held_against_the_one_before_it_and_the_last_against_the_first():
@@ -221,7 +221,7 @@ def test_a_diverged_seed_is_named():
 
 def test_seeds_that_pseudo_labels_made_worse_are_named():
     result = make_result(QUICK["pl"], [0.8, 0.6, 0.5], before=[0.7, 0.7, 0.7], after=[0.8, 0.6, 0.5])
-    assert fallen(result) == {1: pytest.approx(0.1), 2: pytest.approx(0.2)}
+    assert diverged_sentence(result) == {1: pytest.approx(0.1), 2: pytest.approx(0.2)}
     assert (
         "pl: pseudo-labels left seed 1 by 10.0 points and seed 2 by 20.0 points less accurate (*) on 1,000 validation "
         "images than they found it"
@@ -231,12 +231,12 @@ def test_seeds_that_pseudo_labels_made_worse_are_named():
 @pytest.mark.parametrize(("after", "told"), [(0.69, False), (0.67, False), (0.65, True)])
 def test_a_fall_within_the_noise_of_a_thousand_images_is_not_told(after, told):
     # Two standard errors of a difference at 0.7: 2 sqrt(2 * 0.21 / 1000) = 0.041.
-    assert bool(fallen(make_result(QUICK["pl"], [after], before=[0.7], after=[after]))) is told
+    assert bool(diverged_sentence(make_result(QUICK["pl"], [after], before=[0.7], after=[after]))) is told
 
 
 def test_a_diverged_seed_has_not_fallen():
     result = make_result(QUICK["pl"], [0.8, None], before=[0.7, None], after=[0.8, None], diverged={"1": "finetune"})
-    assert fallen(result) == {}
+    assert diverged_sentence(result) == {}
 
 
 def test_different_devices_are_told():

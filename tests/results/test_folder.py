@@ -21,10 +21,10 @@ RUNS = {
     "fewer seeds": (CONFIG, "mnist", range(4), {}),
     "one seed": (CONFIG, "mnist", range(1), {}),
     "later seeds": (CONFIG, "mnist", range(1, 5), {}),
-    "a dial": (CONFIG, "mnist", range(5), {"t1": 5}),
-    "the dial at another value": (CONFIG, "mnist", range(5), {"t1": 6}),
-    "another dial at that value": (CONFIG, "mnist", range(5), {"t2": 5}),
-    "two dials": (CONFIG, "mnist", range(5), {"t1": 5, "t2": 6}),
+    "a flag": (CONFIG, "mnist", range(5), {"t1": 5}),
+    "the flag at another value": (CONFIG, "mnist", range(5), {"t1": 6}),
+    "another flag at that value": (CONFIG, "mnist", range(5), {"t2": 5}),
+    "two overrides": (CONFIG, "mnist", range(5), {"t1": 5, "t2": 6}),
     "a layer": (CONFIG, "mnist", range(5), {"hidden": (50,)}),
     "two layers": (CONFIG, "mnist", range(5), {"hidden": (50, 20)}),
     "a close rate": (CONFIG, "mnist", range(5), {"learning_rate": 0.1}),
@@ -89,9 +89,9 @@ def test_metrics_are_cut_to_a_size_and_never_made_longer(tmp_path):
     folder.append_metrics([{"epoch": 0}])
     size = folder.sync_metrics()
     folder.append_metrics([{"epoch": 1}])
-    folder.cut_metrics(size)
+    folder.truncate_metrics(size)
     assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 0}\n'
-    folder.cut_metrics(10 * size)
+    folder.truncate_metrics(10 * size)
     assert folder.metrics_size() == size
 
 

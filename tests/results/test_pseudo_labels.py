@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from pljax.results.pseudo_labels import COLUMNS, NEVER, Labelled, Labels, table
-from pljax.types import Labelling
+from pljax.results.pseudo_labels import COLUMNS, NEVER, GroupLabels, LabelHistory, table
+from pljax.types import AssignedLabels
 
 
 def seen(seeds, images, rounds):
     """Labels after rounds of (epoch, rows of each seed, labels of each seed)."""
-    labels = Labels(seeds, images)
+    labels = LabelHistory(seeds, images)
     for epoch, rows, given in rounds:
-        labels.see(epoch, Labelling(np.array(rows, np.int32), np.array(given, np.int32)))
+        labels.see(epoch, AssignedLabels(np.array(rows, np.int32), np.array(given, np.int32)))
     return labels
 
 
 def test_before_training_nothing_was_given():
-    labels = Labels(2, 3)
+    labels = LabelHistory(2, 3)
     for name in ("last", "first_change", "last_change"):
         assert getattr(labels, name).tolist() == [[-1] * 3] * 2
         assert getattr(labels, name).dtype == np.int32
@@ -59,9 +59,9 @@ def test_of_an_image_met_twice_the_last_label_counts():
 
 def test_what_is_remembered_can_be_recalled_and_is_independent_afterwards():
     labels = seen(1, 2, [(0, [[0, 1]], [[1, 1]]), (1, [[0, 1]], [[1, 0]])])
-    other = Labels(1, 2)
-    other.recall(labels.remember())
-    labels.see(2, Labelling(np.array([[0]]), np.array([[0]])))
+    other = LabelHistory(1, 2)
+    other.restore(labels.state())
+    labels.see(2, AssignedLabels(np.array([[0]]), np.array([[0]])))
     assert other.last.tolist() == [[1, 0]]
     assert other.last_change.tolist() == [[-1, 1]]
 
@@ -70,20 +70,20 @@ def test_what_is_remembered_can_be_recalled_and_is_independent_afterwards():
 
 
 def labels_of(first, last):
-    labels = Labels(*np.shape(first))
+    labels = LabelHistory(*np.shape(first))
     labels.first_change, labels.last_change = np.array(first, np.int32), np.array(last, np.int32)
     return labels
 
 
 # Two groups, of two seeds and of one; four images. Image 0 is labelled for all, image 1 for seed 0, image 3 for seed 2.
 GROUPS = [
-    Labelled(
+    GroupLabels(
         np.array([[False, False, True, True], [False, True, True, True]]),
         np.array([[0, 2, 0, 2], [0, 2, 1, 2]]),
         np.array([[0.0, 0, 0], [0.1, 0.2, 0.7], [0.75, 1.0, 0.25], [0.25, 0.25, 1.5]], np.float32),
         labels_of([[1, 1, 7, -1], [1, 4, -1, -1]], [[9, 9, 8, -1], [9, 6, -1, -1]]),
     ),
-    Labelled(
+    GroupLabels(
         np.array([[False, True, True, False]]),
         np.array([[0, 0, 1, 2]]),
         np.array([[0.0, 0, 0], [0.6, 0.3, 0.1], [0.25, 0.75, 0.0], [0.0, 0, 0]], np.float32),

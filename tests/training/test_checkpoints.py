@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pljax.training.checkpointer import Every, parse_every
+from pljax.training.checkpointer import SaveInterval, parse_interval
 from pljax.training.checkpoints import KEPT, Checkpoints, digest
 from pljax.types import InputError
 
@@ -87,15 +87,15 @@ def test_a_digest_is_of_facts_names_and_numbers(other):
 @pytest.mark.parametrize(
     ("text", "every"),
     [
-        ("30s", Every(seconds=30.0)),
-        ("1.5min", Every(seconds=90.0)),
-        ("2 h", Every(seconds=7200.0)),
-        ("1epoch", Every(epochs=1)),
-        (" 20 epochs ", Every(epochs=20)),
+        ("30s", SaveInterval(seconds=30.0)),
+        ("1.5min", SaveInterval(seconds=90.0)),
+        ("2 h", SaveInterval(seconds=7200.0)),
+        ("1epoch", SaveInterval(epochs=1)),
+        (" 20 epochs ", SaveInterval(epochs=20)),
     ],
 )
 def test_an_interval_is_a_time_or_epochs(text, every):
-    assert parse_every(text) == every
+    assert parse_interval(text) == every
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_an_interval_is_a_time_or_epochs(text, every):
 )
 def test_another_interval_is_refused(text):
     with pytest.raises(InputError, match=r"^--checkpoint_every is .*: give a time or a number of epochs"):
-        parse_every(text)
+        parse_interval(text)

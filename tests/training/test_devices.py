@@ -7,9 +7,9 @@ from pljax.types import InputError
 
 def test_a_backend_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(InputError, match="There is no tpu here, JAX finds cpu"):
-        devices.choose_backend("tpu")
+        devices.select_backend("tpu")
     with pytest.raises(InputError, match="no backend 'abacus': choose one of cpu, gpu, tpu"):
-        devices.choose_backend("abacus")
+        devices.select_backend("abacus")
 
 
 def test_the_device_is_described():
@@ -23,10 +23,10 @@ def test_a_precision_is_chosen_and_another_refused():
     with pytest.raises(
         InputError, match="no matmul_precision 'float8': choose one of bfloat16, tensorfloat32, float32"
     ):
-        devices.choose_precision("float8")
+        devices.set_matmul_precision("float8")
     assert devices.device()["matmul_precision"] is None
     try:
-        devices.choose_precision("float32")
+        devices.set_matmul_precision("float32")
         assert devices.device()["matmul_precision"] == "float32"
     finally:
         jax.config.update("jax_default_matmul_precision", None)
@@ -49,13 +49,13 @@ def no_cache():
 
 
 def test_compiled_programs_are_kept_where_jax_was_not_told_otherwise(no_cache, tmp_path):
-    devices.keep_compiled(tmp_path / "ours")
+    devices.enable_compilation_cache(tmp_path / "ours")
     assert jax.config.values["jax_compilation_cache_dir"] == str(tmp_path / "ours")
-    devices.keep_compiled(tmp_path / "other")
+    devices.enable_compilation_cache(tmp_path / "other")
     assert jax.config.values["jax_compilation_cache_dir"] == str(tmp_path / "ours")
 
 
 def test_where_no_folder_can_be_made_programs_are_compiled_anew(no_cache, tmp_path):
     (tmp_path / "file").write_text("")
-    devices.keep_compiled(tmp_path / "file" / "below")
+    devices.enable_compilation_cache(tmp_path / "file" / "below")
     assert jax.config.values["jax_compilation_cache_dir"] is None

@@ -1,4 +1,4 @@
-"""What a journal writes and tells of a run, driven by hand with figures of two or three seeds."""
+"""What a log writes and tells of a run, driven by hand with figures of two or three seeds."""
 
 import io
 import json
@@ -9,17 +9,17 @@ import pytest
 
 from pljax.nn import schedules
 from pljax.results.folder import RunFolder
-from pljax.training.metrics import EVALUATIONS, Course, Journal
+from pljax.training.metrics import EVALUATIONS, MetricsLog, PhaseSchedule
 from pljax.training.progress import Reporter
-from pljax.types import Evaluation, Labelling
+from pljax.types import AssignedLabels, Evaluation
 
 IMAGES = 5
 
 
-def course(epochs, rounds=1, updates=4, alpha=None):
+def schedule(epochs, rounds=1, updates=4, alpha=None):
     """How long a phase is, and alpha(t)."""
     weights = None if alpha is None else np.asarray(alpha(np.arange(epochs + 1)), np.float32)
-    return Course(epochs, rounds, updates, weights)
+    return PhaseSchedule(epochs, rounds, updates, weights)
 
 
 def metrics(losses, finite=None):
@@ -39,17 +39,17 @@ def evaluation(validation, unlabelled=None, labels=None):
 
 
 class Bench:
-    """A journal with its folder, and what the reporter wrote."""
+    """A log with its folder, and what the reporter wrote."""
 
     def __init__(self, path, seeds):
         self.stream = io.StringIO()
         self.path = path
         self.reporter = Reporter(self.stream)
-        self.journal = Journal(seeds, IMAGES, RunFolder(path).append_metrics, self.reporter)
+        self.log = MetricsLog(seeds, IMAGES, RunFolder(path).append_metrics, self.reporter)
 
     def __enter__(self):
         self.reporter.__enter__()
-        return self.journal
+        return self.log
 
     def __exit__(self, *error):
         self.reporter.__exit__(*error)
@@ -73,10 +73,10 @@ def bench(tmp_path):
 
 def test_a_line_an_epoch_a_seed(bench):
     two = bench(3, 8)
-    with two as journal:
-        journal.begin(1, "finetune 2", course(epochs=2, updates=4))
-        journal.record(0, metrics([0.5, 0.25]), evaluation=evaluation([0.75, 0.5]))
-        journal.record(1, metrics([0.125, 0.0]))
+    with two as log:
+        log.begin(1, "finetune 2", schedule(epochs=2, updates=4))
+        log.record(0, metrics([0.5, 0.25]), evaluation=evaluation([0.75, 0.5]))
+        log.record(1, metrics([0.125, 0.0]))
     where = {"phase": 1, "name": "finetune 2"}
     first, second = {"epoch": 0, "updates": 4}, {"epoch": 1, "updates": 8}
     known = {"unlabelled_accuracy": 0.5, "pseudo_labels_changed": None}
@@ -91,10 +91,10 @@ def test_a_line_an_epoch_a_seed(bench):
 
 def test_an_epoch_of_several_rounds_is_one_line_still(bench):
     two = bench(0, 1)
-    with two as journal:
-        journal.begin(0, "pretrain", course(epochs=3, rounds=4, updates=30))
+    with two as log:
+        log.begin(0, "pretrain", schedule(epochs=3, rounds=4, updates=30))
         for t in range(12):
-            journal.record(t, metrics([t, t]), evaluation=Evaluation({}))
+            log.record(t, metrics([t, t]), evaluation=Evaluation({}))
     assert [(line["epoch"], line["seed"], line["updates"]) for line in two.lines] == [
         (epoch, seed, 120 * (epoch + 1)) for epoch in range(3) for seed in (0, 1)
     ]
@@ -106,13 +106,13 @@ def test_an_epoch_of_several_rounds_is_one_line_still(bench):
 
 def test_a_diverged_seed_is_told_once_and_left_out_of_the_means(bench):
     three = bench(5, 6, 7)
-    with three as journal:
-        journal.begin(0, "finetune", course(epochs=4))
-        journal.record(0, metrics([0.5, 0.5, 0.5]), evaluation=evaluation([0.5, 0.5, 0.5]))
-        journal.record(1, metrics([0.25, math.nan, 0.75]), evaluation=evaluation([0.5, 0.125, 0.75]))
-        journal.record(2, metrics([0.25, math.nan, 0.25]))
-        journal.record(3, metrics([0.0, math.nan, 0.5]))
-    assert journal.diverged == {6: "finetune, epoch 1"}
+    with three as log:
+        log.begin(0, "finetune", schedule(epochs=4))
+        log.record(0, metrics([0.5, 0.5, 0.5]), evaluation=evaluation([0.5, 0.5, 0.5]))
+        log.record(1, metrics([0.25, math.nan, 0.75]), evaluation=evaluation([0.5, 0.125, 0.75]))
+        log.record(2, metrics([0.25, math.nan, 0.25]))
+        log.record(3, metrics([0.0, math.nan, 0.5]))
+    assert log.diverged == {6: "finetune, epoch 1"}
     warnings = [line for line in three.told if line.startswith("warning")]
     assert len(warnings) == 1
     assert "seed 6 diverged (finetune, epoch 1)" in warnings[0]
@@ -127,19 +127,19 @@ def test_a_diverged_seed_is_told_once_and_left_out_of_the_means(bench):
 
 def test_weights_that_are_not_finite_are_a_divergence_under_a_finite_loss(bench):
     two = bench(0, 1)
-    with two as journal:
-        journal.begin(0, "pretrain", course(epochs=2, rounds=3))
+    with two as log:
+        log.begin(0, "pretrain", schedule(epochs=2, rounds=3))
         for t in range(6):
-            journal.record(t, metrics([1.0, 1.0], finite=[t < 4, True]))
-    assert journal.diverged == {0: "pretrain, epoch 1"}
+            log.record(t, metrics([1.0, 1.0], finite=[t < 4, True]))
+    assert log.diverged == {0: "pretrain, epoch 1"}
 
 
 def test_all_seeds_may_diverge(bench):
     two = bench(0, 1)
-    with two as journal:
-        journal.begin(0, "finetune", course(epochs=1))
-        journal.record(0, metrics([math.nan, math.inf]), evaluation=evaluation([0.1, 0.1]))
-    assert journal.diverged.keys() == {0, 1}
+    with two as log:
+        log.begin(0, "finetune", schedule(epochs=1))
+        log.record(0, metrics([math.nan, math.inf]), evaluation=evaluation([0.1, 0.1]))
+    assert log.diverged.keys() == {0, 1}
     assert "loss" not in two.told[-1]
     assert "nan" not in two.told[-1]
 
@@ -149,91 +149,91 @@ def test_all_seeds_may_diverge(bench):
 
 def test_pseudo_labels_changed_is_the_share_since_the_evaluation_before(bench):
     two = bench(0, 1)
-    with two as journal:
-        journal.begin(0, "finetune", course(epochs=4, alpha=schedules.alpha(3.0, 0, 2)))
-        journal.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 3], [0, 0, 0, 0]]))
-        journal.record(1, metrics([1, 1]))
-        journal.record(2, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 0], [1, 1, 1, 1]]))
-        journal.record(3, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 0], [1, 1, 0, 0]]))
+    with two as log:
+        log.begin(0, "finetune", schedule(epochs=4, alpha=schedules.alpha(3.0, 0, 2)))
+        log.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 3], [0, 0, 0, 0]]))
+        log.record(1, metrics([1, 1]))
+        log.record(2, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 0], [1, 1, 1, 1]]))
+        log.record(3, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 0], [1, 1, 0, 0]]))
     changed = [line["pseudo_labels_changed"] for line in two.lines]
     assert changed == [None, None, None, None, 0.25, 1.0, 0.0, 0.5]
 
 
 def test_a_phase_is_not_compared_with_the_one_before_it(bench):
     one = bench(0)
-    with one as journal:
+    with one as log:
         for number in range(2):
-            journal.begin(number, "finetune", course(epochs=1, alpha=schedules.alpha(3.0, 0, 2)))
-            journal.record(0, metrics([1]), evaluation=evaluation([0.5], labels=[[number, number]]))
+            log.begin(number, "finetune", schedule(epochs=1, alpha=schedules.alpha(3.0, 0, 2)))
+            log.record(0, metrics([1]), evaluation=evaluation([0.5], labels=[[number, number]]))
     assert [line["pseudo_labels_changed"] for line in one.lines] == [None, None]
 
 
 ALPHA = schedules.alpha(3.0, 2, 4)  # 0 at epochs 0, 1 and 2
 
 
-def look_every_epoch(journal, validation, unlabelled):
-    journal.begin(0, "finetune", course(epochs=6, alpha=ALPHA))
+def look_every_epoch(log, validation, unlabelled):
+    log.begin(0, "finetune", schedule(epochs=6, alpha=ALPHA))
     for t in range(6):
         looked = evaluation([validation[t]] * 2, [unlabelled[t]] * 2, labels=[[0], [0]])
-        journal.record(t, metrics([1, 1]), evaluation=looked)
+        log.record(t, metrics([1, 1]), evaluation=looked)
 
 
 ACCURACIES = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75]
 
 
 def test_before_and_after_are_of_the_validation_images(bench):
-    with bench(0, 1) as journal:
-        look_every_epoch(journal, ACCURACIES, unlabelled=[0.0] * 6)
-    assert journal.before.tolist() == [0.375, 0.375]
-    assert journal.after.tolist() == [0.75, 0.75]
+    with bench(0, 1) as log:
+        look_every_epoch(log, ACCURACIES, unlabelled=[0.0] * 6)
+    assert log.before.tolist() == [0.375, 0.375]
+    assert log.after.tolist() == [0.75, 0.75]
 
 
 def test_before_and_after_are_of_hidden_labels_where_nothing_is_held_out(bench):
-    with bench(0, 1) as journal:
-        look_every_epoch(journal, [math.nan] * 6, unlabelled=ACCURACIES)
-    assert journal.before.tolist() == [0.375, 0.375]
-    assert journal.after.tolist() == [0.75, 0.75]
+    with bench(0, 1) as log:
+        look_every_epoch(log, [math.nan] * 6, unlabelled=ACCURACIES)
+    assert log.before.tolist() == [0.375, 0.375]
+    assert log.after.tolist() == [0.75, 0.75]
 
 
 def test_without_pseudo_labels_there_is_no_before_and_after(bench):
-    with bench(0, 1) as journal:
-        journal.begin(0, "finetune", course(epochs=1))
-        journal.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5]))
-    assert np.isnan([*journal.before, *journal.after]).all()
+    with bench(0, 1) as log:
+        log.begin(0, "finetune", schedule(epochs=1))
+        log.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5]))
+    assert np.isnan([*log.before, *log.after]).all()
 
 
 def test_before_and_after_are_of_the_phase_with_pseudo_labels(bench):
-    with bench(0) as journal:
-        journal.begin(0, "finetune", course(epochs=1))
-        journal.record(0, metrics([1]), evaluation=evaluation([0.125]))
-        journal.begin(1, "finetune 2", course(epochs=3, alpha=schedules.alpha(1.0, 0, 2)))
+    with bench(0) as log:
+        log.begin(0, "finetune", schedule(epochs=1))
+        log.record(0, metrics([1]), evaluation=evaluation([0.125]))
+        log.begin(1, "finetune 2", schedule(epochs=3, alpha=schedules.alpha(1.0, 0, 2)))
         for t, accuracy in enumerate([0.5, 0.625, 0.75]):
-            journal.record(t, metrics([1]), evaluation=evaluation([accuracy], labels=[[0]]))
-    assert (journal.before.tolist(), journal.after.tolist()) == ([0.5], [0.75])
+            log.record(t, metrics([1]), evaluation=evaluation([accuracy], labels=[[0]]))
+    assert (log.before.tolist(), log.after.tolist()) == ([0.5], [0.75])
 
 
 # -------------------------------------------------------------------------------------- labels of images
 
 
-def labelling(rows, labels):
-    return Labelling(np.asarray(rows, np.int32), np.asarray(labels, np.int32))
+def assigned(rows, labels):
+    return AssignedLabels(np.asarray(rows, np.int32), np.asarray(labels, np.int32))
 
 
 def test_the_labels_that_images_were_given_are_remembered_and_recalled(bench):
     two = bench(0, 1)
-    with two as journal:
-        journal.begin(0, "finetune", course(epochs=4))
-        journal.record(0, metrics([1, 1]), labelling([[0, 1, 4], [1, 2, 3]], [[2, 0, 1], [0, -1, 3]]))
-        journal.record(1, metrics([1, 1]))
-        journal.record(2, metrics([1, 1]), labelling([[0, 1, 4], [1, 2, 3]], [[2, 1, -1], [3, 1, 3]]))
-        arrays, facts = journal.remember()
+    with two as log:
+        log.begin(0, "finetune", schedule(epochs=4))
+        log.record(0, metrics([1, 1]), assigned([[0, 1, 4], [1, 2, 3]], [[2, 0, 1], [0, -1, 3]]))
+        log.record(1, metrics([1, 1]))
+        log.record(2, metrics([1, 1]), assigned([[0, 1, 4], [1, 2, 3]], [[2, 1, -1], [3, 1, 3]]))
+        arrays, facts = log.state()
         json.dumps(facts, allow_nan=False)
-        other = Journal([0, 1], IMAGES, [].extend, two.reporter)
-        other.recall({name: array.copy() for name, array in arrays.items()}, facts)
-        for each in (journal, other):
-            each.begin(0, "finetune", course(epochs=4), done=3)
-            each.record(3, metrics([1, 1]), labelling([[4], [1]], [[0], [0]]))
-    for each in (journal, other):
+        other = MetricsLog([0, 1], IMAGES, [].extend, two.reporter)
+        other.restore({name: array.copy() for name, array in arrays.items()}, facts)
+        for each in (log, other):
+            each.begin(0, "finetune", schedule(epochs=4), done=3)
+            each.record(3, metrics([1, 1]), assigned([[4], [1]], [[0], [0]]))
+    for each in (log, other):
         assert each.labels.last.tolist() == [[2, 1, -1, -1, 0], [-1, 0, 1, 3, -1]]
         assert each.labels.first_change.tolist() == [[-1, 2, -1, -1, 3], [-1, 2, -1, -1, -1]]
         assert each.labels.last_change.tolist() == [[-1, 2, -1, -1, 3], [-1, 3, -1, -1, -1]]
@@ -241,14 +241,14 @@ def test_the_labels_that_images_were_given_are_remembered_and_recalled(bench):
 
 def test_what_a_journal_remembers_is_what_it_takes_back(bench):
     two = bench(0, 1)
-    with two as journal:
-        journal.begin(0, "finetune", course(epochs=2, alpha=ALPHA))
-        given = labelling([[0, 1], [1, 2]], [[2, 0], [0, 1]])
-        journal.record(0, metrics([1, math.nan]), given, evaluation([0.5, 0.25], labels=[[0], [1]]))
-        arrays, facts = journal.remember()
-        other = Journal([0, 1], IMAGES, [].extend, two.reporter)
-        other.recall(arrays, facts)
-    again, facts_again = other.remember()
+    with two as log:
+        log.begin(0, "finetune", schedule(epochs=2, alpha=ALPHA))
+        given = assigned([[0, 1], [1, 2]], [[2, 0], [0, 1]])
+        log.record(0, metrics([1, math.nan]), given, evaluation([0.5, 0.25], labels=[[0], [1]]))
+        arrays, facts = log.state()
+        other = MetricsLog([0, 1], IMAGES, [].extend, two.reporter)
+        other.restore(arrays, facts)
+    again, facts_again = other.state()
     assert facts_again == facts == {"diverged": {"1": "finetune, epoch 0"}}
     assert again.keys() == arrays.keys() >= {"labels/last", "labels/first_change", "labels/last_change"}
     for name, array in arrays.items():
@@ -256,25 +256,25 @@ def test_what_a_journal_remembers_is_what_it_takes_back(bench):
 
 
 def test_labels_change_in_an_epoch_however_many_rounds_it_has(bench):
-    with bench(0) as journal:
-        journal.begin(0, "finetune", course(epochs=3, rounds=4))
+    with bench(0) as log:
+        log.begin(0, "finetune", schedule(epochs=3, rounds=4))
         for t in range(12):
-            journal.record(t, metrics([1]), labelling([[3]], [[int(t >= 6)]]))
-    assert journal.labels.first_change.tolist() == [[-1, -1, -1, 1, -1]]
+            log.record(t, metrics([1]), assigned([[3]], [[int(t >= 6)]]))
+    assert log.labels.first_change.tolist() == [[-1, -1, -1, 1, -1]]
 
 
 # ------------------------------------------------------------------------------------------ when it looks
 
 
 def looks(bench, phase):
-    with bench(0) as journal:
-        journal.begin(0, "finetune", phase)
-        return [t for t in range(phase.epochs * phase.rounds) if journal.wants_evaluation(t)]
+    with bench(0) as log:
+        log.begin(0, "finetune", phase)
+        return [t for t in range(phase.epochs * phase.rounds) if log.needs_evaluation(t)]
 
 
 @pytest.mark.parametrize(("epochs", "rounds"), [(1, 1), (7, 1), (300, 1), (1003, 1), (5, 9)])
 def test_the_first_and_the_last_round_are_looked_at_and_some_fifty_between(bench, epochs, rounds):
-    phase = course(epochs, rounds)
+    phase = schedule(epochs, rounds)
     chosen = looks(bench, phase)
     total = epochs * rounds
     assert (chosen[0], chosen[-1]) == (0, total - 1)
@@ -284,12 +284,12 @@ def test_the_first_and_the_last_round_are_looked_at_and_some_fifty_between(bench
 @pytest.mark.parametrize(("t1", "t2"), [(0, 5), (77, 78), (101, 900), (999, 1000)])
 def test_the_last_epoch_before_alpha_rises_is_looked_at(bench, t1, t2):
     alpha = schedules.alpha(3.0, t1, t2)
-    chosen = looks(bench, course(1000, alpha=alpha))
+    chosen = looks(bench, schedule(1000, alpha=alpha))
     assert float(alpha(t1)) == 0 < float(alpha(t1 + 1))
     assert set(chosen) == {*range(0, 1000, 20), t1, 999}
 
 
 def test_weights_that_never_rise_need_no_look_of_their_own(bench):
-    plain = looks(bench, course(1000))
-    assert looks(bench, course(1000, alpha=schedules.alpha(0.0, 101, 900))) == plain
-    assert looks(bench, course(1000, alpha=schedules.alpha(3.0, 5000, 9000))) == plain
+    plain = looks(bench, schedule(1000))
+    assert looks(bench, schedule(1000, alpha=schedules.alpha(0.0, 101, 900))) == plain
+    assert looks(bench, schedule(1000, alpha=schedules.alpha(3.0, 5000, 9000))) == plain

@@ -94,4 +94,4 @@ def test_arguments_that_do_not_fit_are_refused(arguments, told):
 
 def test_without_a_coordinator_there_is_one_process():
     processes.connect(None, None, None)
-    assert processes.is_first()
+    assert processes.is_coordinator()

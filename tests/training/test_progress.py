@@ -113,9 +113,9 @@ def test_a_terminal_gets_a_bar_and_no_lines(monkeypatch):
 def test_a_first_signal_is_noted_and_a_second_one_is_raised(number, status):
     usual = signal.getsignal(number)
     with Reporter(io.StringIO()) as reporter:
-        assert reporter.heard is None
+        assert reporter.signal_received is None
         signal.raise_signal(number)
-        assert reporter.heard == number
+        assert reporter.signal_received == number
         with pytest.raises(Interrupted) as ended:
             signal.raise_signal(number)
     assert ended.value.status == status

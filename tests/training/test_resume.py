@@ -14,7 +14,7 @@ from pljax.protocols import SCENARIOS, adaptive
 from pljax.results.folder import RunFolder
 from pljax.settings import everywhere
 from pljax.training import checkpoints
-from pljax.training.checkpointer import Every
+from pljax.training.checkpointer import SaveInterval
 from pljax.training.progress import Interrupted, Reporter
 from pljax.training.run import run
 from pljax.types import InputError
@@ -25,7 +25,7 @@ ONCE = pseudo_label(LAYERS, 3, 1, 2, ADAM, assign="once")
 CONFIG = config("pl_dae", autoencoder(LAYERS), ANEW, ONCE)
 SEEDS = [0, 1, 2]
 ROUNDS = 2 + 5 + 3
-NEVER, ALWAYS = Every(seconds=1e9), Every(epochs=1)
+NEVER, ALWAYS = SaveInterval(seconds=1e9), SaveInterval(epochs=1)
 
 
 class Impatient(Reporter):
@@ -39,7 +39,7 @@ class Impatient(Reporter):
         super().round(done, metrics)
         self._rounds_left -= 1
         if self._rounds_left == 0:
-            self.heard = self._signal
+            self.signal_received = self._signal
 
 
 def quiet():
@@ -80,9 +80,9 @@ def test_groups_of_seeds_go_on_one_after_the_other(blobs, whole, tmp_path, round
     with pytest.raises(Interrupted):
         run(CONFIG, SEEDS, blobs, folder, Impatient(rounds), checkpoint_every=NEVER, seeds_at_once=1)
     run(CONFIG, SEEDS, blobs, folder, quiet(), checkpoint_every=NEVER, seeds_at_once=1)
-    again, apart = tmp_path / "again", tmp_path
+    again, sequential = tmp_path / "again", tmp_path
     run(CONFIG, SEEDS, blobs, RunFolder(again), quiet(), checkpoint_every=NEVER, seeds_at_once=1)
-    assert bytes_of(apart) == bytes_of(again)
+    assert bytes_of(sequential) == bytes_of(again)
 
 
 def test_on_one_device_where_seeds_are_apart_it_is_the_same(blobs, tmp_path, monkeypatch):
@@ -143,7 +143,7 @@ class Mortal(Reporter):
             raise Killed
 
 
-@pytest.mark.parametrize("every", [NEVER, Every(epochs=2), ALWAYS])
+@pytest.mark.parametrize("every", [NEVER, SaveInterval(epochs=2), ALWAYS])
 @pytest.mark.parametrize("rounds", [1, 4, 7, ROUNDS])
 def test_a_run_that_is_killed_between_checkpoints_goes_on_to_the_same_bytes(blobs, whole, tmp_path, every, rounds):
     with pytest.raises(Killed):

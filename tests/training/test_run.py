@@ -14,9 +14,9 @@ from pljax.protocols import SCENARIOS
 from pljax.results.folder import RunFolder
 from pljax.results.result import Result
 from pljax.settings import everywhere, to_json
-from pljax.training import loop
+from pljax.training import loop, seed_group
 from pljax.training.progress import Reporter
-from pljax.training.run import foresee, run
+from pljax.training.run import predicted_warnings, run
 from pljax.types import Dataset, InputError, Inputs, Scaling
 
 LAYERS = network(32)
@@ -183,7 +183,7 @@ def test_there_is_a_line_of_metrics_for_every_epoch_of_every_seed(whole):
 
 def test_the_same_command_gives_the_same_result(whole, blobs, tmp_path):
     _, folder, _ = whole
-    loop.programs.cache_clear()  # a new process compiles anew
+    seed_group.programs.cache_clear()  # a new process compiles anew
     run_in(tmp_path, blobs)
     assert but_times(tmp_path) == but_times(folder.path)
     assert (tmp_path / "metrics.jsonl").read_bytes() == (folder.path / "metrics.jsonl").read_bytes()
@@ -291,7 +291,7 @@ def test_alpha_that_cannot_act_is_foreseen():
     """In epochs 0 to 11."""
 
     def foreseen(**changes):
-        return foresee(CONFIG.replace(phases=(PHASE.replace(method=PHASE.method.replace(**changes)),)))
+        return predicted_warnings(CONFIG.replace(phases=(PHASE.replace(method=PHASE.method.replace(**changes)),)))
 
     assert foreseen() == foreseen(t2=11) == []
     for changes, told in (
@@ -319,7 +319,7 @@ def test_every_program_is_compiled_once_for_all_groups_of_a_size(blobs, tmp_path
     names = ("of_one", "init_state", "train_round", "evaluate", "score", "<lambda>")
 
     def compilations(seeds, size):
-        for cached in (loop.programs, loop.split_program, loop.score_program, loop.key_program):
+        for cached in (seed_group.programs, seed_group.split_program, seed_group.score_program, seed_group.key_program):
             cached.cache_clear()
         caplog.clear()
         with caplog.at_level("WARNING"), jax.log_compiles():

@@ -6,7 +6,7 @@ import pytest
 from tiny_runs import ADAM, DROPOUT, autoencoder, config, network, pseudo_label
 
 from pljax.training import phases, seeds
-from pljax.training.loop import make_group
+from pljax.training.seed_group import make_group
 
 
 def test_a_seeds_key_does_not_depend_on_how_many_there_are():
@@ -43,13 +43,13 @@ def one_seed(key, images):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-@pytest.mark.parametrize("apart", [False, True])
-def test_every_layout_gives_the_seeds_what_they_compute_alone(count, apart):
-    layout = seeds.Layout(count, tuple(ON_ONE), apart=True) if apart else seeds.layout_for(count)
+@pytest.mark.parametrize("sequential", [False, True])
+def test_every_layout_gives_the_seeds_what_they_compute_alone(count, sequential):
+    layout = seeds.Layout(count, tuple(ON_ONE), sequential=True) if sequential else seeds.layout_for(count)
     keys, images = seeds.seed_keys(range(count)), jnp.ones((6, 3))
-    computed = seeds.over_seeds(one_seed, (0, None))(layout.spread(keys), layout.share(images))
+    computed = seeds.over_seeds(one_seed, (0, None))(layout.shard(keys), layout.replicate(images))
     again = seeds.over_seeds(lambda of_seed: of_seed, (0,))(computed)
-    for tree in (computed, layout.settle(computed), again):
+    for tree in (computed, layout.reshard(computed), again):
         gathered, _ = layout.gather(tree)
         chex.assert_shape(gathered["product"], (count, 6, 2))
         for seed in range(count):
@@ -61,20 +61,20 @@ def test_seeds_apart_are_the_same_to_the_bit_however_many_there_are():
     function = seeds.over_seeds(one_seed, (0, None))
 
     def product(those):
-        layout = seeds.Layout(len(those), tuple(ON_ONE), apart=True)
-        return layout.gather(function(layout.spread(seeds.seed_keys(those)), jnp.ones((6, 3))))[0]["product"]
+        layout = seeds.Layout(len(those), tuple(ON_ONE), sequential=True)
+        return layout.gather(function(layout.shard(seeds.seed_keys(those)), jnp.ones((6, 3))))[0]["product"]
 
     np.testing.assert_array_equal(product([4, 9, 2])[1:], product([9, 2]))
 
 
 def test_nothing_to_spread_is_nothing():
-    for layout in (seeds.layout_for(3), seeds.Layout(3, tuple(ON_ONE), apart=True)):
-        assert layout.spread({}) == layout.gather({}) == {}
+    for layout in (seeds.layout_for(3), seeds.Layout(3, tuple(ON_ONE), sequential=True)):
+        assert layout.shard({}) == layout.gather({}) == {}
 
 
 def test_seeds_on_several_devices_never_talk():
     layout = seeds.layout_for(4)
-    given = layout.spread(seeds.seed_keys(range(4))), layout.share(jnp.ones((6, 3)))
+    given = layout.shard(seeds.seed_keys(range(4))), layout.replicate(jnp.ones((6, 3)))
     program = jax.jit(jax.vmap(one_seed, in_axes=(0, None))).lower(*given).compile()
     assert len(program(*given)[0]["product"].sharding.device_set) == 2
     assert not any(word in program.as_text() for word in TALK)
@@ -88,7 +88,7 @@ def test_the_phases_of_a_run_never_let_seeds_talk(blobs):
     group = make_group(config("pl_dae", autoencoder(layers, 1, 2), second), range(4), blobs, layout)
     for number, phase in enumerate(group.config.phases):
         key = group.key(number)
-        state = layout.settle(group.programs(number).init(phase, key, {}, group.parts, group.data))
+        state = layout.reshard(group.programs(number).init(phase, key, {}, group.parts, group.data))
         a_round = jax.jit(jax.vmap(phases.train_round, in_axes=(None, 0, None, 0, 0, None)))
         program = a_round.lower(phase, key, np.int32(2), state, group.parts, group.data).compile()
         assert len(program.output_shardings[1]["learning_rate"].device_set) == 2

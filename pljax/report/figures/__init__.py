@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import matplotlib
 
-from pljax.report.figures import confusion, courses, images, outputs, scores, style
-from pljax.report.figures.material import Material, Run
+from pljax.report.figures import confusion, images, learning_curves, outputs, scores, style
+from pljax.report.figures.figure_data import FigureData, Run
 from pljax.types import Dataset, InputError
 
 
@@ -22,11 +22,11 @@ class Figure(NamedTuple):
 
 
 # By file name, in the order of the page: the title, and what draws it.
-FIGURES: dict[str, tuple[str, Callable[[Material], style.Drawing]]] = {
+FIGURES: dict[str, tuple[str, Callable[[FigureData], style.Drawing]]] = {
     "scores": ("Test accuracy of every seed", scores.scores),
     "paired": ("The same seed under every run", scores.paired),
-    "learning_curves": ("Learning curves", courses.learning_curves),
-    "pseudo_labels": ("Pseudo-labels through the epochs", courses.pseudo_labels),
+    "learning_curves": ("Learning curves", learning_curves.learning_curves),
+    "pseudo_labels": ("Pseudo-labels through the epochs", learning_curves.pseudo_labels),
     "confusion": ("Which classes are confused", confusion.confusion),
     "filters": ("What the first layer looks for", images.filters),
     "autoencoder": ("What the auto-encoder restores", images.autoencoder),
@@ -44,14 +44,14 @@ def draw(runs: Sequence[Run], dataset: Dataset | None, why_no_dataset: str | Non
       dataset: the images that they were made on, or ``None``: some figures need them.
       why_no_dataset: a sentence for these.
     """
-    material = Material(runs, dataset, why_no_dataset)
-    return [_draw(name, title, of, material) for name, (title, of) in FIGURES.items()]
+    data = FigureData(runs, dataset, why_no_dataset)
+    return [_draw(name, title, of, data) for name, (title, of) in FIGURES.items()]
 
 
-def _draw(name: str, title: str, of: Callable[[Material], style.Drawing], material: Material) -> Figure:
+def _draw(name: str, title: str, of: Callable[[FigureData], style.Drawing], data: FigureData) -> Figure:
     with matplotlib.rc_context(style.RC):
         try:
-            drawing = of(material)
+            drawing = of(data)
         except InputError as error:
             return Figure(name, title, "", "", None, str(error))
         return Figure(name, title, drawing.caption, drawing.alt, style.to_png(drawing.figure), None)

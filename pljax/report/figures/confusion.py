@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from pljax.report.figures import style
-from pljax.report.figures.material import Material
+from pljax.report.figures.figure_data import FigureData
 from pljax.report.figures.style import Drawing, counted
 from pljax.report.sentences import interval, number, several
 
@@ -15,9 +15,9 @@ MOST_NUMBERS = 20  # classes; with more a confusion matrix has no numbers
 ERRORS = LinearSegmentedColormap.from_list("errors", ["#ffffff", "#fdd49e", "#ef6548", "#7f0000"])
 
 
-def confusion(material: Material) -> Drawing:
+def confusion(data: FigureData) -> Drawing:
     """The confusion matrix of the last run, summed over its seeds, in per cent of the images of each class."""
-    _, run = material.numbered()[-1]
+    _, run = data.numbered()[-1]
     matrices = [np.asarray(matrix) for matrix in run.result.confusion if matrix is not None]
     counts = np.sum(matrices, axis=0)
     share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

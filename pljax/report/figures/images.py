@@ -8,7 +8,7 @@ import matplotlib.axes
 import numpy as np
 
 from pljax.report.figures import style
-from pljax.report.figures.material import Material, Run
+from pljax.report.figures.figure_data import FigureData, Run
 from pljax.report.figures.style import Drawing, counted
 from pljax.report.sentences import number, several
 from pljax.results import trained
@@ -54,14 +54,14 @@ def _show(axes: matplotlib.axes.Axes, picture: np.ndarray, least: float, most: f
     axes.spines[:].set_visible(False)
 
 
-def filters(material: Material) -> Drawing:
+def filters(data: FigureData) -> Drawing:
     """The weights from the pixels to the first hidden units, a panel a run."""
-    runs, seed = material.numbered(), material.seeds[0]
+    runs, seed = data.numbered(), data.seeds[0]
     for _, run in runs:
         inputs = run.folder.load_inputs()
         if inputs is not None and not inputs[0].image:
             raise InputError(f"The inputs of {run.label} are no pixels.")
-    kernels = [material.networks(run, seed).classifier["hidden"]["kernel"] for _, run in runs]
+    kernels = [data.networks(run, seed).classifier["hidden"]["kernel"] for _, run in runs]
     pictures = [mosaic(_scaled(kernel[:, : FILTERS**2].T), FILTERS) for kernel in kernels]
     rows, columns = style.grid_of(len(runs))
     figure = style.new_figure(min(style.WIDTH / columns, 3.0) * rows + 0.3 * rows)
@@ -87,11 +87,11 @@ def _scaled(weights: np.ndarray) -> np.ndarray:
     return weights / np.where(largest > 0, largest, 1)
 
 
-def autoencoder(material: Material) -> Drawing:
+def autoencoder(data: FigureData) -> Drawing:
     """Images, the same with noise, and what the auto-encoder of the first run that has one makes of them."""
-    seed = material.seeds[0]
-    run, networks = _with_autoencoder(material, seed)
-    dataset = material.dataset_of(run)
+    seed = data.seeds[0]
+    run, networks = _with_autoencoder(data, seed)
+    dataset = data.dataset_of(run)
     require_pixels(dataset)
     side_of(dataset.train_images.shape[1])
     rows, kind = one_a_class(networks, dataset)
@@ -113,10 +113,10 @@ def autoencoder(material: Material) -> Drawing:
     )
 
 
-def _with_autoencoder(material: Material, seed: int) -> tuple[Run, trained.Networks]:
-    for _, run in material.numbered():
+def _with_autoencoder(data: FigureData, seed: int) -> tuple[Run, trained.Networks]:
+    for _, run in data.numbered():
         if any(phase.method.pretrains == trained.AUTOENCODER for phase in run.result.effective_config().phases):
-            networks = material.networks(run, seed)
+            networks = data.networks(run, seed)
             if trained.AUTOENCODER in networks.pretrained:
                 return run, networks
     raise InputError("No run has kept an auto-encoder.")
@@ -150,13 +150,13 @@ def find_mistakes(networks: trained.Networks, dataset: Dataset) -> Mistakes:
     return Mistakes(rows[order], given[order], confidence[order], len(rows))
 
 
-def mistakes(material: Material) -> Drawing:
+def mistakes(data: FigureData) -> Drawing:
     """The wrong pseudo-labels that the last run with pseudo-labels is surest of."""
-    _, run = material.with_pseudo_labels()[-1]
-    seed, dataset = material.seeds[0], material.dataset_of(run)
+    _, run = data.with_pseudo_labels()[-1]
+    seed, dataset = data.seeds[0], data.dataset_of(run)
     require_pixels(dataset)
     side = side_of(dataset.train_images.shape[1])
-    found = find_mistakes(material.networks(run, seed), dataset)
+    found = find_mistakes(data.networks(run, seed), dataset)
     if not len(found.rows):
         raise InputError(f"No pseudo-label of {run.label}, seed {seed}, is wrong.")
     rows, columns = MISTAKES

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from pljax.analysis.stats import summarize
 from pljax.report.figures import style
 from pljax.report.figures.calibration import BINS, by_confidence, expected_calibration_error
-from pljax.report.figures.material import Material, Run
+from pljax.report.figures.figure_data import FigureData, Run
 from pljax.report.figures.style import Drawing
 from pljax.report.sentences import number, several
 from pljax.types import InputError
@@ -29,11 +29,11 @@ CLASS_COLOURS = (
 )  # fmt: skip
 
 
-def embedding(material: Material) -> Drawing:
+def embedding(data: FigureData) -> Drawing:
     """t-SNE of the outputs for the first test images, a panel a run."""
-    runs, seed = material.numbered(), material.seeds[0]
-    answers = [material.test_outputs(run, seed)[:EMBEDDED] for _, run in runs]
-    labels = [material.dataset_of(run).test_labels[:EMBEDDED] for _, run in runs]
+    runs, seed = data.numbered(), data.seeds[0]
+    answers = [data.test_outputs(run, seed)[:EMBEDDED] for _, run in runs]
+    labels = [data.dataset_of(run).test_labels[:EMBEDDED] for _, run in runs]
     rows, columns = style.grid_of(len(runs), 2 if len(runs) <= 4 else 3)
     figure = style.new_figure(rows * (min(style.WIDTH / columns, 4.6) * ASPECT + 0.25))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -89,15 +89,15 @@ def _draw_plane(axes: matplotlib.axes.Axes, places: np.ndarray, truth: np.ndarra
     axes.set_box_aspect(ASPECT)
 
 
-def reliability(material: Material) -> Drawing:
+def reliability(data: FigureData) -> Drawing:
     """Accuracy against confidence, and below it how often which confidence is given."""
-    runs, seeds = material.numbered(), material.seeds[:MOST_SEEDS]
+    runs, seeds = data.numbered(), data.seeds[:MOST_SEEDS]
     figure = style.new_figure(5.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 100], [0, 100], color=style.GREY, linewidth=0.9)
     handles, errors = [], []
     for place, run in runs:
-        confidence, correct = _confidence(material, run, seeds)
+        confidence, correct = _confidence(data, run, seeds)
         of_seeds = [100 * expected_calibration_error(*each) for each in zip(confidence, correct, strict=True)]
         error = summarize(np.array(of_seeds))
         told = number(error.mean, 1) + (f" ± {number(error.sd, 1)}" if error.n > 1 else "")
@@ -124,10 +124,10 @@ def reliability(material: Material) -> Drawing:
     )
 
 
-def _confidence(material: Material, run: Run, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _confidence(data: FigureData, run: Run, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Confidence float32 and whether the class is right, bool, of each seed and test image: ``[S, M]`` each."""
-    answers = np.stack([material.test_outputs(run, seed) for seed in seeds])
-    return answers.max(axis=-1), answers.argmax(axis=-1) == material.dataset_of(run).test_labels
+    answers = np.stack([data.test_outputs(run, seed) for seed in seeds])
+    return answers.max(axis=-1), answers.argmax(axis=-1) == data.dataset_of(run).test_labels
 
 
 def _draw_bins(

@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from pljax.analysis.stats import summarize
 from pljax.protocols import Reference, references
 from pljax.report.figures import style
-from pljax.report.figures.material import Material, Run, accuracy_by_seed
+from pljax.report.figures.figure_data import FigureData, Run, accuracy_by_seed
 from pljax.report.figures.style import Drawing, counted
 from pljax.report.sentences import interval, number, several
 from pljax.types import InputError
@@ -26,9 +26,9 @@ RISE: dict[str, Any] = {"color": style.GREY, "linewidth": 0.9, "marker": "o", "m
 FALL: dict[str, Any] = {**RISE, "color": style.WARNING, "linewidth": 1.5, "dashes": (3, 1)}
 
 
-def scores(material: Material) -> Drawing:
+def scores(data: FigureData) -> Drawing:
     """Every seed a dot, the mean with its interval, and what was published for the scenario: a row a run."""
-    runs = material.runs
+    runs = data.runs
     if not any(accuracy_by_seed(run) for run in runs):
         raise InputError("Every seed of every run diverged.")
     figure = style.new_figure(0.95 + 0.52 * len(runs))
@@ -128,12 +128,12 @@ def _any_interval(figures: Sequence[Reference]) -> bool:
     return any(figure.half_interval is not None for figure in figures)
 
 
-def paired(material: Material) -> Drawing:
+def paired(data: FigureData) -> Drawing:
     """A line a seed from run to run."""
-    runs = [run for _, run in material.numbered()]
+    runs = [run for _, run in data.numbered()]
     if len(runs) < 2:
         raise InputError("There are not two runs to compare.")
-    seeds = material.seeds
+    seeds = data.seeds
     accuracies = np.array([[accuracy_by_seed(run)[seed] for run in runs] for seed in seeds])  # [S, R]
     leaning = len(runs) * min(max(len(run.label) for run in runs), 14) > 70
     figure = style.new_figure(3.7 + (0.8 if leaning else 0))

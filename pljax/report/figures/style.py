@@ -56,7 +56,7 @@ class Drawing(NamedTuple):
     alt: str
 
 
-class Look(NamedTuple):
+class SeriesStyle(NamedTuple):
     """How one run is drawn, in every figure alike."""
 
     colour: str
@@ -64,13 +64,13 @@ class Look(NamedTuple):
     dashes: Any
 
 
-def look(place: int) -> Look:
+def look(place: int) -> SeriesStyle:
     """The look of the run at a place among the others.
 
     >>> look(0).colour, look(7).colour, look(0).dashes == look(7).dashes
     ('#000000', '#000000', False)
     """
-    return Look(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
+    return SeriesStyle(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
 
 
 def new_figure(height: float) -> matplotlib.figure.Figure:

@@ -22,7 +22,7 @@ class Run:
     folder: RunFolder
 
 
-class Material:
+class FigureData:
     """The runs of a report. Every question raises ``InputError``, one sentence, where the answer cannot be had."""
 
     def __init__(self, runs: Sequence[Run], dataset: Dataset | None, why_no_dataset: str | None = None):

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pljax.analysis.stats import summarize
 from pljax.report.figures import style
-from pljax.report.figures.material import Material, Run, accuracy_by_seed, uses_pseudo_labels
+from pljax.report.figures.figure_data import FigureData, Run, accuracy_by_seed, uses_pseudo_labels
 from pljax.report.figures.style import Drawing
 from pljax.report.sentences import number, several
 from pljax.types import InputError
@@ -19,7 +19,7 @@ from pljax.types import InputError
 BAND_FROM = 3  # seeds; the interval of two, 12.7 standard errors to either side, fills any axis
 
 
-class Course(NamedTuple):
+class Curve(NamedTuple):
     """One metric of a run through the epochs of its classifier, over the seeds that did not diverge."""
 
     epochs: np.ndarray  # int [T], those where it was measured
@@ -29,11 +29,11 @@ class Course(NamedTuple):
     high: np.ndarray
 
 
-def course(material: Material, run: Run, metric: str, scale: float = 1.0) -> Course:
+def read_curve(data: FigureData, run: Run, metric: str, scale: float = 1.0) -> Curve:
     """Read a metric of a run. Raises ``InputError`` where the run never measured it."""
     begins = _begins(run)
     measured: dict[int, dict[int, float]] = {seed: {} for seed in accuracy_by_seed(run)}
-    for line in material.metrics(run):
+    for line in data.metrics(run):
         seed, phase, epoch, value = (line.get(name) for name in ("seed", "phase", "epoch", metric))
         if not isinstance(epoch, int) or not isinstance(value, int | float):
             continue
@@ -45,7 +45,7 @@ def course(material: Material, run: Run, metric: str, scale: float = 1.0) -> Cou
     values = np.array([[of_seed.get(epoch, np.nan) for epoch in epochs] for of_seed in measured.values()])
     summaries = [summarize(column) for column in values.T]
     mean, low, high = (np.array([getattr(each, name) for each in summaries]) for name in ("mean", "low", "high"))
-    return Course(np.array(epochs), values, mean, low, high)
+    return Curve(np.array(epochs), values, mean, low, high)
 
 
 def _begins(run: Run) -> dict[int, int]:
@@ -58,23 +58,23 @@ def _begins(run: Run) -> dict[int, int]:
     return begins
 
 
-def learning_curves(material: Material) -> Drawing:
+def learning_curves(data: FigureData) -> Drawing:
     """Accuracy by epoch, and below it alpha(t) of the runs that have one."""
-    runs = material.numbered()
+    runs = data.numbered()
     validated = all(run.result.effective_config().validation for _, run in runs)
     metric = "validation_accuracy" if validated else "unlabelled_accuracy"
     images = "validation" if validated else "unlabelled"
-    curves = [course(material, run, metric, 100) for _, run in runs]
+    curves = [read_curve(data, run, metric, 100) for _, run in runs]
     pseudo = [(place, run) for place, run in runs if uses_pseudo_labels(run)]
     figure = style.new_figure(5.0 if pseudo else 3.8)
     top, *below = _panels(figure, [3, 1] if pseudo else [1])
     for (place, _), curve in zip(runs, curves, strict=True):
-        _draw_course(top, place, curve)
+        _draw_curve(top, place, curve)
     top.set_ylim(*_settled_limits(curves))
     top.set_ylabel(f"accuracy on {images} images (%)")
     if below:
         for place, run in pseudo:
-            alpha = course(material, run, "alpha")
+            alpha = read_curve(data, run, "alpha")
             look = style.look(place)
             below[0].plot(alpha.epochs, alpha.mean, color=look.colour, linestyle=look.dashes)
         below[0].set_ylabel(r"$\alpha(t)$")
@@ -94,25 +94,25 @@ def learning_curves(material: Material) -> Drawing:
     )
 
 
-def pseudo_labels(material: Material) -> Drawing:
+def pseudo_labels(data: FigureData) -> Drawing:
     """How many pseudo-labels are right, and how many change, by epoch."""
-    runs = material.with_pseudo_labels()
-    right = [course(material, run, "pseudo_label_accuracy", 100) for _, run in runs]
-    changed = [course(material, run, "pseudo_labels_changed", 100) for _, run in runs]
+    runs = data.with_pseudo_labels()
+    right = [read_curve(data, run, "pseudo_label_accuracy", 100) for _, run in runs]
+    changed = [read_curve(data, run, "pseudo_labels_changed", 100) for _, run in runs]
     figure = style.new_figure(4.8)
     top, bottom = _panels(figure, [3, 2])
     for (place, _), of_right, of_changed in zip(runs, right, changed, strict=True):
-        _draw_course(top, place, of_right)
-        _draw_course(bottom, place, of_changed)
+        _draw_curve(top, place, of_right)
+        _draw_curve(bottom, place, of_changed)
     top.set_ylim(*_settled_limits(right))
     top.set_ylabel("pseudo-labels\nthat are right (%)")
     bottom.set_ylim(0, max(_settled_limits(changed)[1], 1))
     bottom.set_ylabel("changed since the last\nmeasurement (%)")
     _finish(figure, runs)
-    last = [f"{run.label} {number(course_of.mean[-1], 1)}" for (_, run), course_of in zip(runs, changed, strict=True)]
+    last = [f"{run.label} {number(of_run.mean[-1], 1)}" for (_, run), of_run in zip(runs, changed, strict=True)]
     told = [
-        f"{run.label} from {number(course_of.mean[0], 1)} to {number(course_of.mean[-1], 1)}"
-        for (_, run), course_of in zip(runs, right, strict=True)
+        f"{run.label} from {number(of_run.mean[0], 1)} to {number(of_run.mean[-1], 1)}"
+        for (_, run), of_run in zip(runs, right, strict=True)
     ]
     return Drawing(
         figure,
@@ -139,7 +139,7 @@ def _panels(figure: matplotlib.figure.Figure, heights: Sequence[int]) -> list[ma
     return panels
 
 
-def _draw_course(axes: matplotlib.axes.Axes, place: int, drawn: Course) -> None:
+def _draw_curve(axes: matplotlib.axes.Axes, place: int, drawn: Curve) -> None:
     """The mean and its band, or the seeds where they are too few for one.
 
     Runs take turns with their markers, so that these do not fall on each other.
@@ -159,12 +159,12 @@ def _draw_course(axes: matplotlib.axes.Axes, place: int, drawn: Course) -> None:
         axes.plot(drawn.epochs, drawn.values.T, color=look.colour, linewidth=0.6, alpha=0.7)
 
 
-def _instead(curves: Sequence[Course]) -> str:
+def _instead(curves: Sequence[Curve]) -> str:
     few = any(len(curve.values) < BAND_FROM for curve in curves)
     return f" (thin lines are the seeds themselves where there are fewer than {BAND_FROM})" if few else ""
 
 
-def _settled_limits(curves: Sequence[Course]) -> tuple[float, float]:
+def _settled_limits(curves: Sequence[Curve]) -> tuple[float, float]:
     """Limits that show all seeds and bands once the first tenth of the measurements is over."""
     shown: list[float] = []
     for curve in curves:
