@@ -119,7 +119,7 @@ def trial(fault: str, moment: float, workdir: Path, options: list[str], generato
         process = start(workdir, options)
         _, said = process.communicate()
         statuses.append(process.returncode)
-    return {**told, "statuses": statuses, "noticed": "is not sound" in said, "traceback": "Traceback" in said}
+    return {**told, "statuses": statuses, "noticed": "is corrupt" in said, "traceback": "Traceback" in said}
 
 
 def hit(fault: str, seconds: float, scratch: Path, options: list[str], generator: random.Random) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pljax.data.batches import MixedBatches
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.nn.networks import Network, to_inputs
 from pljax.nn.optimizers import PaperMomentum
-from pljax.training.phases import batch_of
+from pljax.training.phases import make_batch
 from pljax.training.step import train_step
 from pljax.types import TrainingData, TrainState
 
@@ -43,7 +43,7 @@ def accuracy_of(seed: jax.Array) -> jax.Array:
 
         def update(state: TrainState, now: tuple) -> tuple[TrainState, None]:
             rows, update_key = now
-            state, _, _ = train_step(method, optimizer, state, batch_of(rows, data), alpha, update_key)
+            state, _, _ = train_step(method, optimizer, state, make_batch(rows, data), alpha, update_key)
             return state, None
 
         keys = batches.update_keys(key, t, len(rows.images))

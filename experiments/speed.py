@@ -12,7 +12,7 @@
 * ``growth``: time and memory against seeds, hidden units and images.
 
 A number is the median of its repeats. Times depend on the machine and its hour; ratios are what counts. ``--tiny``
-measures all of it with small networks, to see that it runs: its figures say nothing.
+measures all but the peers with small networks, to see that it runs: its figures say nothing.
 """
 
 import argparse
@@ -46,6 +46,7 @@ class Plan(NamedTuple):
     hidden: int  # units of the networks in ``updates``
     batch: int  # unlabelled images an update, and images an update of the auto-encoder
     seeds: dict[str, tuple[int, ...]]  # that pljax trains there, by network
+    peers: tuple[str, ...]  # the other libraries there
     seconds: float  # that a contestant is measured at a time
     repeats: int  # in ``updates``
     growth_repeats: int
@@ -69,6 +70,7 @@ def whole(data_dir: str | None) -> Plan:
         hidden=5000,
         batch=256,
         seeds={"classifier": (1, 5, 30), "autoencoder": (1, 5)},
+        peers=tuple(peers.CLASSIFIERS),
         seconds=1.5,
         repeats=7,
         growth_repeats=3,
@@ -92,12 +94,13 @@ def tiny() -> Plan:
         hidden=16,
         batch=8,
         seeds={"classifier": (5,), "autoencoder": (5,)},
+        peers=(),
         seconds=0.0,
         repeats=1,
         growth_repeats=1,
         saves=2,
         starts=("first",),
-        command=("--dataset=mnist_5k", "--hidden=16", "--epochs=2", "--seeds=1"),
+        command=("--scenario=nn", "--dataset=mnist_5k", "--hidden=16", "--epochs=2", "--seeds=1"),
         growth={"hidden": [16]},
         usual={"seeds": 1, "hidden": 8, "images": 2000},
     )
@@ -154,16 +157,16 @@ def pljax(scenario: str, seeds: int, hidden: int, batch: int, dataset: Any) -> t
     layout = layout_for(seeds)
     group = seed_group.make_group(config, range(seeds), dataset, layout)
     phase, programs, key = group.phase(0), group.programs(0), group.key(0)
-    state = layout.reshard(programs.init(phase, key, {}, group.parts, group.data))
-    t = phase.epochs * phase.batches.rounds(group.places) // 2
+    state = layout.reshard(programs.init(phase, key, {}, group.splits, group.data))
+    t = phase.epochs * phase.batches.rounds(group.labelled_size) // 2
 
     def work() -> None:
         nonlocal state, t
-        state, metrics, _ = programs.train_round(phase, key, np.int32(t), state, group.parts, group.data)
+        state, metrics, _ = programs.train_round(phase, key, np.int32(t), state, group.splits, group.data)
         jax.block_until_ready(metrics)
         t += 1
 
-    return work, seeds * phase.batches.updates(group.places)
+    return work, seeds * phase.batches.updates(group.labelled_size)
 
 
 def images(count: int, plan: Plan) -> Any:
@@ -257,10 +260,10 @@ def in_turn(names: list[str], repeats: int, plan: Plan) -> Iterator[tuple[str, d
 # ---- the parts
 
 
-def installed() -> list[str]:
+def installed(names: tuple[str, ...]) -> list[str]:
     """The peers whose library is here."""
-    found = [who for who in peers.CLASSIFIERS if importlib.util.find_spec(who.partition("_")[0])]
-    if missing := [who for who in peers.CLASSIFIERS if who not in found]:
+    found = [who for who in names if importlib.util.find_spec(who.partition("_")[0])]
+    if missing := [who for who in names if who not in found]:
         print(f"without {', '.join(missing)}: pip install '.[bench]' brings them", file=sys.stderr)
     return found
 
@@ -268,7 +271,7 @@ def installed() -> list[str]:
 def updates(plan: Plan) -> dict[str, Any]:
     """Updates of both networks: milliseconds, and how often the floor that is."""
     measured: dict[str, Any] = {}
-    others = installed()
+    others = installed(plan.peers)
     for kind, seeds in plan.seeds.items():
         ours = [f"pljax/{count}" for count in seeds]
         figures = dict(in_turn([f"{kind}/{who}" for who in ("floor", *ours, *others)], plan.repeats, plan))
@@ -320,7 +323,7 @@ def checkpoints(plan: Plan) -> dict[str, float]:
     dataset = images(plan.usual["images"], plan)
     group = seed_group.make_group(config, seeds, dataset, layout)
     phase = group.phase(0)
-    state = layout.reshard(group.programs(0).init(phase, group.key(0), {}, group.parts, group.data))
+    state = layout.reshard(group.programs(0).init(phase, group.key(0), {}, group.splits, group.data))
     held, until_on_disk = [], []
     with tempfile.TemporaryDirectory() as place, Reporter(open(os.devnull, "w")) as reporter:
         folder = RunFolder(Path(place) / "run")
@@ -329,7 +332,7 @@ def checkpoints(plan: Plan) -> dict[str, float]:
             never = checkpointer.SaveInterval(seconds=1e9)
             path = folder.checkpoints(number)
             log = MetricsLog(seeds, len(dataset.train_labels), folder.append_metrics, reporter)
-            log.begin(0, "pretrain", loop.schedule_of(phase, group.places))
+            log.start_phase(0, "pretrain", loop.phase_schedule(phase, group.labelled_size))
             with checkpointer.Checkpointer(path, never, layout, folder, log, reporter) as saver:
                 progress = saver.resume(lambda _: state)
                 progress.t, progress.state = 1, state

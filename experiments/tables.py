@@ -10,7 +10,7 @@ from pljax import SCENARIOS, Result
 from pljax.analysis.comparison import compare
 from pljax.analysis.stats import summarize
 from pljax.protocols import published
-from pljax.report.tables import in_full
+from pljax.report.tables import comparison_text
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -38,7 +38,7 @@ def main() -> None:
     for scenario in SCENARIOS["quick"]:
         print(f"| `{scenario}` | {' | '.join(cell(results.get(scenario)) for results in kept.values())} |")
     for protocol, results in kept.items():
-        print(f"\n{protocol}\n{'=' * len(protocol)}\n{in_full(compare(list(results.values())))}")
+        print(f"\n{protocol}\n{'=' * len(protocol)}\n{comparison_text(compare(list(results.values())))}")
 
 
 if __name__ == "__main__":

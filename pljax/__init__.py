@@ -1,6 +1,6 @@
-"""Pseudo-Label (Lee 2013) in JAX: images classified from a hundred labels, many seeds at once.
+"""Pseudo-Label (Lee 2013) in JAX: semi-supervised classification from few labels, with many seeds at once.
 
-The names below are the package's public ones. ``python -m pljax.main`` is its command line.
+``__all__`` lists the public names. ``python -m pljax.main`` is the command line.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The classifier, when it is asked for: scikit-learn takes a second to import."""
+    """Import the classifier at its first use, because scikit-learn takes a second to import."""
     if name != "PseudoLabelClassifier":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from pljax.estimator import PseudoLabelClassifier

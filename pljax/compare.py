@@ -1,19 +1,26 @@
 """``python -m pljax.compare RUN [RUN ...]``: finished runs side by side, in the terminal and as a report."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from absl import flags
 
 from pljax.analysis import comparison
 from pljax.analysis.comparison import Comparison
 from pljax.data import datasets
 from pljax.data.serialization import write_json
 from pljax.report import figures, html, terminal
-from pljax.report.tables import in_full
+from pljax.report.tables import comparison_text
 from pljax.results.folder import RunFolder, folder_name
-from pljax.results.join import join, parts
+from pljax.results.join import find_parts, join
 from pljax.types import Dataset, InputError
+
+FLAGS = terminal.new_flags()
+flags.DEFINE_string("output", "comparison", "The folder of the report.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "data_dir", None, "The folder of the data files; default: the user's cache folder.", flag_values=FLAGS
+)
 
 
 def write_report(
@@ -26,11 +33,11 @@ def write_report(
     """Write ``report.html``, ``report.md``, ``figures/`` and ``comparison.json`` to ``output``.
 
     Args:
-      compared: the numbers.
-      folders: where each of its runs lies, for what the figures need beyond results.
-      output: a folder, made if need be.
-      dataset: the images that the runs were made on, or ``None``: some figures need them.
-      why_no_dataset: a sentence, for the line that stands in place of those figures.
+      compared: the runs with their statistics.
+      folders: the folder of each run. Some figures need more than its result.
+      output: the folder of the report. It is made if it does not exist.
+      dataset: the images of the runs. Without them some figures are left out.
+      why_no_dataset: why there is no ``dataset``, as a sentence for the report.
 
     Returns:
       The path of ``report.html``.
@@ -50,18 +57,18 @@ def write_report(
 
 
 def load_dataset(name: str, data_dir: str | None) -> tuple[Dataset | None, str | None]:
-    """The images of the runs, or why they are not to be had."""
+    """The data set of the runs, or ``None`` and the reason why it cannot be loaded."""
     try:
-        return datasets.load(name, data_dir, say=_say), None
+        return datasets.load(name, data_dir, say=lambda text: print(text, file=sys.stderr)), None
     except InputError as error:
         return None, str(error)
 
 
 def join_parts(folders: Sequence[RunFolder], output: Path) -> list[RunFolder]:
-    """The runs, those joined in a folder below ``output`` that are one run's with different seeds."""
+    """The folders of the runs. Runs that differ in their seeds alone are joined, in a folder below ``output``."""
     results = [folder.load_result() for folder in folders]
     runs = []
-    for places in parts(results):
+    for places in find_parts(results):
         if len(places) == 1:
             runs.append(folders[places[0]])
             continue
@@ -74,31 +81,38 @@ def join_parts(folders: Sequence[RunFolder], output: Path) -> list[RunFolder]:
     return runs
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def execute(arguments: argparse.Namespace) -> None:
-    """Everything that the command line asks for, in order."""
-    paths = [path.parent if path.name == "result.json" else path for path in map(Path, arguments.runs)]
+def execute(runs: Sequence[str]) -> None:
+    """Compare the runs in these folders, print the tables and write the report. Raises ``InputError``."""
+    paths = [path.parent if path.name == "result.json" else path for path in map(Path, runs)]
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("The same run is given twice: give each once.")
-    folders = join_parts([RunFolder(path) for path in paths], Path(arguments.output))
+    output = Path(FLAGS.output)
+    folders = join_parts([RunFolder(path) for path in paths], output)
     compared = comparison.compare([folder.load_result() for folder in folders])
-    print(in_full(compared))
-    dataset, why_not = load_dataset(compared.results[0].dataset["name"], arguments.data_dir)
-    report = write_report(compared, folders, Path(arguments.output), dataset, why_not)
-    print(f"\nreport: {report}")
+    print(comparison_text(compared))
+    dataset, why_not = load_dataset(compared.results[0].dataset["name"], FLAGS.data_dir)
+    print(f"\nreport: {write_report(compared, folders, output, dataset, why_not)}")
+
+
+COMMAND = terminal.Command(
+    name="pljax-compare",
+    description="Compare finished runs seed by seed: print tables and write a report with figures. RUN is the folder "
+    "of a finished run. Runs of one config with different seeds are joined.",
+    flag_values=FLAGS,
+    execute=execute,
+    argument="RUN",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 2 and one sentence for input that cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m pljax.compare", description="Compare finished runs, seed by seed.")
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a finished run")
-    parser.add_argument("--output", default="comparison", help="the folder of the report; default: %(default)s")
-    parser.add_argument("--data_dir", help="where the data files lie; default: the user's cache folder")
-    return terminal.run(parser, execute, arguments)
+    """Run the command with these arguments, or with those of the process. Returns the exit status."""
+    return terminal.run(COMMAND, arguments)
+
+
+def cli() -> None:
+    """Run the command as the whole process."""
+    terminal.run_process(main)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli()

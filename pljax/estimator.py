@@ -1,4 +1,4 @@
-"""Pseudo-Label as a scikit-learn classifier, for people with arrays."""
+"""Pseudo-Label as a scikit-learn classifier."""
 
 import copy
 import functools
@@ -6,10 +6,10 @@ import inspect
 import io
 import numbers
 import warnings
-from collections.abc import Callable
 from typing import Any, Self
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -20,10 +20,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from pljax.data import split
 from pljax.data.batches import LabelledBatches
 from pljax.data.scaling import scaling_of
-from pljax.methods import Method
 from pljax.nn.outputs import class_probabilities
 from pljax.protocols import adaptive
 from pljax.protocols.config import Config, Phase
+from pljax.results.inference import logits
 from pljax.settings import override, overrides
 from pljax.training.checkpointer import NoCheckpointer
 from pljax.training.devices import enable_compilation_cache
@@ -32,69 +32,70 @@ from pljax.training.metrics import MetricsLog
 from pljax.training.progress import Reporter
 from pljax.training.seed_group import make_group
 from pljax.training.seeds import MOST_SEED, layout_for
-from pljax.types import Dataset, Params
+from pljax.types import Dataset
 
 UNLABELLED = -1
 SCALINGS = ("auto", "none")
-BLOCK_ROWS = 4096  # rows that are classified in one go
-FEWEST_VALIDATED = 100  # rows, for a validation part that nobody asked for: fewer say nothing
+LEAST_VALIDATION = 100  # rows; by default there is no validation part that would be smaller, and so too noisy
 
-OWN_NAMES = {"pretrain_epochs": "pretrain"}  # overrides that the classifier calls otherwise
-NO_PARAMETERS = ("labels", "validation")  # they follow from the data
+PARAMETER_NAMES = {"pretrain_epochs": "pretrain"}  # overrides with another name as a parameter
+FROM_DATA = ("labels", "validation")  # overrides that follow from the data, and are no parameters
 
 
 @functools.cache
-def _dials() -> dict[str, str]:
-    """The parameters that are overrides of the protocol, and what each is."""
-    pages = adaptive.scenarios(adaptive.USUAL).values()
-    found = {flag.name: flag.help for config in pages for flag in overrides(config)}
-    return {OWN_NAMES.get(name, name): help for name, help in found.items() if name not in NO_PARAMETERS}
+def _override_parameters() -> dict[str, str]:
+    """The parameters of the classifier that are overrides of the protocol ``adaptive``, with their help."""
+    configs = adaptive.scenarios(adaptive.DEFAULT_SIZES).values()
+    found = {flag.name: flag.help for config in configs for flag in overrides(config)}
+    return {PARAMETER_NAMES.get(name, name): help for name, help in found.items() if name not in FROM_DATA}
 
 
-def _with_overrides(cls: Any) -> Any:
-    """Give a class's ``__init__`` and docstring a parameter for each flag, ``None`` where none is given."""
-    given = inspect.signature(cls.__init__)
-    parameters = {name: parameter for name, parameter in given.parameters.items() if name != "of_dials"}
-    added = {
-        name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any")
-        for name in _dials()
-    }
-    cls.__init__.__signature__ = given.replace(parameters=[*parameters.values(), *added.values()])
-    lines = "\n".join(f"      {name}: {help}" for name, help in _dials().items())
-    cls.__doc__ = (cls.__doc__ or "").replace("      DIALS", lines)
+def _with_override_parameters(cls: Any) -> Any:
+    """Add a parameter for each override to the signature and the docstring of a class; the default is ``None``."""
+    signature = inspect.signature(cls.__init__)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "settings"]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any")
+        for name in _override_parameters()
+    ]
+    cls.__init__.__signature__ = signature.replace(parameters=[*own, *added])
+    lines = "\n".join(f"      {name}: {help}" for name, help in _override_parameters().items())
+    cls.__doc__ = (cls.__doc__ or "").replace("      OVERRIDES", lines)
     return cls
 
 
-@_with_overrides
+@_with_override_parameters
 class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
-    """A neural network that learns from a few labelled rows and from all others (Lee 2013).
+    """A neural network for semi-supervised classification with pseudo-labels (Lee 2013).
 
-    Rows whose ``y`` is -1 are unlabelled: they are trained with the classes that the network itself is sure of, with a
-    weight alpha(t) that rises from 0. What is ``None`` follows from the sizes of the data: see
-    :mod:`pljax.protocols.adaptive`. A parameter that the scenario has no use for is ignored.
+    Rows whose ``y`` is -1 are unlabelled. Their pseudo-labels are the classes that the network predicts with enough
+    confidence; they enter the loss with a weight alpha(t) that rises from 0. The default of a parameter that is
+    ``None`` follows from the sizes of the data: see :mod:`pljax.protocols.adaptive`. Parameters that the scenario does
+    not use are ignored.
 
     Args:
-      scenario: ``nn``, a network; ``drop_nn``, with dropout; ``pl``, with pseudo-labels; ``pl_dae``, that starts from
-        a denoising auto-encoder too.
-      n_seeds: networks, trained beside each other from different random numbers; their probabilities are averaged.
-      scaling: ``auto`` centres the features and brings their variance to 1; ``none`` takes them as they are.
-      validation_fraction: share of the labelled rows that are held back, to see whether pseudo-labels help; if not
-        given, a tenth where that is 100 rows at least, and none otherwise.
-      random_state: the seeds follow from it.
-      verbose: show a progress bar.
-      DIALS
+      scenario: ``nn``, a network trained on the labelled rows; ``drop_nn``, with dropout; ``pl``, with dropout and
+        pseudo-labels; ``pl_dae``, the same with a first layer from a denoising auto-encoder.
+      n_seeds: number of networks, trained from different random numbers; their probabilities are averaged.
+      scaling: ``auto`` scales the features to mean 0 and variance 1; ``none`` does not change them.
+      validation_fraction: share of the labelled rows that is held out to measure whether pseudo-labels help; by
+        default a tenth if that is at least 100 rows, else 0.
+      random_state: determines the random numbers of the networks.
+      verbose: whether to show a progress bar.
+      OVERRIDES
 
     Attributes:
-      classes_: ``[C]``.
-      transduction_: the class of every training row, ``[n]``: as given, or as predicted where it was not.
-      pseudo_labels_: the classes of the unlabelled rows, in their order, ``[U]``.
-      confidence_: their probabilities, ``[U]``.
-      seed_scores_: validation accuracy of each network, ``[n_seeds]``; NaN without a validation part.
-      supervised_: the same classifier without pseudo-labels, fitted to the same rows, where there is a validation part
-        to compare them on; else ``None``.
-      n_iter_: epochs.
-      history_: a dict an epoch a seed: losses, alpha, accuracies.
-      n_features_in_, feature_names_in_: as usual.
+      classes_: the classes, ``[C]``.
+      transduction_: the class of every training row, ``[n]``: as given, or as predicted for an unlabelled row.
+      pseudo_labels_: the predicted classes of the unlabelled rows, ``[U]``.
+      confidence_: their probabilities, float32 ``[U]``.
+      seed_scores_: validation accuracy of each network, float32 ``[n_seeds]``; NaN without a validation part. Networks
+        that diverged are left out.
+      supervised_: the same classifier without pseudo-labels, fitted to the same rows for comparison; ``None`` without
+        a validation part, or if pseudo-labels are not used.
+      n_iter_: number of epochs.
+      history_: losses, alpha and accuracies, one dict per epoch and network.
+      n_features_in_, feature_names_in_: as in scikit-learn.
 
     >>> from sklearn.datasets import make_moons
     >>> X, y = make_moons(200, noise=0.1, random_state=0)
@@ -113,7 +114,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         validation_fraction: float | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
-        **of_dials: Any,
+        **settings: Any,
     ):
         self.scenario = scenario
         self.n_seeds = n_seeds
@@ -121,37 +122,38 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.random_state = random_state
         self.verbose = verbose
-        if unknown := sorted(of_dials.keys() - _dials().keys()):
-            raise TypeError(f"{type(self).__name__} has no parameter {unknown[0]!r}: it has {', '.join(_dials())}.")
-        for name in _dials():
-            setattr(self, name, of_dials.get(name))
+        names = _override_parameters()
+        if unknown := sorted(settings.keys() - names.keys()):
+            raise TypeError(f"{type(self).__name__} has no parameter {unknown[0]!r}: it has {', '.join(names)}.")
+        for name in names:
+            setattr(self, name, settings.get(name))
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn from rows ``X`` ``[n, D]`` and their classes ``y`` ``[n]``, -1 where the class is not known.
+        """Fit the networks to rows ``X``, ``[n, D]``, and their classes ``y``, ``[n]``, with -1 for unlabelled rows.
 
-        Raises ``ValueError`` for data or parameters that cannot be used.
+        Raises ``ValueError`` for invalid data or parameters.
         """
         X, y = validate_data(self, X, y, dtype=np.float32)
         labels = self._encode(y)
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling is {self.scaling!r}: choose one of {', '.join(SCALINGS)}.")
         self.scaling_ = scaling_of(X) if self.scaling == "auto" else None
-        self._learn(self._inputs(X), labels, self._seeds())
+        self._fit(self._inputs(X), labels, self._seeds())
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class, float32 ``[n, C]``: the mean over the networks."""
+        """Predict class probabilities, float32 ``[n, C]``: the mean over the networks."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        return self._of_networks(self._inputs(X)).mean(axis=0)
+        return self._probabilities_by_seed(self._inputs(X)).mean(axis=0)
 
     def predict(self, X: Any) -> np.ndarray:
-        """The class of the largest probability, ``[n]``."""
+        """Predict classes, ``[n]``: those with the largest probability."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The accuracy on the rows whose class is known: those of ``y`` that are -1 are left out."""
+        """The accuracy on the rows of known class. Rows whose ``y`` is -1 are left out."""
         known = ~_is_unlabelled(np.asarray(y))
         weights = None if sample_weight is None else np.asarray(sample_weight)[known]
         return float(accuracy_score(np.asarray(y)[known], self.predict(X)[known], sample_weight=weights))
@@ -159,25 +161,19 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     def _inputs(self, X: np.ndarray) -> np.ndarray:
         return self.scaling_.apply(X) if self.scaling_ else X
 
-    def _of_networks(self, inputs: np.ndarray) -> np.ndarray:
-        """The probabilities that each network gives, float32 ``[n_seeds, n, C]``."""
+    def _probabilities_by_seed(self, inputs: np.ndarray) -> np.ndarray:
+        """The class probabilities of each network, float32 ``[n_seeds, n, C]``."""
         method = self.config_.method
-        program = _probabilities(jax.tree.structure(method), len(self.classes_), inputs.shape[1])
-        blocks = []
-        for first in range(0, len(inputs), BLOCK_ROWS):
-            block = inputs[first : first + BLOCK_ROWS]
-            padded = np.zeros((1 << (len(block) - 1).bit_length(), inputs.shape[1]), np.float32)
-            padded[: len(block)] = block  # few lengths, so few programs
-            blocks.append(np.asarray(program(method, self.parameters_, self.extra_, padded))[:, : len(block)])
-        return np.concatenate(blocks, axis=1)
+        by_seed = jnp.asarray(logits(method, self.parameters_, self.extra_, inputs))
+        return np.asarray(class_probabilities(by_seed, method.output))
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
-        """The classes by number, int32 ``[n]``, -1 for unlabelled; sets ``classes_``."""
+        """Encode classes as numbers, int32 ``[n]``, -1 for unlabelled rows. Set ``classes_``."""
         unknown = _is_unlabelled(y)
         check_classification_targets(y[~unknown])
         self.classes_, encoded = np.unique(y[~unknown], return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y has labelled rows of {len(self.classes_)} class: give those of at least two.")
+            raise ValueError(f"y has labelled rows of {len(self.classes_)} class: give rows of at least two classes.")
         labels = np.full(len(y), UNLABELLED, np.int32)
         labels[~unknown] = encoded
         return labels
@@ -188,48 +184,47 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"n_seeds is {self.n_seeds!r}: give a whole number from 1.")
         return check_random_state(self.random_state).randint(MOST_SEED, size=self.n_seeds, dtype=np.uint32).tolist()
 
-    def _held_back(self, known: int) -> int:
-        """How many of the labelled rows are the validation part."""
+    def _validation_size(self, known: int) -> int:
+        """The number of validation rows among ``known`` rows of known class."""
         fraction = self.validation_fraction
         if fraction is None:
-            return known // 10 if known // 10 >= FEWEST_VALIDATED else 0
+            return known // 10 if known // 10 >= LEAST_VALIDATION else 0
         if not (isinstance(fraction, numbers.Real) and 0 <= fraction < 1):
             raise ValueError(f"validation_fraction is {fraction!r}: give a number from 0 to below 1.")
         return round(float(fraction) * known)
 
-    def _config(self, labelled: int, held_back: int, unlabelled: int) -> Config:
-        """What is trained: the protocol for data of these sizes, and what the parameters say otherwise."""
-        override_of = {name: flag for flag, name in OWN_NAMES.items()}
-        given = {
-            override_of.get(name, name): getattr(self, name) for name in _dials() if getattr(self, name) is not None
-        }
+    def _config(self, labelled: int, validation: int, unlabelled: int) -> Config:
+        """The config of ``adaptive`` for data of these sizes, with the parameters that are given."""
+        flag_names = {parameter: flag for flag, parameter in PARAMETER_NAMES.items()}
+        parameters = {name: getattr(self, name) for name in _override_parameters()}
+        given = {flag_names.get(name, name): value for name, value in parameters.items() if value is not None}
         if "hidden" in given:
             given["hidden"] = tuple(np.atleast_1d(np.asarray(given["hidden"])).tolist())
-        given = _plain(given)
+        given = _as_python(given)
         sizes = adaptive.Sizes(labelled, self.n_features_in_, len(self.classes_))
-        of_sizes = adaptive.scenarios(sizes, given.get("epochs"))
-        if self.scenario not in of_sizes:
-            raise ValueError(f"scenario is {self.scenario!r}: choose one of {', '.join(of_sizes)}.")
-        config, _ = override(of_sizes[self.scenario], {**given, "validation": held_back})
+        scenarios = adaptive.scenarios(sizes, given.get("epochs"))
+        if self.scenario not in scenarios:
+            raise ValueError(f"scenario is {self.scenario!r}: choose one of {', '.join(scenarios)}.")
+        config, _ = override(scenarios[self.scenario], {**given, "validation": validation})
         return config if unlabelled else without_unlabelled(config)
 
-    def _learn(self, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> None:
-        """Train the networks, and those without pseudo-labels where both can be compared; sets what ends in ``_``."""
+    def _fit(self, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> None:
+        """Train the networks and, with a validation part, those without pseudo-labels. Set the fitted attributes."""
         known = int((labels != UNLABELLED).sum())
-        held_back = self._held_back(known)
-        config = self._config(known - held_back, held_back, len(labels) - known)
+        validation = self._validation_size(known)
+        config = self._config(known - validation, validation, len(labels) - known)
         split.check(labels, len(self.classes_), config.labels, config.validation, config.choose_labels)
         outcome = self._train(config, inputs, labels, seeds)
-        self._keep(config, outcome, labels)
+        self._set_fitted(config, outcome, labels)
         self.supervised_ = None
-        if held_back and any(map(_weighs_unlabelled, config.phases)):
+        if validation and any(map(_weighs_unlabelled, config.phases)):
             self.supervised_ = copy.copy(self)
             self.supervised_.alpha_f = 0.0
-            self.supervised_._learn(inputs, labels, seeds)
-            self._warn_of_harm(held_back)
+            self.supervised_._fit(inputs, labels, seeds)
+            self._warn_of_harm(validation)
 
     def _train(self, config: Config, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> Outcome:
-        """All networks, beside each other; sets ``history_``."""
+        """Train all networks. Set ``history_``."""
         self.history_: list[Any] = []
         enable_compilation_cache()
         data = Dataset("X", len(self.classes_), inputs, labels, inputs[:0], labels[:0])
@@ -244,8 +239,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             warnings.warn(f"{diverged} of {len(seeds)} networks diverged and are left out.", stacklevel=4)
         return outcome
 
-    def _keep(self, config: Config, outcome: Outcome, labels: np.ndarray) -> None:
-        """Set what the networks learned, those that did not diverge."""
+    def _set_fitted(self, config: Config, outcome: Outcome, labels: np.ndarray) -> None:
+        """Set the fitted attributes from the networks that did not diverge."""
         alive = ~outcome.log.has_diverged()
         self.config_ = config
         self.parameters_, self.extra_ = jax.tree.map(lambda leaf: leaf[alive], (outcome.params, outcome.extra))
@@ -259,21 +254,22 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         last = self.history_[-len(alive) :]
         self.seed_scores_ = np.array([line["validation_accuracy"] for line in last], np.float32)[alive]
 
-    def _warn_of_harm(self, held_back: int) -> None:
+    def _warn_of_harm(self, validation: int) -> None:
+        """Warn if the accuracy on the validation rows is more than two standard errors lower with pseudo-labels."""
         assert self.supervised_ is not None
-        ours, theirs = (float(each.seed_scores_.mean()) for each in (self, self.supervised_))
-        likely = (theirs * held_back + 1) / (held_back + 2)  # never 1: a row more or less is always by chance
-        if ours < theirs - 2 * np.sqrt(2 * likely * (1 - likely) / held_back):
+        with_them, without = (float(fitted.seed_scores_.mean()) for fitted in (self, self.supervised_))
+        share = (without * validation + 1) / (validation + 2)  # smoothed, so that the standard error is not 0 at 100 %
+        if with_them < without - 2 * np.sqrt(2 * share * (1 - share) / validation):
             warnings.warn(
-                f"Pseudo-labels seem to do harm: accuracy on {held_back} validation rows is {ours:.1%} with them and "
-                f"{theirs:.1%} without. supervised_ is the classifier without; a lower alpha_f or a higher threshold "
-                "may help.",
+                f"Pseudo-labels seem to do harm: accuracy on {validation} validation rows is {with_them:.1%} with them "
+                f"and {without:.1%} without. supervised_ is the classifier without; a lower alpha_f or a higher "
+                "threshold may help.",
                 stacklevel=4,
             )
 
 
 def without_unlabelled(config: Config) -> Config:
-    """The config for data that are all labelled: every method is left with its supervised loss."""
+    """The config for data without unlabelled rows: every method trains with its supervised loss alone."""
 
     def labelled_only(phase: Phase) -> Phase:
         if not phase.batches.unlabelled:
@@ -284,31 +280,17 @@ def without_unlabelled(config: Config) -> Config:
 
 
 def _weighs_unlabelled(phase: Phase) -> bool:
-    """Whether unlabelled rows act in a phase."""
+    """Whether a phase trains on unlabelled rows with a weight above 0."""
     return phase.batches.unlabelled and bool(np.any(np.asarray(phase.method.weight(np.arange(phase.epochs))) > 0))
 
 
-def _plain(overrides: dict[str, Any]) -> dict[str, Any]:
-    """Numbers of NumPy, which a search over parameters brings along, as Python's."""
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in overrides.items()}
+def _as_python(values: dict[str, Any]) -> dict[str, Any]:
+    """Convert NumPy scalars, which a search over parameters may set, to Python numbers."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
 def _is_unlabelled(y: np.ndarray) -> np.ndarray:
-    """Which labels are -1, as a number or as a text (an array of texts turns one into the other), or empty."""
+    """Whether each label is -1 or an empty text, bool ``[n]``. In an array of texts, -1 is the text ``"-1"``."""
     if y.dtype.kind in "iuf":
         return y == UNLABELLED
     return np.array([str(label) in ("-1", "-1.0", "") for label in y], np.bool_)
-
-
-@functools.lru_cache(maxsize=8)
-def _probabilities(structure: Any, classes: int, features: int) -> Callable[..., jax.Array]:
-    """For methods of a structure: the probabilities of rows ``[n, D]`` by each seed's network, ``[S, n, C]``."""
-
-    def program(method: Method, params: Params, extra: Any, inputs: jax.Array) -> jax.Array:
-        def of_seed(own: tuple[Params, Any]) -> jax.Array:
-            params, extra = own
-            return class_probabilities(method.logits(params, extra, inputs), method.output)
-
-        return jax.lax.map(of_seed, (params, extra))
-
-    return jax.jit(program)

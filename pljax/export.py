@@ -1,18 +1,18 @@
-"""``python -m pljax.export``: a finished run as a file that needs no pljax: a StableHLO program, or plain tensors."""
+"""``python -m pljax.export``: a finished run as a StableHLO program or as safetensors, for use without pljax."""
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
+from absl import flags
 
 from pljax.data.serialization import without_nan, write_whole
 from pljax.nn.trees import by_path
 from pljax.report import terminal
 from pljax.results import ensemble
+from pljax.results.ensemble import Ensemble
 from pljax.results.folder import RunFolder
 from pljax.settings import to_json
 from pljax.types import InputError
@@ -21,101 +21,123 @@ FORMATS = ("stablehlo", "safetensors")
 PLATFORMS = ("cpu", "cuda", "tpu")
 TOLERANCE = 1e-6
 
+FLAGS = terminal.new_flags()
+flags.DEFINE_string("run", None, "The folder of a finished run.", flag_values=FLAGS)
+flags.DEFINE_enum("format", None, FORMATS, "the kind of file.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "output",
+    None,
+    "The file to write; default: model.stablehlo or model.safetensors in the run's folder.",
+    flag_values=FLAGS,
+)
 
-def stablehlo(of: ensemble.Ensemble) -> bytes:
-    """The program float32 ``[batch, D]`` -> mean probabilities, float32 ``[batch, C]``, for any batch, weights inside.
 
-    ``jax.export.deserialize(bytearray(content)).call(features)`` runs it, on a CPU, GPU or TPU.
+def stablehlo(model: Ensemble) -> bytes:
+    """The program that maps features ``[batch, D]`` to mean class probabilities ``[batch, C]``, both float32.
+
+    It holds the weights and takes batches of any size. ``jax.export.deserialize(bytearray(content)).call(features)``
+    runs it on a CPU, GPU or TPU.
     """
     (batch,) = jax.export.symbolic_shape("batch")
-    rows = jax.ShapeDtypeStruct((batch, of.features), np.float32)
-    program = jax.jit(lambda features: ensemble.by_seed(of, of.params, of.extra, features).mean(axis=0))
-    with jax.default_matmul_precision("float32"):  # the same answers wherever it will run
+    rows = jax.ShapeDtypeStruct((batch, model.features), np.float32)
+    program = jax.jit(lambda features: ensemble.by_seed(model, model.params, model.extra, features).mean(axis=0))
+    with jax.default_matmul_precision("float32"):  # the same probabilities on every platform
         return bytes(jax.export.export(program, platforms=PLATFORMS)(rows).serialize())
 
 
-def about(of: ensemble.Ensemble) -> dict[str, str]:
-    """What must be known beside the numbers, each as JSON."""
-    scaling = of.inputs.scaling._asdict() if of.inputs else {"shift": 0, "scale": 255}
+def about(model: Ensemble) -> dict[str, str]:
+    """The metadata of an exported run, as JSON texts: classes, columns, scaling of inputs, seeds and config."""
+    scaling = model.inputs.scaling._asdict() if model.inputs else {"shift": 0, "scale": 255}
     facts = {
-        "classes": of.classes,
-        "features": of.features,
-        "columns": of.inputs.columns if of.inputs else (),
+        "classes": model.classes,
+        "features": model.features,
+        "columns": model.inputs.columns if model.inputs else (),
         "inputs": scaling,
-        "seeds": of.seeds,
-        "config": to_json(of.config),
+        "seeds": model.seeds,
+        "config": to_json(model.config),
     }
     return {name: json.dumps(without_nan(fact)) for name, fact in facts.items()}
 
 
-def safetensors(of: ensemble.Ensemble) -> bytes:
-    """The weights by path, ``hidden/kernel`` for example, a leading axis of seeds on each, and :func:`about` them.
+def safetensors(model: Ensemble) -> bytes:
+    """The weights by path, for example ``hidden/kernel``, with :func:`about` as metadata.
 
-    What the method carries beside them is below ``extra/``.
+    Each has a leading axis of seeds. The extra state of the method is below ``extra/``.
     """
     from safetensors.numpy import save
 
-    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in _tensors(of).items()}
-    return bytes(save(tensors, metadata=about(of)))
+    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in _tensors(model).items()}
+    return bytes(save(tensors, metadata=about(model)))
 
 
-def _tensors(of: ensemble.Ensemble) -> dict[str, np.ndarray]:
-    return {**by_path(of.params), **by_path({"extra": of.extra})}
+def _tensors(model: Ensemble) -> dict[str, np.ndarray]:
+    return {**by_path(model.params), **by_path({"extra": model.extra})}
 
 
-def check(of: ensemble.Ensemble, path: Path, form: str) -> None:
-    """Read the file back and raise ``RuntimeError`` unless it does what the run's networks do."""
+def check(model: Ensemble, path: Path, form: str) -> None:
+    """Raise ``RuntimeError`` unless the file holds the weights of the run or predicts what its networks predict."""
     content = path.read_bytes()
     if form == "safetensors":
         from safetensors.numpy import load
 
-        read, written = load(content), _tensors(of)
+        read, written = load(content), _tensors(model)
         if set(read) != set(written) or not all(np.array_equal(read[name], written[name]) for name in written):
             raise RuntimeError(f"{path} does not hold the weights of the run.")
         return
     program = jax.export.deserialize(bytearray(content))
     generator = np.random.default_rng(0)
     for rows in (1, 3):
-        features = _plausible(of, generator.random((rows, of.features)))
+        features = _plausible(model, generator.random((rows, model.features)))
         with jax.default_matmul_precision("float32"):
-            expected = ensemble.probabilities(of, features).mean(axis=0)
+            expected = ensemble.probabilities(model, features).mean(axis=0)
         if np.abs(np.asarray(program.call(features)) - expected).max() > TOLERANCE:
             raise RuntimeError(f"{path} does not predict what the run's networks predict.")
 
 
-def _plausible(of: ensemble.Ensemble, numbers: np.ndarray) -> np.ndarray:
-    """Numbers in [0, 1] as features in the range that the networks know."""
-    if of.inputs is None:
+def _plausible(model: Ensemble, numbers: np.ndarray) -> np.ndarray:
+    """Map numbers in [0, 1] to the range of the features that the networks were trained on."""
+    if model.inputs is None:
         return (255 * numbers).astype(np.float32)
-    shift, scale = of.inputs.scaling
+    shift, scale = model.inputs.scaling
     return (shift + scale * (2 * numbers - 1)).astype(np.float32)
 
 
-def execute(arguments: argparse.Namespace) -> None:
-    """Everything that the command line asks for, in order."""
-    if Path(arguments.output or "").suffix.lower() == ".json":
-        raise InputError(f"--output is {arguments.output!r}, but what must be known beside it goes there: rename it.")
-    of = ensemble.load(RunFolder(arguments.run))
-    output = Path(arguments.output or Path(arguments.run) / f"model.{arguments.format}")
+def execute(_: Sequence[str]) -> None:
+    """Write the run in ``--format``, read the file back and check it. Raises ``InputError``."""
+    if Path(FLAGS.output or "").suffix.lower() == ".json":
+        raise InputError(f"--output is {FLAGS.output!r}, but metadata go to a .json file beside it: give another name.")
+    model = ensemble.load(RunFolder(FLAGS.run))
+    output = Path(FLAGS.output or Path(FLAGS.run) / f"model.{FLAGS.format}")
     try:
-        write_whole(output, stablehlo(of) if arguments.format == "stablehlo" else safetensors(of))
-        if arguments.format == "stablehlo":
-            facts = {name: json.loads(fact) for name, fact in about(of).items()}
+        write_whole(output, stablehlo(model) if FLAGS.format == "stablehlo" else safetensors(model))
+        if FLAGS.format == "stablehlo":
+            facts = {name: json.loads(fact) for name, fact in about(model).items()}
             write_whole(output.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
-        check(of, output, arguments.format)
+        check(model, output, FLAGS.format)
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}): give another --output.") from error
     print(f"{output}: {output.stat().st_size:,} bytes, read back and checked")
 
 
+COMMAND = terminal.Command(
+    name="pljax-export",
+    description="Write the networks of a finished run as a StableHLO program, which runs wherever JAX does, or their "
+    "weights as safetensors.",
+    flag_values=FLAGS,
+    execute=execute,
+    required=("run", "format"),
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 2 and one sentence for input that cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m pljax.export", description="A finished run without pljax.")
-    parser.add_argument("--run", required=True, help="the folder of a finished run")
-    parser.add_argument("--format", required=True, choices=FORMATS)
-    parser.add_argument("--output", help="default: model.stablehlo or model.safetensors in the run's folder")
-    return terminal.run(parser, execute, arguments)
+    """Run the command with these arguments, or with those of the process. Returns the exit status."""
+    return terminal.run(COMMAND, arguments)
+
+
+def cli() -> None:
+    """Run the command as the whole process."""
+    terminal.run_process(main)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli()

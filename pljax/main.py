@@ -1,23 +1,23 @@
-"""``python -m pljax.main``: flags become configs, configs are run, results are told."""
+"""``python -m pljax.main``: run the scenarios that the flags select, and print their results."""
 
 import errno
+import functools
 import itertools
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-from absl import app, flags, logging
+from absl import flags
 
 from pljax import protocols
 from pljax.analysis.comparison import compare
-from pljax.data import custom, datasets, tables
-from pljax.data.tables import LABEL_NAMES
+from pljax.data import custom, datasets
+from pljax.data.rows import LABEL_NAMES, ReadOptions
 from pljax.protocols.config import Config
 from pljax.protocols.select import ADAPTIVE, PROTOCOLS, choose, select_for
-from pljax.report.tables import in_full, introduction, untested
+from pljax.report import terminal
+from pljax.report.tables import comparison_text, introduction, untested_text
 from pljax.results.folder import RunFolder, folder_name
 from pljax.results.join import join
 from pljax.results.result import Result
@@ -32,69 +32,67 @@ from pljax.training.devices import (
     set_matmul_precision,
 )
 from pljax.training.progress import Interrupted, Reporter
-from pljax.training.run import count_parameters, in_groups, require_same, run
+from pljax.training.run import count_parameters, group_seeds, require_same_run, run
 from pljax.training.seeds import MOST_SEED
 from pljax.types import Dataset, InputError
 
-FLAGS = flags.FLAGS
+FLAGS = terminal.new_flags()
 MOST_SEEDS = 100_000  # in one run
 WIDTHS = tuple[int, ...]
-SIGNALLED = 128  # exit statuses above say which signal
-DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
 
 def define_flags() -> None:
-    """All flags but absl's own. Every flag's default is the protocol's."""
-    flags.DEFINE_list("scenario", ["pl_dae"], "nn, drop_nn, pl, pl_dae, several with commas, or all.")
-    flags.DEFINE_string(
-        "protocol",
-        None,
-        f"How the scenarios are trained: {', '.join(PROTOCOLS)}; default: quick, adaptive on own data.",
+    """Define all flags but the settings of protocols."""
+    string, integer, words = (
+        functools.partial(define, flag_values=FLAGS)
+        for define in (flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_list)
     )
-    flags.DEFINE_string(
+    words("scenario", ["pl_dae"], "nn, drop_nn, pl, pl_dae, several with commas, or all.")
+    names = ", ".join(PROTOCOLS)
+    string("protocol", None, f"How the scenarios are trained: {names}; default: quick, for own data adaptive.")
+    string(
         "dataset",
         "auto",
         f"One of {', '.join(datasets.DATASETS)}, or own data: a .npz, .csv or .parquet file, or a folder with a folder "
         "of pictures for each class.",
     )
-    flags.DEFINE_string("test", None, "Own data: a file or folder of labelled test rows.")
-    flags.DEFINE_string("label", None, f"Own data: the column or array of labels; default: {', '.join(LABEL_NAMES)}.")
-    flags.DEFINE_list("features", None, "Own data: the array, or the columns, of the features; default: all others.")
-    flags.DEFINE_integer("image_size", None, "Own data: the side length that pictures get; default: the first one's.")
-    flags.DEFINE_string("data_dir", None, "Where the data files lie or are put; default: the user's cache folder.")
-    flags.DEFINE_integer("seeds", 5, "How many seeds.")
-    flags.DEFINE_integer("first_seed", 0, "The first of them.")
-    flags.DEFINE_integer("seeds_at_once", None, "How many share the device's memory; default: all.")
-    flags.DEFINE_string("backend", None, "cpu, gpu or tpu; default: what JAX finds.")
-    flags.DEFINE_string(
-        "matmul_precision", None, f"Of products on GPU and TPU: {', '.join(PRECISIONS)}; default: JAX's."
-    )
-    flags.DEFINE_string(
-        "coordinator",
-        None,
-        "Several processes share the seeds: host:port of the first, or auto (Slurm, Kubernetes, TPU).",
-    )
-    flags.DEFINE_integer("num_processes", None, "How many processes share the seeds.")
-    flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
-    flags.DEFINE_string("workdir", "runs", "Gets a folder for each run.")
-    flags.DEFINE_string("checkpoint_every", "1min", "How much work may be lost: a time or epochs, 30s, 5min, 20epochs.")
-    flags.DEFINE_bool("overwrite", False, "Begin anew what is begun or finished in the workdir.")
+    string("test", None, "Own data: a file or folder of labelled test rows.")
+    string("label", None, f"Own data: the column or array of labels; default: {', '.join(LABEL_NAMES)}.")
+    words("features", None, "Own data: the array, or the columns, of the features; default: all others.")
+    integer("image_size", None, "Own data: the side length of pictures in pixels; default: that of the first picture.")
+    string("data_dir", None, "The folder of the data files, to read or to download; default: the user's cache folder.")
+    integer("seeds", 5, "The number of seeds.")
+    integer("first_seed", 0, "The first seed.")
+    integer("seeds_at_once", None, "The number of seeds that share the memory of the device; default: all.")
+    string("backend", None, "cpu, gpu or tpu; default: the one that JAX prefers.")
+    string("matmul_precision", None, f"For products on GPU and TPU: {', '.join(PRECISIONS)}; default: JAX's.")
+    string("coordinator", None, "For several processes: host:port of the first, or auto (Slurm, Kubernetes, TPU).")
+    integer("num_processes", None, "The number of processes that share the seeds.")
+    integer("process_id", None, "The number of this process, from 0.")
+    string("workdir", "runs", "The folder in which each run gets a folder.")
+    string("checkpoint_every", "1min", "The interval of checkpoints, as time or epochs: 30s, 5min, 20epochs.")
+    flags.DEFINE_bool("overwrite", False, "Begin runs anew that have results or checkpoints.", flag_values=FLAGS)
+
+
+def define_settings() -> None:
+    """Define a flag for each setting of a protocol. ``None`` leaves it as it is in the protocol."""
     kinds: dict[Any, Any] = {int: flags.DEFINE_integer, float: flags.DEFINE_float, WIDTHS: flags.DEFINE_list}
-    for name, flag in protocols.overrides().items():
-        kinds.get(flag.kind, flags.DEFINE_string)(name, None, f"Override: {flag.help}")
+    for name, setting in protocols.overrides().items():
+        define = kinds.get(setting.kind, flags.DEFINE_string)
+        define(name, None, setting.help[:1].upper() + setting.help[1:], flag_values=FLAGS)
 
 
 def given_overrides() -> dict[str, Any]:
-    """The overrides turned on the command line, by name."""
+    """The settings given as flags, by name. Raises ``InputError``."""
     known = protocols.overrides()
     given: dict[str, Any] = {name: FLAGS[name].value for name in known if FLAGS[name].value is not None}
-    for name in given:
+    for name, value in given.items():
         if known[name].kind == WIDTHS:
             try:
-                given[name] = tuple(int(width) for width in given[name])
+                given[name] = tuple(int(width) for width in value)
             except ValueError:
-                told = ",".join(given[name])
-                raise InputError(f"{name} is {told!r}: give whole numbers, 1000 or 1000,500.") from None
+                raise InputError(f"{name} is {','.join(value)!r}: give whole numbers, 1000 or 1000,500.") from None
     return given
 
 
@@ -110,7 +108,7 @@ def choose_seeds(first: int, count: int, at_once: int | None) -> range:
 
 
 def introduce(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter) -> None:
-    """Say what will be run, on what, and how much memory it takes. Raises ``InputError`` if it takes too much."""
+    """Print what will be run, on what, and how much memory it takes. Raises ``InputError`` if it takes too much."""
     at_once = min(FLAGS.seeds_at_once or len(seeds), len(seeds))
     estimated = memory.estimate(config, dataset, at_once)
     warning = memory.require_memory(estimated, len(seeds), at_once)
@@ -122,30 +120,30 @@ def introduce(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: 
 
 
 def result_in(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter) -> Result:
-    """The result of one scenario: that of its folder where it is finished, or that of a run."""
+    """The result of one scenario: loaded if the run is finished, else the run is started or resumed."""
     at_once, every = FLAGS.seeds_at_once, parse_interval(FLAGS.checkpoint_every)
     folder.make()
-    require_same(config, in_groups(seeds, at_once), dataset, folder)
+    require_same_run(config, group_seeds(seeds, at_once), dataset, folder)
     if not folder.finished:
         introduce(folder, config, seeds, dataset, reporter)
     return run(config, seeds, dataset, folder, reporter, seeds_at_once=at_once, checkpoint_every=every)
 
 
-def tell(results: Sequence[Result], folders: Sequence[RunFolder], output: Path, dataset: Dataset) -> None:
-    """Print the comparison of the results; write the report of several scenarios to ``output``."""
+def print_results(results: Sequence[Result], folders: Sequence[RunFolder], output: Path, dataset: Dataset) -> None:
+    """Print the results and their comparison, and write a report of several scenarios to ``output``."""
     if not len(dataset.test_labels):
-        print("\n".join(untested(result, folder.path) for result, folder in zip(results, folders, strict=True)))
+        print("\n".join(untested_text(result, folder.path) for result, folder in zip(results, folders, strict=True)))
         return
     compared = compare(results)
-    print(in_full(compared))
+    print(comparison_text(compared))
     if len(results) > 1:
-        from pljax.compare import write_report  # a run of one scenario need not wait for matplotlib
+        from pljax.compare import write_report  # it imports matplotlib, which takes seconds
 
         print(f"\nreport: {write_report(compared, folders, output, dataset)}")
 
 
 def set_up_backend() -> None:
-    """Find the other processes, then choose what is computed on, and how: before anything is computed."""
+    """Connect to the other processes and configure JAX, before anything is computed."""
     processes.connect(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
     select_backend(FLAGS.backend)
     set_matmul_precision(FLAGS.matmul_precision)
@@ -154,24 +152,24 @@ def set_up_backend() -> None:
 
 
 def load_dataset(say: Callable[[str], None]) -> Dataset:
-    """The data that the flags name. Raises ``InputError``."""
-    if tables.is_path(FLAGS.dataset):
+    """The data set that the flags name. Raises ``InputError``."""
+    if custom.is_path(FLAGS.dataset):
         image = (FLAGS.image_size, None) if FLAGS.image_size else None
-        how = tables.ReadOptions(FLAGS.label, tuple(FLAGS.features or ()), image)
-        return custom.load(FLAGS.dataset, FLAGS.test, how, say)
+        options = ReadOptions(FLAGS.label, tuple(FLAGS.features or ()), image)
+        return custom.load(FLAGS.dataset, FLAGS.test, options, say)
     for flag in ("test", "label", "features", "image_size"):
         if FLAGS[flag].value is not None:
             raise InputError(f"--{flag} is for own data: {FLAGS.dataset} needs none.")
     return datasets.load(FLAGS.dataset, FLAGS.data_dir, say=say)
 
 
-def execute() -> None:
-    """Everything that the flags ask for, in order."""
+def run_scenarios() -> None:
+    """Run the scenarios that the flags select, one after another, and print their results. Raises ``InputError``."""
     seeds = choose_seeds(FLAGS.first_seed, FLAGS.seeds, FLAGS.seeds_at_once)
     parse_interval(FLAGS.checkpoint_every)
     overrides = given_overrides()
-    protocol = FLAGS.protocol or (ADAPTIVE if tables.is_path(FLAGS.dataset) else "quick")
-    choose(protocol, FLAGS.scenario, overrides)  # refused before anything is loaded
+    protocol = FLAGS.protocol or (ADAPTIVE if custom.is_path(FLAGS.dataset) else "quick")
+    choose(protocol, FLAGS.scenario, overrides)  # raises before anything is loaded
     set_up_backend()
     shares = processes.shares(seeds, jax.process_count())
     reporter = Reporter()
@@ -179,14 +177,14 @@ def execute() -> None:
     chosen = select_for(dataset, protocol, FLAGS.scenario, overrides)
 
     def folder_of(configs: Sequence[Config], seeds: Sequence[int]) -> RunFolder:
-        turned = {**overrides, **({"test": Path(FLAGS.test).stem} if FLAGS.test else {})}
-        return RunFolder(Path(FLAGS.workdir) / folder_name(configs, dataset.name, seeds, turned))
+        changes = {**overrides, **({"test": Path(FLAGS.test).stem} if FLAGS.test else {})}
+        return RunFolder(Path(FLAGS.workdir) / folder_name(configs, dataset.name, seeds, changes))
 
     mine = shares[jax.process_index()]
     folders = [folder_of([config], mine) for config in chosen]
-    if FLAGS.overwrite:  # all of them first: another process must not take an old result for the new one
+    if FLAGS.overwrite:  # all before the first run: another process must not take an old result for a new one
         for folder in folders:
-            folder.begin_anew()
+            folder.reset()
     results = [
         result_in(folder, config, mine, dataset, reporter) for folder, config in zip(folders, chosen, strict=True)
     ]
@@ -198,57 +196,48 @@ def execute() -> None:
             return
         folders = [folder_of([config], seeds) for config in chosen]
         results = [join(of_run, folder) for of_run, folder in zip(parts, folders, strict=True)]
-    tell(results, folders, folder_of(chosen, seeds).path, dataset)
+    print_results(results, folders, folder_of(chosen, seeds).path, dataset)
 
 
-def main(arguments: list[str]) -> int:
-    """One sentence and exit status 2 for input that cannot be used; nothing is hidden of what else goes wrong."""
-    logging.set_verbosity(logging.FATAL)  # Orbax logs a traceback for what is told here in one sentence
+def execute(_: Sequence[str]) -> None:
+    """:func:`run_scenarios`. Raises ``EarlyExit`` for a signal and for a disk that cannot be written to."""
     try:
-        if len(arguments) > 1:
-            raise InputError(f"{arguments[1]!r} is no flag: flags look like --scenario=pl_dae; --help lists them.")
-        execute()
-    except InputError as error:
-        print(f"pljax: {error}", file=sys.stderr)
-        return 2
+        run_scenarios()
     except OSError as error:
-        if error.errno not in DISK_TROUBLE:
+        if error.errno not in DISK_ERRORS:
             raise
-        told = f"{error.filename or 'a file of the run'} cannot be written ({error.strerror})"
-        print(f"pljax: {told}: make room, and the same command goes on from the last save.", file=sys.stderr)
-        return 1
+        raise terminal.EarlyExit(
+            f"{error.filename or 'a file of the run'} cannot be written ({error.strerror}): make room, then run the "
+            "same command again to resume from the last checkpoint.",
+            status=1,
+        ) from error
     except Interrupted as interrupted:
-        print(f"pljax: {interrupted}; the same command goes on from here.", file=sys.stderr)
-        return interrupted.status
-    except KeyboardInterrupt:
-        print("pljax: interrupted.", file=sys.stderr)
-        return 130
-    return 0
-
-
-def parse(arguments: list[str]) -> list[str]:
-    """Read the flags; a wrong one is one sentence and exit status 2."""
-    try:
-        return FLAGS(arguments)
-    except SystemExit:  # absl has printed the help
-        sys.exit(0)
-    except (flags.Error, RecursionError) as error:  # absl recurses over a long flag that it does not know
-        told = " ".join(str(error).splitlines()).rstrip(" .?")
-        print(f"pljax: {told}; --help lists the flags.", file=sys.stderr)
-        sys.exit(2)
-
-
-def run_and_leave(arguments: list[str]) -> int:
-    """:func:`main`; after a signal, what the threads of libraries still wait for is not waited for."""
-    status = main(arguments)
-    if status > SIGNALLED:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    return status
+        sentence = f"{interrupted}; run the same command again to resume."
+        raise terminal.EarlyExit(sentence, interrupted.status) from interrupted
 
 
 define_flags()
+define_settings()
+
+COMMAND = terminal.Command(
+    name="pljax",
+    description="Train networks with and without pseudo-labels (Lee 2013), several seeds each, and print their test "
+    "accuracy. A finished run is shown, not trained again; an interrupted one is resumed.",
+    flag_values=FLAGS,
+    execute=execute,
+    groups={"Settings, by default those of the protocol": list(protocols.overrides())},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, or with those of the process. Returns the exit status."""
+    return terminal.run(COMMAND, arguments)
+
+
+def cli() -> None:
+    """Run the command as the whole process."""
+    terminal.run_process(main)
+
 
 if __name__ == "__main__":
-    app.run(run_and_leave, flags_parser=parse)
+    cli()

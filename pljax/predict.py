@@ -1,59 +1,64 @@
-"""``python -m pljax.predict``: the classes that a finished run gives to new rows."""
+"""``python -m pljax.predict``: the classes that a finished run predicts for new rows."""
 
-import argparse
 import contextlib
 import csv
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import flags
 
 from pljax.report import terminal
 from pljax.results import ensemble
+from pljax.results.ensemble import Ensemble
 from pljax.results.folder import RunFolder
 from pljax.types import InputError
 
+FLAGS = terminal.new_flags()
+flags.DEFINE_string("run", None, "The folder of a finished run.", flag_values=FLAGS)
+flags.DEFINE_string("input", None, "A .npz, .csv or .parquet file, or a folder of pictures.", flag_values=FLAGS)
+flags.DEFINE_string("output", None, "A .csv or .npz file, to write the predictions to.", flag_values=FLAGS)
+
 
 class Predictions(NamedTuple):
-    """What the seeds of a run say together of ``n`` rows."""
+    """The predictions for ``n`` rows: means over the seeds of a run."""
 
     label: np.ndarray  # text [n], the class of the largest mean probability
     confidence: np.ndarray  # float32 [n], that probability
-    seeds_agree: np.ndarray  # int32 [n], how many seeds give this class
+    seeds_agree: np.ndarray  # int32 [n], how many seeds predict this class
     probabilities: np.ndarray  # float32 [n, C], means over seeds
 
 
-def predict(of: ensemble.Ensemble, features: np.ndarray) -> Predictions:
+def predict(model: Ensemble, features: np.ndarray) -> Predictions:
     """The predictions for rows of features, ``[n, D]``."""
-    by_seed = ensemble.probabilities(of, features)
+    by_seed = ensemble.probabilities(model, features)
     mean = by_seed.mean(axis=0)
     best = mean.argmax(axis=1)
     agree = (by_seed.argmax(axis=2) == best).sum(axis=0).astype(np.int32)
-    return Predictions(np.array(of.classes)[best], mean.max(axis=1, initial=0.0), agree, mean)
+    return Predictions(np.array(model.classes)[best], mean.max(axis=1, initial=0.0), agree, mean)
 
 
-def write(predictions: Predictions, of: ensemble.Ensemble, names: Sequence[str], path: Path) -> None:
-    """Write them as ``.csv``, a row each, or as ``.npz``. Raises ``InputError``."""
+def write(predictions: Predictions, model: Ensemble, names: Sequence[str], path: Path) -> None:
+    """Write the predictions to a ``.csv`` or ``.npz`` file. Raises ``InputError``.
+
+    ``names`` are those of the rows; where there are none, rows are counted from 0.
+    """
     temporary = path.with_name(f"{path.name}.part")
+    index = names or range(len(predictions.label))
     try:
         if path.suffix.lower() == ".npz":
+            arrays = {"index": np.array(index), **predictions._asdict(), "classes": np.array(model.classes)}
             with temporary.open("wb") as stream:
-                index = np.array(names) if names else np.arange(len(predictions.label))
-                arrays = {"index": index, **predictions._asdict(), "classes": np.array(of.classes)}
                 np.savez(stream, allow_pickle=False, **arrays)
-        elif path.suffix.lower() == ".csv":
+        else:
             with temporary.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")
-                probabilities = (f"p_{name}" for name in of.classes)
+                probabilities = (f"p_{name}" for name in model.classes)
                 writer.writerow(["index", "label", "confidence", "seeds_agree", "seeds", *probabilities])
-                for row, (label, confidence, agree, shares) in enumerate(zip(*predictions, strict=True)):
-                    numbers = (f"{share:.6g}" for share in (confidence, *shares))
-                    first, *others = numbers
-                    writer.writerow([names[row] if names else row, label, first, agree, len(of.seeds), *others])
-        else:
-            raise InputError(f"{path} ends in neither .csv nor .npz: give an --output that does.")
+                for row, (label, confidence, agree, of_row) in zip(index, zip(*predictions, strict=True), strict=True):
+                    first, *others = (f"{probability:.6g}" for probability in (confidence, *of_row))
+                    writer.writerow([row, label, first, agree, len(model.seeds), *others])
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -63,29 +68,40 @@ def write(predictions: Predictions, of: ensemble.Ensemble, names: Sequence[str],
         ) from error
 
 
-def execute(arguments: argparse.Namespace) -> None:
-    """Everything that the command line asks for, in order."""
-    if Path(arguments.output).suffix.lower() not in (".csv", ".npz"):
-        raise InputError(f"--output is {arguments.output!r}: give a file that ends in .csv or .npz.")
-    of = ensemble.load(RunFolder(arguments.run))
-    rows = ensemble.read_rows(of, arguments.input)
-    predictions = predict(of, rows.features)
-    write(predictions, of, rows.names, Path(arguments.output))
-    sure = (predictions.seeds_agree == len(of.seeds)).mean()
+def execute(_: Sequence[str]) -> None:
+    """Predict the classes of the rows in ``--input`` and write them. Raises ``InputError``."""
+    output = Path(FLAGS.output)
+    if output.suffix.lower() not in (".csv", ".npz"):
+        raise InputError(f"--output is {FLAGS.output!r}: give a file that ends in .csv or .npz.")
+    model = ensemble.load(RunFolder(FLAGS.run))
+    rows = ensemble.read_rows(model, FLAGS.input)
+    predictions = predict(model, rows.features)
+    write(predictions, model, rows.names, output)
+    unanimous = (predictions.seeds_agree == len(model.seeds)).mean()
     print(
-        f"{len(rows.features):,} rows, mean confidence {predictions.confidence.mean():.3f}, all {len(of.seeds)} seeds "
-        f"agree on {sure:.1%}: {arguments.output}"
+        f"{len(rows.features):,} rows, mean confidence {predictions.confidence.mean():.3f}, all {len(model.seeds)} "
+        f"seeds agree on {unanimous:.1%}: {output}"
     )
 
 
+COMMAND = terminal.Command(
+    name="pljax-predict",
+    description="Predict the classes of new rows with the networks of a finished run.",
+    flag_values=FLAGS,
+    execute=execute,
+    required=("run", "input", "output"),
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 2 and one sentence for input that cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m pljax.predict", description="Classify rows with a finished run.")
-    parser.add_argument("--run", required=True, help="the folder of a finished run")
-    parser.add_argument("--input", required=True, help=".npz, .csv or .parquet file, or folder of pictures")
-    parser.add_argument("--output", required=True, help="a .csv or .npz file")
-    return terminal.run(parser, execute, arguments)
+    """Run the command with these arguments, or with those of the process. Returns the exit status."""
+    return terminal.run(COMMAND, arguments)
+
+
+def cli() -> None:
+    """Run the command as the whole process."""
+    terminal.run_process(main)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli()

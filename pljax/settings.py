@@ -1,11 +1,9 @@
-"""Settings: frozen dataclasses whose fields are declared once, with a range and a line of help.
+"""Settings: frozen dataclasses whose fields are hyper-parameters, each declared once with its range and help.
 
-Everything else that must be known of a hyper-parameter follows from its declaration: the check when it is set, its
-place in JSON, its flag and the parameter of the estimator.
+The check of a value, the JSON, the command-line flag and the parameter of the estimator follow from the declaration.
 
-Settings are pytrees. A number that changes no shape (a rate, a weight, a threshold) is a leaf: another value runs
-through the same compiled program, and values can be stacked and mapped over. Everything else is part of the tree's
-structure.
+Settings are pytrees. A number that changes no shape (a rate, a weight, a threshold) is a leaf: a new value needs no
+compilation, and values can be stacked for ``vmap``. Everything else is part of the tree's structure.
 """
 
 import dataclasses
@@ -18,24 +16,24 @@ import jax
 
 from pljax.types import InputError
 
-MOST = 2**31 - 1  # JAX counts in int32
-LARGEST = 3e38  # and computes in float32
+MAX_INT = 2**31 - 1  # leaves become int32 in JAX
+MAX_FLOAT = 3e38  # and float32
 
 Tree = TypeVar("Tree")
 
 
 class Declaration(NamedTuple):
-    """What is known of a setting beside its name, type and default."""
+    """The arguments of :func:`setting` but the default."""
 
     help: str
-    low: float  # included, unless ``above``
-    high: float  # excluded for a number, unless ``to``; included for a whole number
+    low: float
+    high: float
     above: bool
     to: bool
-    traced: bool | None  # whether it is a leaf; ``None``: if it is a float
-    special: tuple[float, ...]  # values that make a program of their own
-    flag: bool  # whether it has a flag
-    kept: bool  # whether it is part of the JSON
+    traced: bool | None
+    special: tuple[float, ...]
+    flag: bool
+    kept: bool
 
 
 def setting(
@@ -43,7 +41,7 @@ def setting(
     default: Any = dataclasses.MISSING,
     help: str,
     low: float = 0,
-    high: float = LARGEST,
+    high: float = MAX_FLOAT,
     above: bool = False,
     to: bool = False,
     traced: bool | None = None,
@@ -51,19 +49,19 @@ def setting(
     flag: bool = True,
     kept: bool = True,
 ) -> Any:
-    """A field that is a hyper-parameter.
+    """Declare a field of :class:`Settings` as a hyper-parameter.
 
     Args:
-      default: its value where none is given; without one, it must be given.
-      help: a line for people.
-      low: the least value; ``above`` excludes it.
-      high: the bound of the values, of a number only with ``to`` one of them.
-      above: whether ``low`` is excluded.
-      to: whether ``high`` is included.
-      traced: whether another value runs through the same compiled program; if not given, floats do.
-      special: values of a traced setting that do not, because they allow a simpler program.
-      flag: whether it has a flag, and is a parameter of the estimator.
-      kept: whether it is written to JSON; what only makes a run faster is not.
+      default: the default value; a field without one must be given.
+      help: one line for ``--help``.
+      low: the smallest value; of a tuple, the smallest length.
+      high: the upper bound: the largest value of an ``int``; excluded from the values of a ``float``.
+      above: exclude ``low`` from the values of a ``float``.
+      to: include ``high`` in the values of a ``float``.
+      traced: whether the value is a leaf of the pytree, so that a new one needs no compilation; ``None``: floats are.
+      special: values of a traced setting that are static, because they allow a simpler program.
+      flag: ``False``: the setting has no command-line flag and is no parameter of the estimator.
+      kept: ``False``: the setting is not written to JSON, because it changes the speed of a run and nothing else.
     """
     declared = Declaration(help, low, high, above, to, traced, special, flag, kept)
     return dataclasses.field(default=default, metadata={"setting": declared})
@@ -74,7 +72,10 @@ _STATIC, _LEAF = "static", "leaf"
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
 class Settings:
-    """The base of all settings: a subclass is a frozen dataclass with keyword arguments, checked when it is made."""
+    """The base class of settings. A subclass is a frozen dataclass with keyword arguments only, and a pytree.
+
+    The constructor raises ``InputError`` for a value of another type or out of range.
+    """
 
     def __init_subclass__(cls) -> None:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
@@ -89,14 +90,14 @@ class Settings:
         self.check()
 
     def check(self) -> None:
-        """Raise ``InputError`` where settings do not go together. A subclass may say what does not."""
+        """Raise ``InputError`` if the values are invalid together. Subclasses override it."""
 
     def prefix(self, field: str) -> str:
-        """What the flags of a field, or below it, begin with."""
+        """Return the prefix of the flags of a field and of the settings in it."""
         return ""
 
     def replace(self, **changes: Any) -> Self:
-        """The same settings with some changed, checked anew."""
+        """Return a copy with some fields changed, checked like a new one."""
         unchanged = {field.name: getattr(self, field.name) for field in _fields(self)}
         return type(self)(**{**unchanged, **changes})
 
@@ -108,7 +109,7 @@ def _fields(settings: Any) -> tuple[dataclasses.Field[Any], ...]:
 def _is_leaf(field: dataclasses.Field[Any], value: Any) -> bool:
     declared: Declaration | None = field.metadata.get("setting")
     if declared is None:
-        return isinstance(value, Settings | tuple)  # a tree of its own
+        return isinstance(value, Settings | tuple)  # a subtree
     traced = field.type is float if declared.traced is None else declared.traced
     plain = isinstance(value, int | float)
     return traced and not (plain and value in declared.special)
@@ -119,7 +120,7 @@ def _flatten(node: Any) -> tuple[list[Any], tuple[Any, ...]]:
     for field in _fields(node):
         value = getattr(node, field.name)
         if _is_leaf(field, value):
-            # A whole number in the place of any number would be a program of its own.
+            # An int in a field of floats would be traced with another dtype, and compiled once more.
             leaves.append(float(value) if field.type is float and isinstance(value, int) else value)
             static.append((_LEAF, None))
         else:
@@ -128,7 +129,7 @@ def _flatten(node: Any) -> tuple[list[Any], tuple[Any, ...]]:
 
 
 def _unflatten(cls: type[Any], static: tuple[Any, ...], leaves: Any) -> Any:
-    """Without a check: under a transformation, leaves are no numbers."""
+    """Build an instance without the check: under a transformation, leaves are tracers."""
     node, rest = object.__new__(cls), iter(leaves)
     for field, (kind, value) in zip(_fields(cls), static, strict=True):
         object.__setattr__(node, field.name, next(rest) if kind == _LEAF else value)
@@ -139,7 +140,7 @@ def _unflatten(cls: type[Any], static: tuple[Any, ...], leaves: Any) -> Any:
 
 
 def check(name: str, field: dataclasses.Field[Any], value: Any) -> None:
-    """Raise ``InputError``, one sentence that calls the field ``name``, if it cannot have this value."""
+    """Raise ``InputError`` if a field cannot have this value. The message calls the field ``name``."""
     kind, declared = field.type, field.metadata.get("setting")
     if declared is None:
         _check_type(name, value, kind)
@@ -165,7 +166,7 @@ def _require(condition: bool, sentence: str) -> None:
 
 
 def _check_count(name: str, value: Any, declared: Declaration) -> None:
-    whole, most = isinstance(value, int) and not isinstance(value, bool), int(min(declared.high, MOST))
+    whole, most = isinstance(value, int) and not isinstance(value, bool), int(min(declared.high, MAX_INT))
     least = int(declared.low)
     _require(whole and least <= value <= most, f"{name} is {value!r}: give a whole number from {least} to {most}.")
 
@@ -190,25 +191,25 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
     _require(isinstance(value, kinds), f"{name} is {value!r}: give {names}.")
 
 
-# ---- overrides: the settings of a tree by the name of their flag
+# ---- overrides: settings of a protocol that a command-line flag changes
 
 
 class Override(NamedTuple):
-    """A setting that people turn, and what it is set to."""
+    """A setting that a flag can override."""
 
-    name: str
+    name: str  # of the flag: that of the field, with the prefix of its phase
     field: dataclasses.Field[Any]
-    value: Any
+    value: Any  # the current value
 
     @property
     def help(self) -> str:
-        """A line for people."""
-        told = str(self.field.metadata["setting"].help)
-        return told if self.name == self.field.name else f"in pre-training: {told}"
+        """One line for ``--help``."""
+        text = str(self.field.metadata["setting"].help)
+        return text if self.name == self.field.name else f"in pre-training: {text}"
 
     @property
     def kind(self) -> Any:
-        """Its type."""
+        """The type of the field."""
         return self.field.type
 
     def check(self, value: Any) -> None:
@@ -217,34 +218,43 @@ class Override(NamedTuple):
 
 
 def overrides(node: Any, prefix: str = "") -> Iterator[Override]:
-    """The overrides of a tree of settings. The same one can come several times: setting it sets them all."""
+    """Yield the settings of a tree that flags can override.
+
+    Several fields can have the flag of one name, those of two phases for example: it overrides all of them.
+    """
     if isinstance(node, tuple):
         for item in node:
             yield from overrides(item, prefix)
     elif isinstance(node, Settings):
         for field in _fields(node):
-            value, below = getattr(node, field.name), prefix + node.prefix(field.name)
+            value, inner_prefix = getattr(node, field.name), prefix + node.prefix(field.name)
             declared = field.metadata.get("setting")
             if declared is None:
-                yield from overrides(value, below)
+                yield from overrides(value, inner_prefix)
             elif declared.flag:
-                yield Override(below + field.name, field, value)
+                yield Override(inner_prefix + field.name, field, value)
 
 
 def override(node: Tree, values: Mapping[str, Any]) -> tuple[Tree, set[str]]:
-    """``node`` with some overrides set, and the names of those that found something to act on.
+    """Override settings of a tree by the names of their flags.
 
-    Dials are set together, so that ``t1`` and ``t2`` may move past each other's old place.
+    All values are set before the check of values that belong together: new ``t1`` and ``t2`` may both be above the
+    old ``t2``.
+
+    Returns:
+      ``node`` with the new values, and the names that exist in it; the others are ignored.
+
+    Raises ``InputError`` for a value that a setting cannot have.
 
     >>> from pljax.protocols import quick
     >>> config, acted = override(quick.SCENARIOS["nn"], {"hidden": (50,), "alpha_f": 1.0})
     >>> config.phases[0].method.network.hidden, acted
     ((50,), {'hidden'})
     """
-    known = {flag.name: flag for flag in overrides(node)}
-    acted = {name for name in values if name in known}
+    by_name = {item.name: item for item in overrides(node)}
+    acted = {name for name in values if name in by_name}
     for name in acted:
-        known[name].check(values[name])
+        by_name[name].check(values[name])
     return _replace(node, values, ""), acted
 
 
@@ -255,17 +265,17 @@ def _replace(node: Any, values: Mapping[str, Any], prefix: str) -> Any:
         return node
     changed = {}
     for field in _fields(node):
-        value, below = getattr(node, field.name), prefix + node.prefix(field.name)
+        value, inner_prefix = getattr(node, field.name), prefix + node.prefix(field.name)
         declared = field.metadata.get("setting")
         if declared is None:
-            changed[field.name] = _replace(value, values, below)
-        elif declared.flag and below + field.name in values:
-            changed[field.name] = values[below + field.name]
+            changed[field.name] = _replace(value, values, inner_prefix)
+        elif declared.flag and inner_prefix + field.name in values:
+            changed[field.name] = values[inner_prefix + field.name]
     return node.replace(**changed)
 
 
 def everywhere(node: Tree, name: str, value: Any) -> Tree:
-    """``node`` with every field of a name, flag or not, set to a value."""
+    """Return ``node`` with all its fields called ``name``, with or without a flag, set to ``value``."""
     if isinstance(node, tuple):
         return type(node)(everywhere(item, name, value) for item in node)
     if not isinstance(node, Settings):
@@ -284,7 +294,10 @@ _KINDS: dict[str, type[Settings]] = {}
 
 
 def register(kind: Kind) -> Kind:
-    """Let settings of this class be written to JSON and read back. Raises ``ValueError`` for a name that is taken."""
+    """Register a class, as a decorator, so that JSON can hold its instances.
+
+    Raises ``ValueError`` if another class has its name.
+    """
     known = _KINDS.get(kind.__name__, kind)
     if (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
         raise ValueError(f"There is a {kind.__name__} already, in {known.__module__}: give yours another name.")
@@ -293,7 +306,10 @@ def register(kind: Kind) -> Kind:
 
 
 def to_json(value: Any) -> Any:
-    """Settings as plain JSON values; each has its ``kind``. Raises ``InputError`` if its class is not registered."""
+    """Convert settings to JSON values: an object with the fields, and the name of the class as ``kind``.
+
+    Raises ``InputError`` if the class is not registered.
+    """
     if isinstance(value, Settings):
         kind = type(value).__name__
         _require(
@@ -308,7 +324,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """The inverse of :func:`to_json`. Raises ``InputError`` on what are no settings."""
+    """Convert JSON values to settings, the inverse of :func:`to_json`. Raises ``InputError`` if they are invalid."""
     if isinstance(value, list):
         return tuple(from_json(item) for item in value)
     if not isinstance(value, dict):
@@ -325,7 +341,7 @@ def from_json(value: Any) -> Any:
 
 
 def differences(one: Any, other: Any) -> dict[str, tuple[Any, Any]]:
-    """The fields in which two trees of settings differ, by path, with their values in either.
+    """Return the fields in which two trees of settings differ: the JSON values in both, by path.
 
     >>> from pljax.protocols import quick
     >>> config, _ = override(quick.SCENARIOS["pl"], {"alpha_f": 1.0})

@@ -1,7 +1,11 @@
 """Strict promotion of dtypes and ranks, two CPU devices, and a data set small enough for every test."""
 
+import contextlib
+import ctypes
+import gc
 import importlib.metadata
 import os
+from pathlib import Path
 
 # Tests compile many programs and run each for milliseconds, so XLA is told not to optimise them much.
 os.environ["XLA_FLAGS"] = " ".join(
@@ -19,12 +23,30 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # no test starts from what
 
 import jax
 import numpy as np
+import psutil
 import pytest
 
 from pljax.types import Dataset
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+# Modules that tests share: imported by their name alone, so that each exists once.
+collect_ignore = [path.name for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_")]
+
+MOST_MEMORY = 2**30  # bytes of a test process, beside which it frees what JAX compiled
+
+
+@pytest.fixture(autouse=True)
+def _compiled_programs_are_freed():
+    """JAX keeps every program that a process compiled: those of all tests would be gigabytes."""
+    yield
+    if psutil.Process().memory_info().rss > MOST_MEMORY:
+        jax.clear_caches()
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):  # glibc gives freed memory back only when it is asked to
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def make_blobs(train: int = 240, test: int = 60, classes: int = 4, features: int = 12) -> Dataset:

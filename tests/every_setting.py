@@ -1,4 +1,4 @@
-"""A config with settings of every kind, none of them at a special value, and every way to change one of its fields."""
+"""A config with settings of every kind, none of them at a special value, and every change of one of its fields."""
 
 import dataclasses
 import typing
@@ -65,11 +65,11 @@ class Change(typing.NamedTuple):
     path: str
     before: typing.Any
     after: typing.Any
-    node: typing.Any  # the whole, changed
+    node: typing.Any  # the settings with this change
 
 
 def another(kind, value):
-    """A value that may stand where this one stands."""
+    """Another valid value of the same type."""
     if typing.get_origin(kind) is typing.Literal:
         return next(choice for choice in typing.get_args(kind) if choice != value)
     if value is None:
@@ -84,7 +84,7 @@ def another(kind, value):
 
 
 def changes(node):
-    """Every way to change one field."""
+    """Every change of one field."""
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
         if isinstance(value, Settings):

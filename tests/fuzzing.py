@@ -15,7 +15,7 @@ from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
 from pljax.nn.networks import Network
 from pljax.nn.optimizers import Adam, GradientDescent, PaperMomentum
-from pljax.protocols.config import MOST_EPOCHS, Config, Phase
+from pljax.protocols.config import MAX_EPOCHS, Config, Phase
 from pljax.types import InputError
 
 MOST = 2**31 - 1
@@ -215,9 +215,7 @@ def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
             error=st.sampled_from(["cross_entropy", "squared"]),
         )
         batches = st.builds(DrawnBatches, batch_size=count(16), updates_per_epoch=count(3))
-        return st.builds(
-            Phase, method=method, batches=batches, optimizer=optimizers, epochs=count(2, limit=MOST_EPOCHS)
-        )
+        return st.builds(Phase, method=method, batches=batches, optimizer=optimizers, epochs=count(2, limit=MAX_EPOCHS))
 
     def finetunes(network: Network) -> st.SearchStrategy[Phase]:
         supervised = st.builds(Supervised, network=st.just(network), **noise)
@@ -240,7 +238,7 @@ def configs(*, small: bool = False) -> st.SearchStrategy[Config]:
             method=supervised | pseudo_label,
             batches=batches,
             optimizer=optimizers,
-            epochs=count(3, limit=MOST_EPOCHS),
+            epochs=count(3, limit=MAX_EPOCHS),
         )
 
     def phases(network: Network) -> st.SearchStrategy[tuple[Phase, ...]]:

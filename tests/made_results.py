@@ -1,4 +1,4 @@
-"""Results made by hand, for the tests of what is said of results."""
+"""Results made by hand, for the tests of comparisons and reports."""
 
 from pljax.protocols import MNIST_DIGEST
 from pljax.results.result import Result

@@ -1,4 +1,4 @@
-"""What the tests of data share: the original files of MNIST, where they are at hand, and folders of them."""
+"""What the tests of data share: the original files of MNIST, where they are available, and folders with them."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ needs_mnist = pytest.mark.skipif(
 
 
 def never_say(line: str) -> None:
-    raise AssertionError(f"nothing was to be said, but this was: {line}")
+    raise AssertionError(f"an unexpected message: {line}")
 
 
 def lay_out(folder: Path, files: tuple[str, ...] = FILES) -> Path:

@@ -1,7 +1,5 @@
 """Phases small enough for every test, and their training for one seed."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
@@ -65,33 +63,28 @@ def split_of(key, data):
     return split.of_seed(key, data.labels, **sizes, choose="random")
 
 
-@functools.cache
-def programs(options=()):
-    """The compiled functions of a phase: start, round, look."""
-    jit = functools.partial(jax.jit, compiler_options=dict(options))
-    return jit(phases.init_state), jit(phases.train_round), jit(phases.evaluate)
+INIT, ROUND, EVALUATE = map(jax.jit, (phases.init_state, phases.train_round, phases.evaluate))
 
 
 def init(phase, key, parts, data, start=None):
-    return programs()[0](phase, key, start or {}, parts, data)
+    return INIT(phase, key, start or {}, parts, data)
 
 
 def train_round(phase, key, t, state, parts, data):
-    return programs()[1](phase, key, jnp.int32(t), state, parts, data)
+    return ROUND(phase, key, jnp.int32(t), state, parts, data)
 
 
 def evaluate(phase, state, parts, data):
-    return programs()[2](phase, state, parts, data)
+    return EVALUATE(phase, state, parts, data)
 
 
-def train(phase, data, *, seed=0, rounds=4, parts=None, start=None, options=()):
+def train(phase, data, *, seed=0, rounds=4, parts=None, start=None):
     """One seed, alone: its state and the metrics of every round."""
-    begin, one_round, _ = programs(options)
     key, metrics = jax.random.key(seed), []
     parts = split_of(key, data) if parts is None else parts
-    state = begin(phase, key, start or {}, parts, data)
+    state = init(phase, key, parts, data, start)
     for t in range(rounds):
-        state, of_round, _ = one_round(phase, key, jnp.int32(t), state, parts, data)
+        state, of_round, _ = train_round(phase, key, t, state, parts, data)
         metrics.append(of_round)
     return state, metrics
 

@@ -1,4 +1,4 @@
-"""Who may know whom in the package, what an import may start, and what an installation may bring along."""
+"""Which file may import which, what an import may load, and what an installation may bring along."""
 
 import ast
 import importlib.metadata
@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -16,8 +15,8 @@ from pljax.methods import METHODS
 
 PACKAGE = Path(pljax.__file__).parent
 
-# From the top to the bottom: a file imports from its own floor and from those below it.
-FLOORS = (
+# From the top to the bottom: a file imports from its own layer and from those below it.
+LAYERS = (
     {"main"},
     {"", "compare", "estimator", "export", "predict"},
     {"report"},
@@ -29,7 +28,7 @@ FLOORS = (
     {"settings"},
     {"types"},
 )
-FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+LAYER = {folder: number for number, layer in enumerate(LAYERS) for folder in layer}
 
 
 def name_of(path):
@@ -39,159 +38,147 @@ def name_of(path):
 
 
 FILES = {name_of(path): path for path in PACKAGE.rglob("*.py")}
+TREES = {file: ast.parse(path.read_text()) for file, path in FILES.items()}
 
 
-def imported(path):
+def imported(file):
     """Full names of everything that a file imports, inside functions too."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(TREES[file]):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.level == 0, f"{file}: imports are absolute"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-def files_imported(path):
+def packages_imported(file):
+    return {name.partition(".")[0] for name in imported(file)}
+
+
+def files_imported(file):
     """The files among them: of ``pljax.nn.losses.align``, ``nn.losses``."""
     files = set()
-    for name in imported(path):
+    for name in imported(file):
         first, _, rest = name.partition(".")
         if first == "pljax":
             while rest not in FILES:
                 rest = rest.rpartition(".")[0]
             files.add(rest)
-    return files - {name_of(path)}
+    return files - {file}
 
 
-IMPORTS = {file: files_imported(path) for file, path in FILES.items()}
+IMPORTS = {file: files_imported(file) for file in FILES}
 
 
-def room(file):
+def folder(file):
     """The folder of a file, or the file itself where it is in none."""
     return file.partition(".")[0]
 
 
-def test_every_file_is_on_a_floor():
-    assert {room(file) for file in FILES} == FLOOR.keys()
-
-
-@pytest.mark.parametrize("file", FILES)
-def test_imports_run_down(file):
-    assert not {other for other in IMPORTS[file] if FLOOR[room(other)] < FLOOR[room(file)]}
-
-
-def known(file, path=()):
+def all_below(file, path=()):
     """All files that a file imports, directly or not."""
-    assert file not in path, "a circle never ends"
-    below = set(IMPORTS[file])
-    for other in IMPORTS[file]:
-        below |= known(other, (*path, file))
-    return below
+    assert file not in path, f"a circle of imports: {(*path, file)}"
+    return IMPORTS[file].union(*(all_below(other, (*path, file)) for other in IMPORTS[file]))
 
 
-def test_no_two_files_know_each_other():
-    for file in FILES:
-        assert file not in known(file)
+BELOW = {file: all_below(file) for file in FILES}
 
 
-def test_methods_do_not_know_each_other():
-    for file in FILES:
-        if file.startswith("methods."):
-            others = {other for other in IMPORTS[file] if other.startswith("methods.")}
-            assert others <= {"methods.base"}
+def imports_where(wrong):
+    """The pairs (file, imported file) of the package for which ``wrong`` holds."""
+    return [(file, other) for file, others in IMPORTS.items() for other in others if wrong(file, other)]
 
 
-def test_only_protocols_name_a_method():
-    """What is true of one method alone stands in its file: a new one changes no other."""
+def test_every_file_is_in_a_layer():
+    assert {folder(file) for file in FILES} == LAYER.keys()
+
+
+def test_imports_run_down_and_never_in_a_circle():
+    assert imports_where(lambda file, other: LAYER[folder(other)] < LAYER[folder(file)]) == []
+    assert [file for file in FILES if file in BELOW[file]] == []
+
+
+def test_only_protocols_import_a_method_and_methods_never_each_other():
+    """What is true of one method alone is in its file: a new one changes no other."""
     methods = {file for file in FILES if file.startswith("methods.") and file != "methods.base"}
-    for file, others in IMPORTS.items():
-        if others & methods:
-            assert file == "methods" or file.startswith("protocols.")
+
+    def wrong(file, other):
+        return other in methods and file != "methods" and not file.startswith("protocols.")
+
+    assert imports_where(wrong) == []
 
 
-def test_no_code_asks_what_a_phase_or_method_is():
+def test_no_code_asks_for_the_type_of_a_phase_or_method():
     kinds = {"Method", "Phase", *METHODS}
-    for path in FILES.values():
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "type"):
-                assert not kinds & {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}, path
+    found = [
+        (file, node.lineno)
+        for file, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "type")
+        if kinds & {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+    ]
+    assert found == []
 
 
-def functions():
-    """Every function of the package: its name, and how many lines it has without its docstring."""
-    for file, path in FILES.items():
-        for node in ast.walk(ast.parse(path.read_text())):
+def test_no_function_is_longer_than_a_screen():
+    lengths = {}
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
-                lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-                yield f"{file}.{node.name}", lines
-
-
-def test_a_function_fits_on_a_screen():
-    lengths = dict(functions())
+                lengths[f"{file}.{node.name}"] = body[-1].end_lineno - body[0].lineno + 1 if body else 0
     assert lengths["training.step.train_step"] <= 25
     assert {name: lines for name, lines in lengths.items() if lines > 50} == {}
 
 
-def test_what_is_told_of_finished_runs_trains_nothing():
-    for file in FILES:
-        if room(file) in ("analysis", "report", "results", "compare", "predict", "export"):
-            assert not {other for other in known(file) if room(other) == "training"}
+def test_what_reads_finished_runs_imports_no_training():
+    readers = [
+        file for file in FILES if folder(file) in ("analysis", "report", "results", "compare", "predict", "export")
+    ]
+    assert [(file, other) for file in readers for other in BELOW[file] if folder(other) == "training"] == []
 
 
-def test_numbers_and_sentences_need_no_pictures():
-    for file in ("analysis.comparison", "report.sentences", "report.tables", "training.run", "estimator", "predict"):
-        assert not {other for other in known(file) if other.startswith(("report.html", "report.figures"))}
+def test_numbers_and_sentences_import_no_pictures():
+    files = ("analysis.comparison", "report.sentences", "report.tables", "training.run", "estimator", "predict")
+    pictures = ("report.html", "report.figures")
+    assert [(file, other) for file in files for other in BELOW[file] if other.startswith(pictures)] == []
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_the_package_does_not_know_experiments_or_tests(file):
-    assert not {name.partition(".")[0] for name in imported(FILES[file])} & {"experiments", "tests"}
+def test_the_package_imports_neither_experiments_nor_tests():
+    assert [file for file in FILES if packages_imported(file) & {"experiments", "tests"}] == []
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        "analysis.stats",
-        "analysis.comparison",
-        "data.custom",
-        "data.download",
-        "data.idx",
-        "data.serialization",
-        "data.tables",
-        "report.sentences",
-        "results.pseudo_labels",
-    ],
-)
-def test_a_file_without_arrays_on_a_device_imports_no_jax(file):
-    assert not {name.partition(".")[0] for name in imported(FILES[file])} & {"jax", "jaxlib", "flax", "optax"}
+def test_files_without_arrays_on_a_device_do_not_import_jax():
+    files = {
+        *("analysis.stats", "analysis.comparison", "report.sentences", "results.pseudo_labels"),
+        *("data.arrays", "data.custom", "data.download", "data.idx", "data.pictures", "data.rows"),
+        *("data.serialization", "data.tables"),
+    }
+    assert [file for file in files if packages_imported(file) & {"jax", "jaxlib", "flax", "optax"}] == []
 
 
-def test_the_estimator_comes_with_scikit_learn_when_it_is_asked_for():
+def test_imports_load_what_is_slow_only_where_it_is_used_and_start_no_backend():
     code = """if True:
-        import sys, pljax
-        print("sklearn" in sys.modules, "PseudoLabelClassifier" in pljax.__all__)
-        print(pljax.PseudoLabelClassifier.__module__, "sklearn" in sys.modules, hasattr(pljax, "Banana"))
+        import sys, jax, pljax.main
+
+        def loaded(*names):
+            print(sorted(set(names) & set(sys.modules)))
+
+        loaded("matplotlib", "sklearn", "scipy.stats", "jinja2", "pandas", "tensorflow_datasets", "mlxtend")
+        jax.config.update("jax_num_cpu_devices", 3)  # fails once a backend has started
+        print(jax.device_count("cpu"))
+        import pljax.report.figures
+        loaded("matplotlib.pyplot", "sklearn")
+        print("PseudoLabelClassifier" in pljax.__all__, pljax.PseudoLabelClassifier.__module__)
+        loaded("sklearn")
+        print(hasattr(pljax, "Banana"))
     """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.stdout == "False True\npljax.estimator True False\n", ended.stderr
-
-
-def test_importing_the_package_starts_no_backend():
-    # The number of devices can be set only until a backend starts.
-    code = "import jax, pljax.main; jax.config.update('jax_num_cpu_devices', 3); print(jax.device_count('cpu'))"
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert ended.stdout == "3\n", ended.stderr
-
-
-def test_the_command_line_starts_without_what_only_reports_need():
-    heavy = {"matplotlib", "sklearn", "scipy.stats", "jinja2", "pandas"}
-    code = f"import sys, pljax.main; print(sorted({heavy} & set(sys.modules)))"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.stdout == "[]\n", ended.stderr
+    expected = ["[]", "3", "[]", "True pljax.estimator", "['sklearn']", "False"]
+    assert ended.stdout.splitlines() == expected, ended.stderr
 
 
 def installed_with(name):

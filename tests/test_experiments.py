@@ -1,17 +1,19 @@
-"""Every script of ``experiments`` runs in a process of its own at a tiny size, and leaves the kept results alone."""
+"""Every script of ``experiments`` runs at a tiny size, and leaves the kept results alone."""
 
+import contextlib
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
+import jax
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -22,27 +24,21 @@ from pljax.settings import differences
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXPERIMENTS = REPOSITORY / "experiments"
 RESULTS = EXPERIMENTS / "results"
-TINY = {  # the longest first; results go to the folder that a script runs in
-    "speed": ("--tiny", "--output=."),
-    "faults": ("--tiny", "--output=.", "--kills=0", "--terms=0", "--flips=1"),
-    "versus_sklearn": ("--tiny", "--output=."),
-    "choices": (
-        *("--choice=short_batch", "--scenario=nn", "--dataset=mnist_5k", "--output=."),
-        *("--seeds=1", "--epochs=22", "--hidden=16"),
-    ),
-    "own_arrays": ("--epochs=5",),
-    "minimal": (),
-    "tables": (),
-}
 
 
-class Run(NamedTuple):
-    folder: Path
-    said: str
+def run(name, *options, folder=EXPERIMENTS):
+    """Run a script in this process, and return what it prints."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(sys, "argv", [name, *options])
+        patch.syspath_prepend(EXPERIMENTS)  # speed.py imports peers.py
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            runpy.run_path(str(folder / name), run_name="__main__")
+    return printed.getvalue()
 
 
-def run(script, folder, *options):
-    """A script run in a folder, on one device, with programs compiled well enough for a test."""
+def run_as_process(name, folder, *options):
+    """Run a script that starts processes as one, on one device, with programs compiled well enough for a test."""
     environment = {
         **{name: value for name, value in os.environ.items() if name != "JAX_ENABLE_COMPILATION_CACHE"},
         "XLA_FLAGS": os.environ["XLA_FLAGS"].replace("--xla_force_host_platform_device_count=2", ""),
@@ -50,30 +46,9 @@ def run(script, folder, *options):
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    process = subprocess.run(
-        [sys.executable, script, *options], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-    )
+    command = [sys.executable, EXPERIMENTS / name, *options]
+    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0, process.stdout + process.stderr
-    return Run(folder, process.stdout)
-
-
-def tiny(name, folder):
-    """A script at its tiny size; that of ``minimal.py``, which has no flags, is its one line of sizes."""
-    script = EXPERIMENTS / f"{name}.py"
-    if name == "minimal":
-        text, line = script.read_text(), "SEEDS, EPOCHS, LABELS = 3, 150, 100\n"
-        assert line in text
-        script = folder / "minimal.py"
-        script.write_text(text.replace(line, "SEEDS, EPOCHS, LABELS = 1, 3, 100\n"))
-    return run(script, folder, *TINY[name])
-
-
-@pytest.fixture(scope="module")
-def runs(request, tmp_path_factory):
-    """By script, the run that will have ended: two at a time, and only those whose test is asked for."""
-    asked = [name for name in TINY if f"test_{name}" in {item.name for item in request.session.items}]
-    with ThreadPoolExecutor(2) as pool:
-        yield {name: pool.submit(tiny, name, tmp_path_factory.mktemp(name)) for name in asked}
 
 
 def module(name):
@@ -88,9 +63,9 @@ def percentages(text):
     return [float(number) for number in re.findall(r"([\d.]+)%", text)]
 
 
-def below(marker):
-    """The README's table below a marker, line by line."""
-    _, _, rest = (REPOSITORY / "README.md").read_text().partition(f"<!-- {marker} -->\n")
+def below(marker, folder=REPOSITORY):
+    """The table below a marker in the folder's README, line by line."""
+    _, _, rest = (folder / "README.md").read_text().partition(f"<!-- {marker} -->\n")
     table, _, _ = rest.partition("\n\n")
     return table.splitlines()
 
@@ -111,9 +86,9 @@ def kept_results():
 # ------------------------------------------------------------------------------------------------------- speed.py
 
 
-def test_speed(runs):
-    folder, _ = runs["speed"].result()
-    measured = json.loads((folder / "speed.json").read_text())
+def test_speed(tmp_path):
+    run_as_process("speed.py", tmp_path, "--tiny", "--output=.")
+    measured = json.loads((tmp_path / "speed.json").read_text())
     figures = {part: measured[part]["figures"] for part in ("updates", "start", "checkpoints", "growth")}
     assert figures.keys() == measured.keys()
 
@@ -127,7 +102,22 @@ def test_speed(runs):
     assert all(told["ms"] > 0 and told["MiB"] > 0 for told in figures["growth"].values())
     assert 0 < figures["checkpoints"]["training_waits_s"] <= figures["checkpoints"]["on_disk_after_s"]
     assert figures["start"]["first"] > 0
-    assert imread(folder / "speed.png").std() > 0
+    assert imread(tmp_path / "speed.png").std() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["classifier", "autoencoder"])
+@pytest.mark.parametrize("library", ["torch", "keras"])
+def test_every_peer_that_is_installed_makes_an_update(library, network, monkeypatch):
+    pytest.importorskip(library)
+    monkeypatch.syspath_prepend(EXPERIMENTS)
+    peers = module("peers")
+    images, labels = np.full((200, 12), 99, np.uint8), np.arange(200) % 10
+    of_network = peers.CLASSIFIERS if network == "classifier" else peers.AUTOENCODERS
+    for name, make in of_network.items():
+        if name.startswith(library):
+            peer = make(images, labels, hidden=8) if network == "classifier" else make(images, hidden=8, batch=16)
+            peer()
 
 
 def test_the_kept_figures_of_speed_are_of_what_the_script_measures(monkeypatch):
@@ -156,9 +146,10 @@ def test_a_choice_changes_one_setting():
             assert differences(config, choices[name](config)).keys() == {path}
 
 
-def test_choices(runs):
-    folder, _ = runs["choices"].result()
-    (study,) = json.loads((folder / "choices.json").read_text()).values()
+def test_choices(tmp_path):
+    of_run = ("--choice=short_batch", "--scenario=nn", "--dataset=mnist_5k", f"--output={tmp_path}")
+    run("choices.py", *of_run, "--seeds=1", "--epochs=22", "--hidden=16")
+    (study,) = json.loads((tmp_path / "choices.json").read_text()).values()
     (kept, *_) = json.loads((RESULTS / "choices.json").read_text()).values()
     assert study.keys() == kept.keys()
     for figures in study.values():
@@ -179,10 +170,9 @@ def test_the_pixels_that_keep_a_unit_alive_are_scaled_as_when_a_network_is_evalu
 # ------------------------------------------------------------------------------------------------------ faults.py
 
 
-def test_faults(runs):
-    folder, _ = runs["faults"].result()
-    told = json.loads((folder / "faults.json").read_text())
-    (trial,) = told["trials"]
+def test_faults(tmp_path):
+    run_as_process("faults.py", tmp_path, "--tiny", "--output=.", "--kills=0", "--terms=0", "--flips=1")
+    (trial,) = json.loads((tmp_path / "faults.json").read_text())["trials"]
     assert trial["equal"]
     assert trial["file"]
     assert (trial["statuses"][0], trial["statuses"][-1]) == (-9, 0)
@@ -191,44 +181,48 @@ def test_faults(runs):
 # ------------------------------------------------------------------------------------------------- what is learned
 
 
-def test_versus_sklearn(runs):
-    folder, said = runs["versus_sklearn"].result()
-    (case,) = json.loads((folder / "versus_sklearn.json").read_text()).values()
+def test_versus_sklearn(tmp_path):
+    printed = run("versus_sklearn.py", "--tiny", f"--output={tmp_path}")
+    (case,) = json.loads((tmp_path / "versus_sklearn.json").read_text()).values()
     kept = json.loads((RESULTS / "versus_sklearn.json").read_text())
     assert case.keys() == kept["wine, 4 labels a class"].keys()
     assert all(len(of["accuracy"]) == 2 and 0 <= min(of["accuracy"]) <= 1 for of in case.values())
     for contestant, of in case.items():
-        assert re.search(rf"^\| {contestant} \| {100 * np.mean(of['accuracy']):.2f} \|", said, re.MULTILINE)
+        assert re.search(rf"^\| {contestant} \| {100 * np.mean(of['accuracy']):.2f} \|", printed, re.MULTILINE)
 
 
-def test_own_arrays(runs):
-    without, *_, sure = percentages(runs["own_arrays"].result().said)
+def test_own_arrays():
+    without, *_, sure = percentages(run("own_arrays.py", "--epochs=5"))
     assert without > 50
     assert sure > 80
 
 
-def test_minimal(runs):
-    (accuracy,) = percentages(runs["minimal"].result().said)
+def test_minimal(tmp_path):
+    """It has no flags: its one line of sizes is replaced."""
+    script, sizes = (EXPERIMENTS / "minimal.py").read_text(), "SEEDS, EPOCHS, LABELS = 3, 150, 100\n"
+    assert sizes in script
+    (tmp_path / "minimal.py").write_text(script.replace(sizes, "SEEDS, EPOCHS, LABELS = 1, 3, 100\n"))
+    (accuracy,) = percentages(run("minimal.py", folder=tmp_path))
     assert accuracy > 30
 
 
 # ------------------------------------------------------------------------------------------------- kept results
 
 
-def test_tables(runs):
-    """The README has what is printed."""
+def test_the_readme_has_the_table_that_is_printed_of_the_kept_results():
     table = below("experiments/tables.py")
     assert table
-    assert runs["tables"].result().said.splitlines()[: len(table)] == table
+    assert run("tables.py").splitlines()[: len(table)] == table
 
 
 def test_the_readme_has_the_table_of_the_kept_comparison_with_sklearn():
     kept = json.loads((RESULTS / "versus_sklearn.json").read_text())
     printed = [line for line in module("versus_sklearn").summary(kept) if line]
-    assert printed == below("experiments/versus_sklearn.py --tables")
+    assert printed == below("experiments/versus_sklearn.py --tables", EXPERIMENTS)
 
 
-@pytest.mark.parametrize("script", ["speed.py", "faults.py"])
-def test_a_tiny_size_leaves_no_figures_among_the_kept_ones(script, tmp_path):
-    with pytest.raises(AssertionError, match="give an --output"):
-        run(EXPERIMENTS / script, tmp_path, "--tiny")
+def test_a_tiny_size_leaves_no_figures_among_the_kept_ones(capsys):
+    for script in ("speed.py", "faults.py", "versus_sklearn.py"):
+        with pytest.raises(SystemExit):
+            run(script, "--tiny")
+        assert "give an --output" in capsys.readouterr().err

@@ -1,7 +1,5 @@
-"""``python -m pljax.export``: the file does without pljax what the run's networks do, and says what must be known."""
+"""The export command: files that give without pljax what the run's networks give, with the metadata to use them."""
 
-import contextlib
-import io
 import json
 import os
 import subprocess
@@ -10,78 +8,77 @@ import sys
 import jax.export
 import numpy as np
 import pytest
+from commands import ON_PIXELS, ON_TABLE, SEEDS, assert_refused, call, untrained
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from tiny_runs import CLASSES, NAMES, PIXELS, finished, finished_own, rows
+from tiny_runs import CLASSES, NAMES, rows, write_table
 
-from pljax import export as program
+from pljax import export
+from pljax.data import custom
+from pljax.data.rows import ReadOptions
+from pljax.export import main
 from pljax.protocols.config import from_json
 from pljax.results import ensemble
 from pljax.results.folder import RunFolder
 
-SEEDS = [3, 0, 7]
-
-
-def call(*arguments):
-    """The command in this process: its exit status, what it printed, what it said."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            status = program.main([*map(str, arguments)])
-        except SystemExit as end:
-            status = end.code
-    return status, out.getvalue(), err.getvalue()
+KINDS = ("own", "pixels")
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """A run on a table."""
-    return finished_own(tmp_path_factory.mktemp("own") / "run").path
+    """A finished run on a table."""
+    place = tmp_path_factory.mktemp("own")
+    dataset = custom.load(str(write_table(place / "rows.csv")), None, ReadOptions())
+    return untrained(place / "run", dataset, ON_TABLE, SEEDS)
 
 
 @pytest.fixture(scope="module")
 def pixels(blobs, tmp_path_factory):
-    """A run on pixels, with other outputs and another dropout."""
-    return finished(tmp_path_factory.mktemp("pixels") / "run", blobs, PIXELS, [1, 2]).path
+    """A finished run on pixels, with other outputs and another kind of dropout."""
+    return untrained(tmp_path_factory.mktemp("pixels"), blobs, ON_PIXELS, [1, 2])
 
 
 @pytest.fixture(scope="module")
-def features(blobs):
-    """Rows as they are in a file, by what the run was on."""
-    return {"own": rows(7, seed=5)[0], "pixels": blobs.test_images[:7].astype(np.float32)}
+def expected(own, pixels, blobs):
+    """Features as they are in a file, and the mean probabilities of a run for them, by kind of run."""
+    features = {"own": rows(7, seed=5)[0], "pixels": blobs.test_images[:7].astype(np.float32)}
+    return {
+        kind: (features[kind], ensemble.probabilities(ensemble.load(RunFolder(run)), features[kind]).mean(axis=0))
+        for kind, run in (("own", own), ("pixels", pixels))
+    }
 
 
-ALONE = """
+WITH_JAX_ALONE = """
 import sys
 import jax, jax.export
 import numpy as np
-program = jax.export.deserialize(bytearray(open(sys.argv[1], "rb").read()))
-rows = np.load(sys.argv[2])
-np.savez(sys.argv[3], some=program.call(rows), one=program.call(rows[:1]))
+for kind in ("own", "pixels"):
+    program = jax.export.deserialize(bytearray(open(kind + ".stablehlo", "rb").read()))
+    rows = np.load(kind + ".npy")
+    np.savez(kind + ".npz", some=program.call(rows), one=program.call(rows[:1]))
 print(sorted({"pljax", "flax", "optax"} & {name.partition(".")[0] for name in sys.modules}), *program.platforms)
 """
 
 
-@pytest.mark.parametrize("kind", ["own", "pixels"])
-def test_a_fresh_process_with_jax_alone_gives_the_same_probabilities(request, tmp_path, features, kind):
-    run, path = request.getfixturevalue(kind), tmp_path / "model.stablehlo"
-    status, out, err = call("--run", run, "--format=stablehlo", "--output", path)
-    assert (status, err) == (0, "")
-    assert "read back and checked" in out
-    np.save(tmp_path / "rows.npy", features[kind])
-    command = [sys.executable, "-c", ALONE, path, tmp_path / "rows.npy", tmp_path / "out.npz"]
-    ended = subprocess.run(
-        command, cwd=tmp_path, env=os.environ | {"JAX_PLATFORMS": "cpu"}, capture_output=True, text=True
-    )
+def test_a_process_with_jax_alone_gives_the_same_probabilities(own, pixels, expected, tmp_path):
+    for kind, run in (("own", own), ("pixels", pixels)):
+        path = tmp_path / f"{kind}.stablehlo"
+        status, out, err = call(main, "--run", run, "--format=stablehlo", "--output", path)
+        assert (status, err) == (0, "")
+        assert out == f"{path}: {path.stat().st_size:,} bytes, read back and checked\n"
+        np.save(tmp_path / f"{kind}.npy", expected[kind][0])
+    command, environment = [sys.executable, "-c", WITH_JAX_ALONE], os.environ | {"JAX_PLATFORMS": "cpu"}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ended.stdout == "[] cpu cuda tpu\n", ended.stderr
-    expected = ensemble.probabilities(ensemble.load(RunFolder(run)), features[kind]).mean(axis=0)
-    with np.load(tmp_path / "out.npz") as given:
-        np.testing.assert_allclose(given["some"], expected, rtol=0, atol=1e-6)
-        np.testing.assert_allclose(given["one"], expected[:1], rtol=0, atol=1e-6)
+    for kind in KINDS:
+        _, probabilities = expected[kind]
+        with np.load(tmp_path / f"{kind}.npz") as given:
+            np.testing.assert_allclose(given["some"], probabilities, rtol=0, atol=1e-6)
+            np.testing.assert_allclose(given["one"], probabilities[:1], rtol=0, atol=1e-6)
 
 
-def test_beside_the_program_lies_what_must_be_known(own):
-    assert call("--run", own, "--format=stablehlo")[0] == 0
+def test_metadata_are_beside_the_program(own):
+    assert call(main, "--run", own, "--format=stablehlo").status == 0
     assert (own / "model.stablehlo").exists()
     about = json.loads((own / "model.json").read_text())
     assert about["classes"] == list(CLASSES)
@@ -90,17 +87,14 @@ def test_beside_the_program_lies_what_must_be_known(own):
     assert from_json(about["config"]) == ensemble.load(RunFolder(own)).config
 
 
-# --------------------------------------------------------------------------------------------- safetensors
-
-
 def by_hand(path, features):
-    """Mean probabilities, from the tensors and the metadata alone."""
+    """Compute the mean probabilities from the tensors and the metadata alone."""
     tensors = load_file(path)
     with safe_open(path, "numpy") as file:
         about = {name: json.loads(value) for name, value in file.metadata().items()}
     method = about["config"]["phases"][-1]["method"]
     network = method["network"]
-    # Dropout that is not inverted multiplies by the share of the units that are kept, in the end.
+    # If dropout was not inverted in training, inference multiplies by the share of the units that were kept.
     visible, hidden = (
         1.0 if network["inverted_dropout"] else 1 - method[f"{units}_dropout"] for units in ("visible", "hidden")
     )
@@ -116,18 +110,17 @@ def by_hand(path, features):
     return np.mean(probabilities, axis=0)
 
 
-@pytest.mark.parametrize("kind", ["own", "pixels"])
-def test_the_network_can_be_computed_by_hand_from_the_tensors(request, tmp_path, features, kind):
-    run, path = request.getfixturevalue(kind), tmp_path / "model.safetensors"
-    status, out, err = call("--run", run, "--format=safetensors", "--output", path)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_network_can_be_computed_by_hand_from_the_tensors(request, tmp_path, expected, kind):
+    path = tmp_path / "model.safetensors"
+    status, _, err = call(main, "--run", request.getfixturevalue(kind), "--format=safetensors", "--output", path)
     assert (status, err) == (0, "")
-    assert "read back and checked" in out
-    expected = ensemble.probabilities(ensemble.load(RunFolder(run)), features[kind]).mean(axis=0)
-    np.testing.assert_allclose(by_hand(path, features[kind]), expected, rtol=0, atol=1e-5)
+    features, probabilities = expected[kind]
+    np.testing.assert_allclose(by_hand(path, features), probabilities, rtol=0, atol=1e-5)
 
 
 def test_the_tensors_are_the_weights_of_the_run(own):
-    assert call("--run", own, "--format=safetensors")[0] == 0
+    assert call(main, "--run", own, "--format=safetensors").status == 0
     tensors = load_file(own / "model.safetensors")
     with np.load(own / "parameters.npz") as weights:
         assert set(tensors) == set(weights)
@@ -136,50 +129,22 @@ def test_the_tensors_are_the_weights_of_the_run(own):
             assert len(tensor) == len(SEEDS)
 
 
-def test_the_metadata_are_json_and_hold_classes_and_scaling(own):
-    call("--run", own, "--format=safetensors")
-    with safe_open(own / "model.safetensors", "numpy") as file:
-        about = {name: json.loads(value) for name, value in file.metadata().items()}
-    scaling = ensemble.load(RunFolder(own)).inputs.scaling
-    assert (about["classes"], about["columns"], about["features"]) == (list(CLASSES), list(NAMES), 4)
-    for name in ("shift", "scale"):
-        np.testing.assert_array_equal(np.array(about["inputs"][name], np.float32), getattr(scaling, name))
-
-
-# ------------------------------------------------------------------------------------------------- refused
-
-
-def test_a_file_that_does_something_else_is_found(own, tmp_path):
-    of = ensemble.load(RunFolder(own))
-    other = of._replace(seeds=of.seeds[:1], params=jax.tree.map(lambda leaf: leaf[:1] + 1, of.params))
-    for form, write in (("stablehlo", program.stablehlo), ("safetensors", program.safetensors)):
-        (tmp_path / form).write_bytes(write(other))
-        program.check(other, tmp_path / form, form)
+def test_a_file_of_another_run_fails_the_check(own, tmp_path):
+    model = ensemble.load(RunFolder(own))
+    other = model._replace(seeds=model.seeds[:1], params=jax.tree.map(lambda leaf: leaf[:1] + 1, model.params))
+    for form, content in (("stablehlo", export.stablehlo(other)), ("safetensors", export.safetensors(other))):
+        (tmp_path / form).write_bytes(content)
         with pytest.raises(RuntimeError, match="does not"):
-            program.check(of, tmp_path / form, form)
+            export.check(model, tmp_path / form, form)
 
 
-@pytest.mark.parametrize("form", program.FORMATS)
 @pytest.mark.parametrize(
-    ("output", "says"), [("nowhere/model", "--output"), ("model.json", "--output"), (".", "--output")]
+    ("form", "output"), [("stablehlo", "nowhere/model"), ("safetensors", "."), ("safetensors", "model.json")]
 )
-def test_an_output_that_cannot_be_is_refused(own, tmp_path, form, output, says):
-    status, out, err = call("--run", own, f"--format={form}", "--output", tmp_path / output)
-    assert (status, out) == (2, "")
-    assert says in err
-    assert err.count("\n") == 1
+def test_an_output_that_cannot_be_written_is_refused(own, tmp_path, form, output):
+    assert_refused(call(main, "--run", own, f"--format={form}", "--output", tmp_path / output), "--output")
 
 
-@pytest.mark.parametrize("form", program.FORMATS)
-def test_a_run_that_is_not_finished_is_refused(tmp_path, form):
-    status, out, err = call("--run", tmp_path, f"--format={form}")
-    assert (status, out) == (2, "")
-    assert "holds no run: give its folder" in err
-    assert err.count("\n") == 1
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    assert_refused(call(main, "--run", tmp_path, "--format=stablehlo"), "holds no run")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_another_format_is_a_usage_error(own):
-    status, _, err = call("--run", own, "--format=onnx")
-    assert status == 2
-    assert "stablehlo" in err

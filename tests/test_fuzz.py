@@ -10,7 +10,6 @@ import tempfile
 
 import jax
 import pytest
-from absl.testing import flagsaver
 from conftest import make_blobs
 from fuzzing import (
     JSON,
@@ -27,18 +26,20 @@ from fuzzing import (
 from hypothesis import strategies as st
 
 from pljax import main as program
+from pljax.data.datasets import DATASETS
 from pljax.protocols import SCENARIOS, overrides
 from pljax.protocols.config import Config, from_json
 from pljax.protocols.select import PROTOCOLS
 from pljax.results.folder import RunFolder
 from pljax.settings import differences, override, to_json
-from pljax.settings import overrides as dials_of
+from pljax.settings import overrides as settings_of
 from pljax.training.checkpointer import parse_interval
 from pljax.training.progress import Reporter
 from pljax.training.run import count_parameters, run
+from pljax.types import InputError
 
 BLOBS = make_blobs()
-DIALS = overrides()
+SETTINGS = overrides()
 OURS = [config for scenarios in SCENARIOS.values() for config in scenarios.values()]
 
 # ------------------------------------------------------------------------------------------------- flags
@@ -64,7 +65,7 @@ LIKELY = {
     "validation": ["0", "48"],
     "t1": ["0", "5", "2147483646"],
     "t2": ["6", "2147483647"],
-    **{name: ["1", "8", "2147483647"] for name in DIALS if name.endswith(("epochs", "batch_size"))},
+    **{name: ["1", "8", "2147483647"] for name in SETTINGS if name.endswith(("epochs", "batch_size"))},
     **{name: ["0.5", "1e-3", "1e-300"] for name in ("learning_rate", "alpha_f", "pretrain_learning_rate")},
     **{
         name: ["0", "0.5"]
@@ -91,33 +92,31 @@ COMMANDS = st.lists(st.one_of(*[one_flag()] * 9, WORDS), max_size=5).map(lambda 
 ROWS = "a,b,label\n0,1,x\n2,3,y\n4,5,\n6,7,x\n"
 
 
-class Understood(Exception):
-    """The flags are accepted and something would be trained now."""
+class Accepted(Exception):
+    """The flags are accepted, and something would be trained now."""
 
 
-def meaning(arguments):
-    """What a command would train: configs and seeds. ``None`` where it is refused, in one line and with status 2."""
+def configs_and_seeds(arguments):
+    """What a command would train. ``None`` where it is refused, in one line and with status 2."""
     made, out, err = [], io.StringIO(), io.StringIO()
 
-    def load(name, *_, say):
-        return BLOBS if name in program.data.DATASETS else real_load(name)
+    def load(name, *_, **__):
+        return BLOBS if name in DATASETS else real_load(name)
 
     def stop(*_):
-        raise Understood
+        raise Accepted
 
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as here:
         pathlib.Path(here, "rows.csv").write_text(ROWS)
-        real_load = program.data.load
+        real_load = program.datasets.load
         patch.chdir(here)
-        patch.setattr(program.data, "load", load)
+        patch.setattr(program.datasets, "load", load)
         patch.setattr(program, "result_in", lambda folder, config, seeds, *_: made.append((config, seeds)))
-        patch.setattr(program, "tell", stop)
-        with flagsaver.flagsaver(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(program, "print_results", stop)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                status = program.main(program.parse(["pljax", *arguments]))
-            except SystemExit as end:
-                status = end.code
-            except Understood:
+                status = program.main(arguments)
+            except Accepted:
                 return made
     assert (status, out.getvalue(), made) == (2, "", [])
     assert err.getvalue().startswith("pljax: ")
@@ -126,7 +125,7 @@ def meaning(arguments):
 
 
 def flags_are_refused_in_one_line_or_make_configs(arguments):
-    for config, seeds in meaning(arguments) or []:
+    for config, seeds in configs_and_seeds(arguments) or []:
         assert isinstance(config, Config)
         assert 0 <= seeds[0] <= seeds[-1] < 2**32
         assert count_parameters(config, BLOBS) > 0
@@ -163,19 +162,19 @@ def a_config_survives_json_and_does_not_differ_from_itself(config):
     assert differences(config, config) == {}
 
 
-def dials_are_refused_or_found_in_the_config(example):
+def overrides_are_refused_or_found_in_the_config(example):
     config, values = example
     with refused_or_sound():
-        turned, acted = override(config, values)
-        assert isinstance(turned, Config)
-        assert acted == set(values) & {flag.name for flag in dials_of(config)}
-        for flag in dials_of(turned):
-            assert flag.name not in acted or flag.value == values[flag.name]
-        assert override(turned, values) == (turned, acted)
+        changed, acted = override(config, values)
+        assert isinstance(changed, Config)
+        assert acted == set(values) & {setting.name for setting in settings_of(config)}
+        for setting in settings_of(changed):
+            assert setting.name not in acted or setting.value == values[setting.name]
+        assert override(changed, values) == (changed, acted)
 
 
-DIALLED = st.dictionaries(
-    st.sampled_from(list(DIALS)), PLAIN | st.lists(PLAIN, max_size=3) | st.lists(NUMBERS, max_size=3).map(tuple)
+OVERRIDES = st.dictionaries(
+    st.sampled_from(list(SETTINGS)), PLAIN | st.lists(PLAIN, max_size=3) | st.lists(NUMBERS, max_size=3).map(tuple)
 )
 
 # --------------------------------------------------------------------------------------------------- runs
@@ -210,7 +209,7 @@ LAWS = {
     "json": Law(json_is_a_config_or_refused, JSON | spoilt(st.sampled_from(OURS).map(to_json)), 300, 3000),
     "configs": Law(a_config_survives_json_and_does_not_differ_from_itself, configs(), 60, 1000),
     "overrides": Law(
-        dials_are_refused_or_found_in_the_config, st.tuples(st.sampled_from(OURS) | configs(), DIALLED), 100, 1500
+        overrides_are_refused_or_found_in_the_config, st.tuples(st.sampled_from(OURS) | configs(), OVERRIDES), 100, 1500
     ),
     "small runs": Law(a_small_run_ends_with_a_sound_result_and_again_with_the_same, SMALL_RUNS, 3, 25),
 }
@@ -227,14 +226,14 @@ def test_the_law_holds_for_many_examples(law):
     put_to_test(law, at_length=True)
 
 
-@pytest.mark.parametrize("depth", [300, 480, 900, 20_000])
-def test_a_config_nested_however_deep_is_refused(depth):
-    value = 1
-    for _ in range(depth):
-        value = [value]
-    network, whole = copy.deepcopy(to_json(OURS[0])), to_json(OURS[0])
-    network["phases"][0]["method"]["network"]["hidden"] = value
-    for nested in (value, network, {**whole, "hidden": value}, {**whole, "phases": value}):
-        with pytest.raises(program.InputError) as refusal:
-            from_json(nested)
-        assert_one_sentence(str(refusal.value))
+def test_a_config_nested_however_deep_is_refused():
+    for depth in (300, 480, 900, 20_000):
+        value = 1
+        for _ in range(depth):
+            value = [value]
+        network, whole = copy.deepcopy(to_json(OURS[0])), to_json(OURS[0])
+        network["phases"][0]["method"]["network"]["hidden"] = value
+        for nested in (value, network, {**whole, "hidden": value}, {**whole, "phases": value}):
+            with pytest.raises(InputError) as refusal:
+                from_json(nested)
+            assert_one_sentence(str(refusal.value))

@@ -40,8 +40,8 @@ def a_result_is_refused_or_can_be_reported(value):
         (Path(folder) / "result.json").write_text(deepened(json.dumps(value)))
         result = Result.load(folder)
         compared = compare([result])
-        tables.in_full(compared).encode()
-        for name in ("tables.html", "tables.md"):
+        tables.comparison_text(compared).encode()
+        for name in ("report.html", "report.md"):
             html.render(name, compared, []).encode()
 
 
@@ -145,7 +145,7 @@ def idx_file(shape, body):
 
 SMALL_IDX = idx_file((2, 3), bytes(range(6)))
 LYING_IDX = st.builds(
-    idx, st.lists(st.integers(0, 3) | st.sampled_from([2**31, 2**32 - 1]), max_size=5), st.binary(max_size=20)
+    idx_file, st.lists(st.integers(0, 3) | st.sampled_from([2**31, 2**32 - 1]), max_size=5), st.binary(max_size=20)
 )
 
 
@@ -188,17 +188,17 @@ def metrics_are_sound_or_refused(content):
 def what_was_begun_is_sound_or_refused(contents):
     with tempfile.TemporaryDirectory() as path, refused_or_sound(), little_memory():
         folder = RunFolder(path)
-        folder.begin(QUICK["pl_dae"], {"seeds": SEEDS})
+        folder.save_config(QUICK["pl_dae"], {"seeds": SEEDS})
         for name, content in contents.items():
             (folder.path / name).write_bytes(content)
-        config, about = folder.begun()
+        config, about = folder.load_config()
         assert isinstance(config, Config)
         assert isinstance(about, dict)
 
 
 def begun():
     with tempfile.TemporaryDirectory() as path:
-        RunFolder(path).begin(QUICK["pl_dae"], {"seeds": SEEDS, "dataset": "00ff"})
+        RunFolder(path).save_config(QUICK["pl_dae"], {"seeds": SEEDS, "dataset": "00ff"})
         return {name: (Path(path) / name).read_bytes() for name in ("config.json", "run.json")}
 
 
@@ -248,7 +248,7 @@ READERS = {
     "parameters.npz": RunFolder.load_parameters,
     "metrics.jsonl": RunFolder.load_metrics,
     "split.npz": lambda folder: folder.require_split(SEEDS, SPLIT),
-    "config.json": RunFolder.begun,
+    "config.json": RunFolder.load_config,
     idx.TEST_LABELS: lambda folder: idx.read_original(folder.path / idx.TEST_LABELS, "mnist", idx.TEST_LABELS),
 }
 
@@ -257,19 +257,19 @@ def loop(path):
     path.symlink_to(path)
 
 
-@pytest.mark.parametrize("spoil", [Path.mkdir, Path.touch, loop], ids=["a folder", "nothing", "a link to itself"])
-@pytest.mark.parametrize("name", READERS)
-def test_what_is_no_file_of_its_kind_is_refused_in_one_sentence(tmp_path, name, spoil):
+@pytest.mark.parametrize("spoil", [Path.mkdir, Path.touch, loop], ids=["folder", "empty", "link to itself"])
+def test_a_folder_an_empty_file_or_a_loop_in_the_place_of_a_file_is_refused_in_one_sentence(tmp_path, spoil):
     (tmp_path / "run.json").write_text("{}")
-    spoil(tmp_path / name)
-    if (tmp_path / name).is_file() and name == "metrics.jsonl":
-        return  # no epoch has ended yet
-    with pytest.raises(InputError) as refusal:
-        READERS[name](RunFolder(tmp_path))
-    assert len(str(refusal.value).splitlines()) == 1
+    for name, read in READERS.items():
+        spoil(tmp_path / name)
+        if (tmp_path / name).is_file() and name == "metrics.jsonl":
+            continue  # no epoch has ended yet
+        with pytest.raises(InputError) as refusal:
+            read(RunFolder(tmp_path))
+        assert len(str(refusal.value).splitlines()) == 1
 
 
-def test_what_is_sound_is_read():
+def test_sound_files_are_read():
     for law, example in {
         "results": vars(SOUND[0]),
         "parameters": PARAMETERS,

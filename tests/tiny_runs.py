@@ -7,7 +7,7 @@ import pandas as pd
 
 from pljax.data import custom
 from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
-from pljax.data.tables import ReadOptions
+from pljax.data.rows import ReadOptions
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised

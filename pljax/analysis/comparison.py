@@ -1,4 +1,4 @@
-"""Finished runs side by side: results become the numbers of :mod:`pljax.analysis.stats`, paired by seed."""
+"""Compare finished runs: summaries of each result, and tests of every pair of results, paired by seed."""
 
 import dataclasses
 import itertools
@@ -29,7 +29,7 @@ from pljax.types import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One run under the name it has beside the others. Accuracies are in per cent."""
+    """One run of a comparison and its statistics. Accuracies are in per cent."""
 
     label: str
     result: Result
@@ -41,31 +41,32 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """``first`` minus ``second``, in points, on the seeds that both have and that diverged in neither."""
+    """The differences ``first`` minus ``second``, in points, on the common seeds that diverged in neither run."""
 
     first: str
     second: str
     seeds: list[int]
     differences: np.ndarray  # float64 [n]
     test: Paired
-    holm_p: float  # the permutation test's, adjusted for all pairs that have two seeds or more; NaN for others
-    best_p: float  # the smallest that it could be with so many seeds in every pair
+    holm_p: float  # of the permutation test, adjusted for all pairs with at least two seeds; NaN for the others
+    best_p: float  # the smallest value that holm_p can have with these numbers of seeds
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Some runs and every pair of them."""
+    """Several runs and every pair of them."""
 
     rows: list[Row]
     pairs: list[Pair]
 
     @property
     def results(self) -> list[Result]:
+        """The results of the runs."""
         return [row.result for row in self.rows]
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """All numbers of a comparison as plain values."""
+    """All numbers of a comparison as plain JSON values: the content of ``comparison.json``."""
     return {
         "runs": [
             {
@@ -86,9 +87,9 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def compare(results: Sequence[Result]) -> Comparison:
-    """Summaries of each result and paired tests of every two, a later one minus an earlier.
+    """Summarize each result, and test every pair of results: a later one minus an earlier one.
 
-    Raises ``InputError`` for results that do not belong together: see :func:`require_comparable`.
+    Raises ``InputError`` if the results cannot be compared: see :func:`require_comparable`.
     """
     require_comparable(results)
     rows = [_row(label, result) for label, result in zip(labels(results), results, strict=True)]
@@ -97,14 +98,14 @@ def compare(results: Sequence[Result]) -> Comparison:
     adjusted = holm(np.array([test.permutation_p if test.n > 1 else np.nan for test in tests]))
     best = holm(np.array([smallest_p(test.n) if test.n > 1 else np.nan for test in tests]))
     pairs = [
-        Pair(first.label, second.label, seeds, points, *judged)
-        for (first, second, seeds, points), *judged in zip(paired, tests, adjusted.tolist(), best.tolist(), strict=True)
+        Pair(first.label, second.label, seeds, points, *tested)
+        for (first, second, seeds, points), *tested in zip(paired, tests, adjusted.tolist(), best.tolist(), strict=True)
     ]
     return Comparison(rows, pairs)
 
 
 def require_comparable(results: Sequence[Result]) -> None:
-    """Raise ``InputError`` unless there are results, all of the same data and labelled images, with common seeds."""
+    """Raise ``InputError`` unless all results have the same data and split rules, and every two a common seed."""
     if not results:
         raise InputError("There is no result to compare.")
     for result in results:
@@ -120,7 +121,7 @@ def require_comparable(results: Sequence[Result]) -> None:
             raise InputError(f"{' and '.join(named)} have no seed in common and cannot be compared.")
 
 
-# What results must have in common: its name, what is compared of a result, and how a person is told.
+# What results must have in common: its name, its value in a result, and the words for this value.
 _MUST_AGREE: list[tuple[str, Callable[[Result], Any], Callable[[Result], str]]] = [
     (
         "data",
@@ -145,34 +146,34 @@ def _name(result: Result) -> str:
 
 
 def labels(results: Sequence[Result]) -> list[str]:
-    """A name for each result: the scenario, and as much more as tells it from the others."""
+    """A unique name for each result: the scenario, and as many more facts as are needed."""
     several = len({result.protocol for result in results}) > 1
     names = [_name(result) if several else result.scenario for result in results]
-    told_apart = [
-        name + _what_differs(result, [other for other, same in zip(results, names, strict=True) if same == name])
+    names = [
+        name + _differing_fields(result, [other for other, same in zip(results, names, strict=True) if same == name])
         for result, name in zip(results, names, strict=True)
     ]
-    seeds: dict[str, set[tuple[int, ...]]] = {name: set() for name in told_apart}
-    for result, name in zip(results, told_apart, strict=True):
+    seeds: dict[str, set[tuple[int, ...]]] = {name: set() for name in names}
+    for result, name in zip(results, names, strict=True):
         seeds[name].add(tuple(result.seeds))
-    told_apart = [
+    names = [
         f"{name}, {name_seeds(result.seeds)}" if len(seeds[name]) > 1 else name
-        for result, name in zip(results, told_apart, strict=True)
+        for result, name in zip(results, names, strict=True)
     ]
     return [
-        f"{name} ({told_apart[: place + 1].count(name)})" if told_apart.count(name) > 1 else name
-        for place, name in enumerate(told_apart)
+        f"{name} ({names[: index + 1].count(name)})" if names.count(name) > 1 else name
+        for index, name in enumerate(names)
     ]
 
 
-def _what_differs(result: Result, namesakes: Sequence[Result]) -> str:
-    """The fields in which the config of a result differs from that of any of its namesakes."""
+def _differing_fields(result: Result, namesakes: Sequence[Result]) -> str:
+    """The fields of a result's config that differ from those of a result with the same name, as ``, name=value``."""
     fields = [_own_fields(result.effective_config(), other.effective_config()) for other in namesakes]
     return "".join(f", {name}={value}" for name, value in _in_order({k: v for of in fields for k, v in of.items()}))
 
 
 def overrides_of(result: Result) -> dict[str, str]:
-    """What the config of a result has otherwise than its protocol, by the name of the flag."""
+    """The fields of a result's config that differ from its protocol, by the name of the flag."""
     config = result.effective_config()
     original = SCENARIOS.get(config.protocol, {}).get(config.scenario)
     return {} if original is None else dict(_in_order(_own_fields(config, original)))
@@ -180,7 +181,7 @@ def overrides_of(result: Result) -> dict[str, str]:
 
 def _own_fields(own: Config, other: Config) -> dict[str, str]:
     """The fields of one config that differ from those of another."""
-    return {_field(own, path): _in_short(ours) for path, (ours, _) in differences(own, other).items()}
+    return {_flag_name(own, path): _as_text(value) for path, (value, _) in differences(own, other).items()}
 
 
 def _in_order(fields: dict[str, str]) -> list[tuple[str, str]]:
@@ -189,27 +190,27 @@ def _in_order(fields: dict[str, str]) -> list[tuple[str, str]]:
     return sorted(fields.items(), key=lambda field: order.index(field[0]) if field[0] in order else len(order))
 
 
-def _field(config: Config, path: str) -> str:
-    """A field of the config as the command line calls it."""
+def _flag_name(config: Config, path: str) -> str:
+    """The name of the flag for a field of the config."""
     first, *rest = path.split(".")
     prefix = config.phases[int(rest[0])].prefix(rest[1]) if first == "phases" and len(rest) > 1 else ""
     return prefix + path.rpartition(".")[2]
 
 
-def _in_short(value: Any) -> str:
-    """A config's value in a name: a dataclass by its kind, a list of widths as ``1000x500``."""
+def _as_text(value: Any) -> str:
+    """A value of the config as text: the kind of a dataclass, a list of widths as ``1000x500``."""
     if isinstance(value, dict):
         return str(value.get("method", value)["kind"])
-    return "x".join(map(_in_short, value)) if isinstance(value, list) else str(value)
+    return "x".join(map(_as_text, value)) if isinstance(value, list) else str(value)
 
 
 def paired_differences(first: Row, second: Row) -> tuple[list[int], np.ndarray]:
-    """The seeds that both runs have a figure for, in the order of the first, and the differences in points."""
-    theirs = dict(zip(second.result.seeds, second.accuracies, strict=True))
+    """The common seeds that diverged in neither run, in the order of the first, and the differences in points."""
+    others = dict(zip(second.result.seeds, second.accuracies, strict=True))
     both = {
-        seed: ours - theirs[seed]
-        for seed, ours in zip(first.result.seeds, first.accuracies, strict=True)
-        if np.isfinite(ours) and np.isfinite(theirs.get(seed, np.nan))
+        seed: accuracy - others[seed]
+        for seed, accuracy in zip(first.result.seeds, first.accuracies, strict=True)
+        if np.isfinite(accuracy) and np.isfinite(others.get(seed, np.nan))
     }
     return list(both), np.array(list(both.values()), np.float64)
 

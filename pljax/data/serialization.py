@@ -1,4 +1,4 @@
-"""Values and texts on their way to disk and back: plain JSON, arrays, files that are whole or not there at all."""
+"""Files of JSON and of arrays: atomic writes, and safe reading of ``.npz`` files."""
 
 import json
 import math
@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file under a temporary name, then rename: a reader meets the old file or the new one, never a part."""
+    """Write a file atomically, under a temporary name that is then renamed: no reader sees a part of it."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     temporary.replace(path)
 
 
 def without_nan(value: Any) -> Any:
-    """``value`` with arrays as lists and numbers that are not finite as ``None``, which JSON can hold.
+    """Convert ``value`` to JSON values: arrays become lists, and numbers that are not finite ``None``.
 
-    A float32 becomes the shortest decimal number that stands for it.
+    A float32 becomes the shortest decimal number that rounds to it.
 
     >>> without_nan({"a": np.array([0.1, np.nan], np.float32)})
     {'a': [0.1, None]}
@@ -39,36 +40,33 @@ _INNERMOST_LIST = re.compile(r"\[\n([^\[\]{}]+)\n *\]")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` whole, innermost lists on one line."""
+    """Write ``value`` as a JSON file, atomically, with innermost lists on one line."""
     text = json.dumps(without_nan(value), indent=1, allow_nan=False)
     on_one_line = _INNERMOST_LIST.sub(lambda found: "[" + re.sub(r"\n *", " ", found[1].strip()) + "]", text)
     write_whole(path, on_one_line + "\n")
 
 
-_ZIP = b"PK\x03\x04"
-# The header of an array of numbers as np.savez writes it.
-_NPY = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '([<>|](?:[iuf]\d|b1))', "
-    rb"'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n",
-    re.DOTALL,
-)
-_NPY_OF_TEXTS = re.compile(_NPY.pattern.replace(rb"b1", rb"b1|U[1-9]\d{0,3}"), re.DOTALL)
+_ZIP_MAGIC = b"PK\x03\x04"
+_NUMBERS, _TEXTS = "biuf", "U"  # kinds of dtypes
 
 
 def read_arrays(path: Path, most: int | None = None, *, texts: bool = False) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` file, by name; they cannot be written to.
+    """Read the arrays of an untrusted ``.npz`` file, by name. The arrays are read-only.
 
-    Nothing is believed and nothing is unpickled: the file is to unpack to no more than ``most`` bytes, its own
-    size if not given, and each array to have the bytes that its header says. Arrays are of numbers, or of ``texts``
-    too.
+    Nothing is unpickled. The size of each array must be that in its header.
+
+    Args:
+      path: the file.
+      most: the most bytes that it may unpack to; ``None``: its own size, for files that are not compressed.
+      texts: allow arrays of strings, beside those of numbers.
 
     Raises:
       OSError: the file cannot be read.
-      ValueError: it is not what :func:`numpy.savez` makes of arrays of numbers.
+      ValueError: it is not a file that :func:`numpy.savez` writes for such arrays.
     """
     with path.open("rb") as stream:
         try:
-            if stream.read(len(_ZIP)) != _ZIP:  # zipfile would look for the archive behind it
+            if stream.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:  # zipfile would accept other bytes before the archive
                 raise ValueError("it does not begin as one")
             with zipfile.ZipFile(stream) as archive:
                 members = archive.infolist()
@@ -79,24 +77,22 @@ def read_arrays(path: Path, most: int | None = None, *, texts: bool = False) -> 
                     raise ValueError("it has two arrays of one name")
                 if not {member.compress_type for member in members} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                     raise ValueError("it is packed in another way")
-                form = _NPY_OF_TEXTS if texts else _NPY
-                return {
-                    member.filename.removesuffix(".npy"): _array(_unpack(archive, member), form) for member in members
-                }
-        except Exception as error:  # a rotten archive can fail in any way
+                kinds = _NUMBERS + _TEXTS if texts else _NUMBERS
+                return {member.filename.removesuffix(".npy"): _read(archive, member, kinds) for member in members}
+        except Exception as error:  # zipfile raises many types of exception for a corrupt archive
             raise ValueError(f"it is no file of arrays, {error}") from error
 
 
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str) -> np.ndarray:
+    """One array. No more is unpacked than the sizes of the archive allow."""
     with archive.open(member) as stream:
-        return stream.read(member.file_size + 1)  # a bare read() unpacks all there is before it looks at the size
-
-
-def _array(content: bytes, form: re.Pattern[bytes]) -> np.ndarray:
-    header = form.match(content)
-    if header is None:
-        raise ValueError("what is in it is no array of numbers" + ("" if form is _NPY else " or texts"))
-    dtype, shape = np.dtype(header[1].decode()), [int(size) for size in header[3].split(b",") if size.strip()]
-    if math.prod(shape) * dtype.itemsize != len(content) - header.end():
-        raise ValueError("an array in it is longer or shorter than its header says")
-    return np.ndarray(shape, dtype, content, header.end(), order="F" if header[2] == b"True" else "C")
+        if npy.read_magic(stream) == (1, 0):
+            shape, fortran_order, dtype = npy.read_array_header_1_0(stream)
+        else:
+            shape, fortran_order, dtype = npy.read_array_header_2_0(stream)
+        if dtype.kind not in kinds:
+            raise ValueError("what is in it is no array of numbers" + (" or texts" if _TEXTS in kinds else ""))
+        size = math.prod(shape) * dtype.itemsize
+        if size != member.file_size - stream.tell():
+            raise ValueError("an array in it is longer or shorter than its header says")
+        return np.ndarray(shape, dtype, stream.read(size), order="F" if fortran_order else "C")

@@ -1,4 +1,4 @@
-"""Who plays which part: the labelled, the validation and the unlabelled images of one seed."""
+"""The split of the training images of one seed into labelled, validation and unlabelled images."""
 
 from typing import Literal, TypedDict, Unpack
 
@@ -10,33 +10,54 @@ from pljax.types import InputError, Split
 
 
 def most_validation(images: int) -> int:
-    """The largest validation set that so many training images can give: a fifth."""
+    """Return the size of the largest validation set: a fifth of the training images."""
     return images // 5
 
 
+# How the labelled images are chosen: see :func:`make`.
 Choose = Literal["random", "first", "given"]
 
 
 def check(train_labels: np.ndarray, classes: int, labels: int, validation: int, choose: Choose = "random") -> None:
-    """Raise ``InputError`` unless the training images can give the labelled and validation sets asked for."""
-    images, known = len(train_labels), train_labels[train_labels >= 0]
-    counts = np.bincount(known, minlength=classes)
+    """Raise ``InputError`` if :func:`make` cannot split the training images like this.
+
+    Args:
+      train_labels: int32 ``[N]``; -1: unknown.
+      classes: ``C``.
+      labels: ``L``.
+      validation: ``V``.
+      choose: as for :func:`make`.
+    """
+    counts = np.bincount(train_labels[train_labels >= 0], minlength=classes)  # of the known labels, [C]
     if choose == "given":
-        if labels + validation != len(known) or not labels:
-            raise InputError(
-                f"{labels} labels and {validation} validation images are asked for, but {len(known)} images have a "
-                "label: all of them are used."
-            )
-        share = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
-        held_back = np.repeat(np.arange(classes), counts)[np.argsort(share, kind="stable")[:validation]]
-        if (np.bincount(held_back, minlength=classes) == counts).any():
-            raise InputError(
-                f"{validation} validation images of {len(known)} that have a label leave a class without: give fewer."
-            )
-        return
-    if len(known) < images:
+        _check_given(counts, labels, validation)
+    else:
+        _check_chosen(len(train_labels), counts, labels, validation)
+
+
+def _check_given(counts: np.ndarray, labels: int, validation: int) -> None:
+    """Raise ``InputError`` unless all known labels are used and every class keeps one for training."""
+    known, classes = counts.sum(), len(counts)
+    if labels + validation != known or not labels:
         raise InputError(
-            f"{images - len(known)} of the {images} training images have no label: choose_labels is given."
+            f"{labels} labels and {validation} validation images are asked for, but {known} images have a "
+            "label: all of them are used."
+        )
+    share = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
+    held_back = np.repeat(np.arange(classes), counts)[np.argsort(share, kind="stable")[:validation]]
+    if (np.bincount(held_back, minlength=classes) == counts).any():
+        raise InputError(
+            f"{validation} validation images of {known} that have a label leave a class without: give fewer."
+        )
+
+
+def _check_chosen(images: int, counts: np.ndarray, labels: int, validation: int) -> None:
+    """Raise ``InputError`` unless there are enough images of each class, and some that stay unlabelled."""
+    known, classes = counts.sum(), len(counts)
+    if known < images:
+        raise InputError(
+            f"{images - known} of the {images} training images have no label: choose_labels must be 'given', which "
+            "uses all known labels."
         )
     if labels % classes:
         below = max(labels - labels % classes, classes)
@@ -62,7 +83,7 @@ def check(train_labels: np.ndarray, classes: int, labels: int, validation: int, 
 
 
 class Sizes(TypedDict):
-    """What is asked of a split beside its key and the labels: see :func:`make`."""
+    """The keyword arguments of :func:`make`."""
 
     classes: int
     labels: int
@@ -70,11 +91,13 @@ class Sizes(TypedDict):
     choose: Choose
 
 
-SPLIT = 0  # what the root key of a seed is folded with: alone, so that a seed has the same labels everywhere
+# The split's key is ``fold_in(root key of the seed, SPLIT)``. It depends on nothing else, so that a seed has the same
+# labelled images in all scenarios.
+SPLIT = 0
 
 
 def of_seed(root: jax.Array, train_labels: jax.Array, **sizes: Unpack[Sizes]) -> Split:
-    """The split of a seed, from its root key: see :func:`make`."""
+    """Split the training images with the root key of a seed: see :func:`make`."""
     return make(jax.random.fold_in(root, SPLIT), train_labels, **sizes)
 
 
@@ -87,45 +110,50 @@ def make(
     validation: int,
     choose: Choose,
 ) -> Split:
-    """Split ``N`` training images: ``labels / classes`` labelled ones a class, ``validation`` others, the rest.
+    """Split ``N`` training images into labelled, validation and unlabelled ones.
 
-    ``random`` walks through the images in an order drawn with ``key``, ``first`` in file order: the first
-    images met of each class are the labelled ones, the next ones met of any class are for validation.
-    ``given`` takes all images whose label is known, a share as equal as can be of every class for validation.
-    The sizes are static, so the function can be stacked over keys. See :func:`check` for what can be asked.
+    ``choose`` says how:
+
+    * ``random``: in a random order of the images, the first ``L / C`` of each class are labelled, the next ``V`` of
+      any class are for validation, and the others are unlabelled.
+    * ``first``: the same in file order.
+    * ``given``: all images with a known label are labelled or for validation. The validation images are random, and
+      their classes have about the same shares as among all known labels.
+
+    The sizes are static, so that ``vmap`` can map over keys. The arguments are those that :func:`check` accepts.
 
     Args:
-      key: the key of one seed.
-      train_labels: int32 ``[N]``; -1 for one that is not known.
+      key: typed PRNG key.
+      train_labels: int32 ``[N]``; -1: unknown.
       classes: ``C``.
-      labels: ``L``, a multiple of ``C``, unless they are given.
+      labels: ``L``; a multiple of ``C``, except for ``given``.
       validation: ``V``.
-      choose: the walk.
+      choose: see above.
 
     Returns:
-      ``Split`` with ``[labels]``, ``[validation]`` and ``[N - labels - validation]`` indices.
+      ``Split`` with ``L``, ``V`` and ``N - L - V`` indices.
 
     >>> parts = make(jax.random.key(0), jnp.arange(20) % 2, classes=2, labels=4, validation=3, choose="first")
     >>> parts.labelled.tolist(), parts.validation.tolist(), parts.unlabelled.size
     ([0, 1, 2, 3], [4, 5, 6], 13)
     """
     images = train_labels.shape[0]
-    walk = jnp.arange(images) if choose == "first" else jax.random.permutation(key, images)
+    drawn = jnp.arange(images) if choose == "first" else jax.random.permutation(key, images)
     if choose == "given":
-        order = _evenly(walk, train_labels, classes)
+        order = _stratified(drawn, train_labels, classes)
         return Split(order[validation : validation + labels], order[:validation], order[validation + labels :])
-    met = jax.nn.one_hot(train_labels[walk], classes, dtype=jnp.int32)
-    rank_in_class = (jnp.cumsum(met, axis=0) * met).sum(axis=1)  # 1 for the first image met of its class
+    one_hot = jax.nn.one_hot(train_labels[drawn], classes, dtype=jnp.int32)
+    rank_in_class = (jnp.cumsum(one_hot, axis=0) * one_hot).sum(axis=1)  # from 1
     labelled_first = jnp.argsort(rank_in_class > labels // classes, stable=True)
-    order = walk[labelled_first].astype(jnp.int32)
+    order = drawn[labelled_first].astype(jnp.int32)
     return Split(order[:labels], order[labels : labels + validation], order[labels + validation :])
 
 
-def _evenly(walk: jax.Array, train_labels: jax.Array, classes: int) -> jax.Array:
-    """The images in an order whose every beginning has about the same share of each class; unknown ones last."""
-    by_class = walk[jnp.argsort(train_labels[walk], stable=True)]
+def _stratified(drawn: jax.Array, train_labels: jax.Array, classes: int) -> jax.Array:
+    """Reorder images ``[N]`` so that every prefix has about the same share of each class; unknown labels come last."""
+    by_class = drawn[jnp.argsort(train_labels[drawn], stable=True)]
     labels = train_labels[by_class]
-    counts = jnp.bincount(train_labels + 1, length=classes + 1)
-    rank = jnp.arange(len(walk)) - (jnp.cumsum(counts) - counts)[labels + 1]  # in its class, from 0
+    counts = jnp.bincount(train_labels + 1, length=classes + 1)  # unknown labels, then the classes
+    rank = jnp.arange(len(drawn)) - (jnp.cumsum(counts) - counts)[labels + 1]  # in its class, from 0
     share = (rank.astype(jnp.float32) + 0.5) / counts[labels + 1].astype(jnp.float32)
     return by_class[jnp.argsort(jnp.where(labels < 0, 1.0, share), stable=True)].astype(jnp.int32)

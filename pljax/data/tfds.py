@@ -1,9 +1,8 @@
-"""A script: original files, downloaded and checked by TensorFlow Datasets.
+"""A script that downloads original files with TensorFlow Datasets (TFDS), which checks them.
 
-``python -P tfds.py BUILDER URL FOLDER FILE...`` is run by ``pljax.data.download`` in a process of its own,
-because TFDS may wait for ever, in threads, and only a process can be ended from outside. It is run by its
-path, so that neither pljax nor JAX is imported there; ``-P``, because the modules beside it are not to be
-taken for those of the standard library that have their names.
+``pljax.data.download`` runs ``python -P tfds.py BUILDER URL FOLDER FILE...`` in a process of its own: TFDS can wait
+for ever in its threads, and only a process can be ended from outside. It runs the script by its path, so that neither
+pljax nor JAX is imported, and with ``-P``, so that the modules in this folder do not hide others of the same name.
 """
 
 import os
@@ -14,15 +13,18 @@ from tensorflow_datasets.image_classification import mnist
 
 
 def main(arguments: list[str]) -> str | None:
-    """Download each ``URL + FILE`` as ``FOLDER/FILE``, checked against what TFDS records for ``BUILDER``.
+    """Download each ``URL + FILE`` to ``FOLDER/FILE`` and check it against the checksums of ``BUILDER`` in TFDS.
+
+    Args:
+      arguments: ``[BUILDER, URL, FOLDER, FILE, ...]``.
 
     Returns:
-      one line that says why that failed, for ``sys.exit``; ``None`` if it did not.
+      one line with the reason of a failure, for ``sys.exit``; ``None`` on success.
     """
     builder, url, folder, *files = arguments
     tfds.disable_progress_bar()
     records = {info.filename: info for info in getattr(mnist, builder).url_infos.values()}
-    # The manager, unlike `download_and_prepare`, works without TensorFlow.
+    # `download_and_prepare` needs TensorFlow; the manager does not.
     manager = tfds.download.DownloadManager(
         download_dir=os.path.join(folder, "tfds"),
         url_infos={url + file: records[file] for file in files},

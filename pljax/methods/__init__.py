@@ -1,4 +1,7 @@
-"""The methods, one file each. A new one is a file and a line below; or, outside the package, ``@register``."""
+"""The methods, one file each.
+
+A new method of the package needs a file and an import below. A method outside the package needs ``@register``.
+"""
 
 from pljax.methods.base import METHODS, Aux, Batch, Method, NetworkMethod, register
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder

@@ -13,18 +13,18 @@ from pljax.types import InputError, Params, Split, TrainingData
 
 
 class Extra(NamedTuple):
-    """What is known of the labels beside the weights; ``None`` where it is not needed."""
+    """The state beside the parameters; ``None`` for what the settings do not need."""
 
-    shares: jax.Array | None  # float32 [C], of the classes among the labelled images
-    labels: jax.Array | None  # int32 [N], pseudo-labels given once; -1: none
+    shares: jax.Array | None  # float32 [C], the share of each class among the labelled images, for alignment
+    labels: jax.Array | None  # int32 [N], pseudo-labels assigned once; -1: none
 
 
 @register
 class PseudoLabel(NetworkMethod):
-    """A network that labels the unlabelled images itself, and is trained with these labels, too.
+    """A network that assigns pseudo-labels to the unlabelled images and is trained with them.
 
-    The paper labels an image anew at every update that it is drawn for (``assign``), whatever the output (``threshold``
-    0), and lets the classes have the shares they come to (``alignment`` 0): see :func:`pljax.nn.losses.align`.
+    In the paper, every update assigns new pseudo-labels (``assign="every_update"``) to all its unlabelled images
+    (``threshold=0``), without distribution alignment (``alignment=0``; see :func:`pljax.nn.losses.align`).
     """
 
     gives_labels: ClassVar[bool] = True
@@ -34,15 +34,15 @@ class PseudoLabel(NetworkMethod):
     t2: int = setting(help="the epoch from which alpha(t) is alpha_f.", low=1, traced=True)
     assign: Literal["every_update", "once"] = setting(
         default="every_update",
-        help="when an image gets its pseudo-label; once: by the network that the phase starts from.",
+        help="when pseudo-labels are assigned; once: by the network that the phase starts from.",
         flag=False,
     )
     threshold: float = setting(
-        default=0.0, help="an image whose largest output is lower gets no pseudo-label.", high=1, special=(0.0,)
+        default=0.0, help="an image whose largest output is below it gets no pseudo-label.", high=1, special=(0.0,)
     )
     alignment: float = setting(
         default=0.0,
-        help="from 0 to 1, how far pseudo-labels are held to the shares of the labelled classes.",
+        help="from 0 to 1, how far pseudo-labels are aligned with the shares of the classes among the labels.",
         high=1,
         to=True,
         special=(0.0,),
@@ -57,7 +57,7 @@ class PseudoLabel(NetworkMethod):
     def loss(
         self, params: Params, extra: Extra, batch: Batch, weight: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        r"""Eq. 15, with the pseudo-labels :math:`y'` of eq. 14:
+        r"""Compute eq. 15 with the pseudo-labels :math:`y'` of eq. 14.
 
         .. math::
             L = \frac{1}{B} \sum_{m=1}^{B} \sum_{i=1}^{C} l(y_i^m, f_i^m)
@@ -77,19 +77,22 @@ class PseudoLabel(NetworkMethod):
         return supervised + weight * unsupervised, Aux(extra, metrics, pseudo_labels)
 
     def pseudo_labels(self, params: Params, extra: Extra, images: jax.Array, rows: Any) -> jax.Array:
-        """The classes that the network, with dropout off, gives unlabelled images; or those given once. A constant."""
+        """Return pseudo-labels of unlabelled images, int32 ``[B']``: those assigned once, or of the network as it is.
+
+        Dropout is off, and no gradient flows through them. ``rows`` are the indices of the images, int32 ``[B']``.
+        """
         if extra.labels is not None:
             return extra.labels[rows]
         return self.label(self.forward(jax.lax.stop_gradient(params), images), extra.shares)
 
     def label(self, logits: jax.Array, shares: jax.Array | None) -> jax.Array:
-        """Eq. 14, after alignment and above the threshold: float32 ``[n, C] -> int32 [n]``, -1 for none."""
+        """Assign pseudo-labels by eq. 14, after alignment, float32 ``[n, C] -> int32 [n]``; -1 below the threshold."""
         if shares is not None:
             logits = losses.align(logits, shares, self.alignment)
         return losses.pseudo_label(logits, self.output, self.threshold)
 
     def init(self, key: jax.Array, data: TrainingData, split: Split, start: Params) -> tuple[Params, Extra]:
-        """As for any network; and labels given once, by the network that the phase starts from."""
+        """Return the parameters of :class:`NetworkMethod`, and what alignment and ``assign="once"`` need."""
         params, _ = super().init(key, data, split, start)
         shares = labels = None
         if isinstance(self.alignment, jax.Array) or self.alignment:
@@ -103,7 +106,7 @@ class PseudoLabel(NetworkMethod):
         return params, Extra(shares, labels)
 
     def weight(self, epoch: Any) -> Any:
-        """alpha(t), eq. 16."""
+        """Return alpha(t), eq. 16."""
         return schedules.alpha(self.alpha_f, self.t1, self.t2)(epoch)
 
     def labels_given_once(self, extra: Extra) -> jax.Array | None:

@@ -1,4 +1,4 @@
-"""Labels alone: the baseline of every method that has more."""
+"""Supervised training with the labelled images alone, the baseline of the other methods."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from pljax.types import Params
 
 @register
 class Supervised(NetworkMethod):
-    """A network trained with the labelled images, with dropout or without: ``nn`` and ``drop_nn``."""
+    """A network trained with the labelled images: ``nn`` without dropout, ``drop_nn`` with it."""
 
     def loss(
         self, params: Params, extra: Any, batch: Batch, weight: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        """The mean loss of the labelled images, eq. 4 and 5 of Lee (2013)."""
+        """Compute the mean loss of the labelled images, eq. 4 and 5 of Lee (2013)."""
         logits = self.forward(params, batch.images, key)
         loss = supervised_loss(logits, batch.labels, batch.weights, self.output)
         return loss, Aux(extra, {"labelled_loss": loss, "unlabelled_loss": jnp.asarray(jnp.nan)})

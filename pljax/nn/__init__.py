@@ -1,1 +1,1 @@
-"""The parts that methods are made of: networks, losses, schedules, optimizers. None knows a method."""
+"""Building blocks of the methods: networks, losses, schedules and optimizers."""

@@ -1,6 +1,7 @@
-"""The three losses, each a mean over a mini-batch: supervised, pseudo-label, reconstruction.
+"""Losses, each a mean over a mini-batch: supervised, pseudo-label and reconstruction.
 
-Equation numbers are those of Lee (2013).
+Equation numbers are those of Lee (2013). ``B`` is the size of a mini-batch, ``C`` the number of classes, ``D`` that of
+pixels.
 """
 
 from typing import Literal
@@ -10,20 +11,20 @@ import jax.numpy as jnp
 import optax
 
 Output = Literal["sigmoid", "softmax"]
-LEAST_SHARE = 1e-6  # of a class, where logarithms are taken
+MIN_SHARE = 1e-6  # added to the shares of classes: the logarithm of 0 is not finite
 
 
 def classification_loss(logits: jax.Array, labels: jax.Array, output: Output) -> jax.Array:
-    r"""The loss of each example.
+    r"""Compute the cross-entropy of each example.
 
-    ``sigmoid``: binary cross-entropy summed over the output units, eq. 5,
-    :math:`-\sum_i y_i \log f_i + (1 - y_i) \log(1 - f_i)` with :math:`f = \mathrm{sigmoid}(logits)`;
-    ``softmax``: cross-entropy of the softmax over the logits.
+    * ``sigmoid``: the binary cross-entropy summed over the output units, eq. 5,
+      :math:`-\sum_i y_i \log f_i + (1 - y_i) \log(1 - f_i)` with :math:`f = \mathrm{sigmoid}(logits)`.
+    * ``softmax``: the cross-entropy of the softmax of the logits.
 
     Args:
       logits: float32 ``[B, C]``.
       labels: int32 ``[B]``.
-      output: which of the two.
+      output: the output units, see above.
 
     Returns:
       float32 ``[B]``.
@@ -39,40 +40,52 @@ def classification_loss(logits: jax.Array, labels: jax.Array, output: Output) ->
 
 
 def supervised_loss(logits: jax.Array, labels: jax.Array, weights: jax.Array, output: Output) -> jax.Array:
-    """The mean over the rows whose weight is 1: the rows that a short last mini-batch lacks have weight 0.
+    """Compute the labelled term of eq. 15: the mean cross-entropy of the rows whose weight is 1.
 
     Args:
       logits: float32 ``[B, C]``.
       labels: int32 ``[B]``.
-      weights: float32 ``[B]``, 0 or 1, not all 0.
+      weights: float32 ``[B]``, 0 or 1, not all 0: 0 for the rows that pad a short mini-batch.
       output: as for :func:`classification_loss`.
+
+    Returns:
+      float32 ``[]``.
     """
     return (weights * classification_loss(logits, labels, output)).sum() / weights.sum()
 
 
 def align(logits: jax.Array, shares: jax.Array, strength: float | jax.Array) -> jax.Array:
-    """Logits moved so that their softmax, in the mean over a mini-batch, comes nearer to the classes' shares.
+    """Align the mean prediction of a mini-batch with the class distribution (Berthelot et al. 2020, "ReMixMatch").
 
-    ``logits + strength * (log(shares) - log(mean softmax))``: a network that has come to see one class everywhere
-    is held to how often the class was labelled (distribution alignment, Berthelot et al. 2020).
+    ``logits + strength * (log(shares) - log(mean softmax))``. It lowers the logits of a class that the network predicts
+    more often than it occurs among the labels.
 
     Args:
       logits: float32 ``[B, C]``.
-      shares: float32 ``[C]``, of the classes among the labelled rows.
-      strength: 0 changes nothing, 1 asks for the shares.
+      shares: float32 ``[C]``, the share of each class among the labelled rows.
+      strength: 0 to 1; 0 changes nothing, 1 aligns fully.
+
+    Returns:
+      float32 ``[B, C]``.
 
     >>> logits = jnp.array([[2.0, 0.0], [2.0, 0.0]])
     >>> jax.nn.softmax(align(logits, jnp.array([0.5, 0.5]), 1.0)).round(2).tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
     mean = jax.nn.softmax(logits).mean(axis=0, keepdims=True)
-    return logits + strength * (jnp.log(shares[None] + LEAST_SHARE) - jnp.log(mean + LEAST_SHARE))
+    return logits + strength * (jnp.log(shares[None] + MIN_SHARE) - jnp.log(mean + MIN_SHARE))
 
 
 def pseudo_label(logits: jax.Array, output: Output = "softmax", threshold: float | jax.Array = 0.0) -> jax.Array:
-    """The class of the largest output, eq. 14, as a constant: no gradient flows through it.
+    """Assign pseudo-labels: the class of the largest output, eq. 14. No gradient flows through them.
 
-    Where the largest output is below ``threshold`` there is none: -1, as for any label that is not known.
+    Args:
+      logits: float32 ``[..., C]``.
+      output: the output units that ``threshold`` refers to.
+      threshold: a row whose largest output is below it gets -1, no pseudo-label.
+
+    Returns:
+      int32 ``[...]``.
 
     >>> pseudo_label(jnp.array([[0.1, 2.0, -1.0]])).tolist()
     [1]
@@ -87,9 +100,15 @@ def pseudo_label(logits: jax.Array, output: Output = "softmax", threshold: float
 
 
 def pseudo_label_loss(logits: jax.Array, pseudo_labels: jax.Array, output: Output) -> jax.Array:
-    """The unlabelled term of eq. 15 before its weight alpha(t): the mean loss against the pseudo-labels.
+    """Compute the unlabelled term of eq. 15 without its weight alpha(t): the mean loss against the pseudo-labels.
 
-    A row whose pseudo-label is -1 has none; it counts as a loss of 0.
+    Args:
+      logits: float32 ``[B, C]``.
+      pseudo_labels: int32 ``[B]``; a row with -1 has loss 0 and counts in the mean.
+      output: as for :func:`classification_loss`.
+
+    Returns:
+      float32 ``[]``.
     """
     return jnp.where(pseudo_labels >= 0, classification_loss(logits, pseudo_labels, output), 0).mean()
 
@@ -100,14 +119,17 @@ def reconstruction_loss(
     reduction: Literal["sum", "mean"],
     error: Literal["cross_entropy", "squared"] = "cross_entropy",
 ) -> jax.Array:
-    """The error of a reconstruction, summed or averaged over the pixels.
+    """Compute the mean reconstruction error of images.
 
     Args:
-      outputs: float32 ``[B, D]``: before the sigmoid, or the reconstruction itself where the error is squared.
-      images: float32 ``[B, D]``, in [0, 1] for the cross-entropy.
-      reduction: over the pixels.
-      error: of a pixel: the cross-entropy, eq. 8, or half the square of the difference.
+      outputs: float32 ``[B, D]``, the reconstruction; for the cross-entropy, its logits.
+      images: float32 ``[B, D]``; for the cross-entropy, in [0, 1].
+      reduction: the sum or the mean over the pixels of an image.
+      error: the error of a pixel: the cross-entropy, eq. 8, or half the squared difference.
+
+    Returns:
+      float32 ``[]``.
     """
-    of_pixels = optax.l2_loss if error == "squared" else optax.sigmoid_binary_cross_entropy
-    by_pixel = of_pixels(outputs, images)
-    return (by_pixel.sum(axis=-1) if reduction == "sum" else by_pixel.mean(axis=-1)).mean()
+    error_of = optax.l2_loss if error == "squared" else optax.sigmoid_binary_cross_entropy
+    errors = error_of(outputs, images)
+    return (errors.sum(axis=-1) if reduction == "sum" else errors.mean(axis=-1)).mean()

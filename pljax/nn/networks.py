@@ -1,4 +1,4 @@
-"""The two networks. Both name their first layer ``hidden``."""
+"""The classifier and the auto-encoder. Both call their first layer ``hidden``, so that it can be transferred."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -16,34 +16,37 @@ INITIAL_WEIGHTS: dict[str, jax.nn.initializers.Initializer] = {
     "normal": nn.initializers.normal(stddev=0.01),
     "glorot": nn.initializers.glorot_uniform(),
 }
-BLOCK_ROWS = 1000  # rows in one go: bounds the memory of a pass over a whole data set
+BLOCK_ROWS = 1000  # rows of one pass through a network: bounds the memory of the hidden layers
 
 
 @register
 class Network(Settings):
-    """What the phases of a run have in common: the layers, and how they start, drop units and answer."""
+    """The architecture that all phases of a run share."""
 
     hidden: tuple[int, ...] = setting(help="width of the hidden layer, or widths with commas.", low=1)
     initial_weights: Literal["normal", "glorot"] = setting(
         help="N(0, 0.01^2), or Glorot's uniform; biases start at 0.", flag=False
     )
     inverted_dropout: bool = setting(
-        help="scale kept units while training (Keras), not all units afterwards (the paper).", flag=False
+        help="scale kept units in training (Keras), instead of all units in evaluation (the paper).", flag=False
     )
-    output: Literal["sigmoid", "softmax"] = setting(help="what makes probabilities of the logits.", flag=False)
+    output: Literal["sigmoid", "softmax"] = setting(help="the output units.", flag=False)
     room: int | None = setting(
-        default=None, help="room for lit columns in the first product: see pljax.nn.sparse.", flag=False, kept=False
+        default=None,
+        help="the most nonzero columns that the first layer multiplies: see pljax.nn.sparse.product.",
+        flag=False,
+        kept=False,
     )
 
 
 class Classifier(nn.Module):
-    """ReLU layers and a linear output: the logits, ``[B, D] -> [B, C]``."""
+    """A multilayer perceptron with ReLU layers and dropout. It returns the logits, float32 ``[B, D] -> [B, C]``."""
 
     network: Network
     classes: int
     visible_dropout: float | jax.Array = 0.0
     hidden_dropout: float | jax.Array = 0.0
-    input_noise: float | jax.Array = 0.0  # standard deviation; the Python number 0 draws nothing
+    input_noise: float | jax.Array = 0.0  # standard deviation of Gaussian noise; the Python number 0 draws nothing
 
     def setup(self) -> None:
         initial, inverted = INITIAL_WEIGHTS[self.network.initial_weights], self.network.inverted_dropout
@@ -67,15 +70,15 @@ class Classifier(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Pixels from corrupted pixels, before the sigmoid: ``[B, D] -> [B, D]``.
+    """An auto-encoder. It returns the logits of the reconstructed pixels, float32 ``[B, D] -> [B, D]``.
 
-    With no ``bottleneck``: eq. 6 and 7 with tied weights, ``relu(x W + b) W^T + a``. With one: the outer
-    layer, the bottleneck's layers, the outer width again, and a linear output, nothing tied. Dropout acts
-    on the layers of the outer width.
+    Without a ``bottleneck`` it has one hidden layer and tied weights, eq. 6 and 7: ``relu(x W + b) W^T + a``. With one,
+    it has a layer of the outer width, those of the bottleneck, another of the outer width, and a linear output; its
+    weights are not tied. Dropout acts on the layers of the outer width.
     """
 
-    network: Network
-    bottleneck: tuple[int, ...] = ()
+    network: Network  # ``hidden[0]`` is the outer width
+    bottleneck: tuple[int, ...] = ()  # widths
     dropout: float | jax.Array = 0.0
 
     @nn.compact
@@ -95,49 +98,58 @@ class Autoencoder(nn.Module):
 
 
 def forward(model: nn.Module, params: Params, images: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
-    """What a network makes of float32 images ``[B, D]``: as in training if a key is given, else without dropout."""
+    """Apply a network to float32 images ``[B, D]``: in training mode if a key is given, else without dropout."""
     if dropout_key is None:
         return jnp.asarray(model.apply({"params": params}, images))
     return jnp.asarray(model.apply({"params": params}, images, train=True, rngs={"dropout": dropout_key}))
 
 
 def to_inputs(images: jax.Array) -> jax.Array:
-    """What a network is given: uint8 pixels as float32 in [0, 1]; float32 features, scaled already, as they are."""
+    """Convert uint8 pixels to float32 in [0, 1]; float32 features stay as they are. ``[..., D] -> [..., D]``."""
     return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
 
 
 def in_blocks(function: Callable[[jax.Array], jax.Array], images: jax.Array) -> jax.Array:
-    """``function`` of many images (see :func:`to_inputs`), ``[n, D] -> [n, C]``, ``BLOCK_ROWS`` at a time."""
+    """Apply a function to images in blocks of ``BLOCK_ROWS``, to save memory.
+
+    Args:
+      function: of float32 inputs, ``[rows, D] -> [rows, C]``.
+      images: uint8 or float32 ``[n, D]``: see :func:`to_inputs`.
+
+    Returns:
+      float32 ``[n, C]``.
+    """
     whole = len(images) // BLOCK_ROWS * BLOCK_ROWS
     rest = function(to_inputs(images[whole:]))
     if not whole:
         return rest
     blocks = images[:whole].reshape(-1, BLOCK_ROWS, images.shape[1])
-    done = jax.lax.map(lambda block: function(to_inputs(block)), blocks)
-    return jnp.concatenate([done.reshape(whole, -1), rest])
+    results = jax.lax.map(lambda block: function(to_inputs(block)), blocks)
+    return jnp.concatenate([results.reshape(whole, -1), rest])
 
 
 def parameter_count(params: Params) -> int:
-    """How many numbers a tree of arrays (or of their shapes) holds."""
+    """Return the number of parameters in a tree of arrays or of ``jax.ShapeDtypeStruct``."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def transfer(donor: Params, params: Params) -> Params:
-    """``params`` with the layers of ``donor`` in place of its own of the same name; the rest is untouched.
+    """Return ``params`` with the layers of ``donor`` in place of its own layers of the same names.
 
-    This is how the first layer of a trained auto-encoder becomes that of the classifier, and how a phase
-    starts from the phase before it. Raises ``ValueError`` for a layer that ``params`` does not have, or
-    has in another shape: a transfer that misses is silent otherwise.
+    A phase starts from the parameters of the phase before it in this way, and a classifier from the first layer of an
+    auto-encoder.
+
+    Raises ``ValueError`` for a layer of ``donor`` that ``params`` has not, or has with other shapes.
     """
     for layer, weights in donor.items():
         if layer not in params:
             raise ValueError(f"There is no layer {layer!r} to transfer to: the network has {sorted(params)}.")
-        here, there = jax.tree.map(jnp.shape, params[layer]), jax.tree.map(jnp.shape, weights)
-        if here != there:
-            raise ValueError(f"Layer {layer!r} has shapes {here}, but the one to transfer has {there}.")
+        expected, given = jax.tree.map(jnp.shape, params[layer]), jax.tree.map(jnp.shape, weights)
+        if expected != given:
+            raise ValueError(f"Layer {layer!r} has shapes {expected}, but the one to transfer has {given}.")
     return {**params, **donor}
 
 
 def all_finite(params: Params) -> jax.Array:
-    """Whether every parameter is a number, bool []."""
+    """Return whether all parameters are finite, bool ``[]``."""
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()

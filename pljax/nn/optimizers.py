@@ -1,6 +1,6 @@
-"""The optimizers, the paper's momentum rule among them, as settings that become optax transformations.
+"""Optimizers: settings that build optax transformations, among them the momentum rule of Lee (2013).
 
-A rate may be traced: the transformation is made inside the compiled function.
+A learning rate can be traced, because the transformation is built inside the compiled function.
 """
 
 import abc
@@ -15,19 +15,25 @@ from pljax.settings import Settings, register, setting
 
 
 class MomentumState(NamedTuple):
+    """The state of :func:`paper_momentum`."""
+
     updates_made: jax.Array  # int32 []
     velocity: optax.Updates  # Delta W, shaped like the parameters
 
 
 def paper_momentum(learning_rate: optax.Schedule, momentum: optax.Schedule) -> optax.GradientTransformation:
-    r"""Lee (2013), eq. 10 and 11, with both factors taken at the number of updates made so far:
+    r"""Build the momentum rule of Lee (2013), eq. 10 and 11.
 
     .. math::
         \Delta W(t + 1) = p(t) \, \Delta W(t) - (1 - p(t)) \, \epsilon(t) \, \nabla_W L, \qquad
         W(t + 1) = W(t) + \Delta W(t + 1)
 
-    ``optax.sgd(momentum=...)`` differs twice: its learning rate stands outside the velocity, and it has
-    no factor ``1 - p``.
+    ``optax.sgd(momentum=...)`` differs: its velocity does not contain the learning rate, and it has no factor
+    ``1 - p``.
+
+    Args:
+      learning_rate: epsilon by the number of updates made.
+      momentum: p by the number of updates made.
     """
 
     def init(params: optax.Params) -> MomentumState:
@@ -46,30 +52,30 @@ def paper_momentum(learning_rate: optax.Schedule, momentum: optax.Schedule) -> o
 
 
 class Optimizer(Settings, abc.ABC):
-    """What every optimizer has: a learning rate, and three functions of how many updates an epoch has."""
+    """The base class of optimizers. Schedules count updates, and depend on the number of updates per epoch."""
 
     learning_rate: float = setting(help="the (initial) learning rate.", above=True)
 
     def rate(self, updates_per_epoch: int) -> optax.Schedule:
-        """The learning rate, by the number of updates made."""
+        """Return the learning rate as a schedule of the number of updates made."""
         return optax.constant_schedule(self.learning_rate)
 
     def momentum(self, updates_per_epoch: int) -> optax.Schedule:
-        """The momentum, by the number of updates made; NaN where the rule has none."""
+        """Return the momentum as a schedule of the number of updates made; NaN for optimizers without one."""
         return optax.constant_schedule(jnp.nan)
 
     @abc.abstractmethod
     def transform(self, updates_per_epoch: int) -> optax.GradientTransformation:
-        """The optax transformation."""
+        """Build the optax transformation."""
 
 
 @register
 class PaperMomentum(Optimizer):
-    """Gradient descent with the momentum rule of Lee (2013), eq. 10-13; time is counted in epochs."""
+    """Gradient descent with the momentum rule of Lee (2013), eq. 10 to 13, with schedules that count epochs."""
 
-    decay: float = setting(help="of the learning rate: eps(t + 1) = decay * eps(t).", above=True, flag=False)
-    initial_momentum: float = setting(help="p_i.", high=1, flag=False)
-    final_momentum: float = setting(help="p_f.", high=1, flag=False)
+    decay: float = setting(help="k, the decay of the learning rate: eps(t + 1) = k * eps(t).", above=True, flag=False)
+    initial_momentum: float = setting(help="p_i, the momentum at the start.", high=1, flag=False)
+    final_momentum: float = setting(help="p_f, the momentum from epoch T on.", high=1, flag=False)
     momentum_epochs: int = setting(help="T, the epochs from p_i to p_f.", low=1, traced=True, flag=False)
 
     def rate(self, updates_per_epoch: int) -> optax.Schedule:
@@ -85,10 +91,14 @@ class PaperMomentum(Optimizer):
 
 @register
 class GradientDescent(Optimizer):
-    """Plain gradient descent at ``learning_rate * decay ** (update / decay_updates)``."""
+    """Gradient descent without momentum at the rate ``learning_rate * decay ** (update / decay_updates)``."""
 
-    decay: float = setting(default=1.0, help="of the learning rate, over decay_updates.", above=True, flag=False)
-    decay_updates: int = setting(default=1, help="updates.", low=1, traced=True, flag=False)
+    decay: float = setting(
+        default=1.0, help="the factor of the learning rate after decay_updates updates.", above=True, flag=False
+    )
+    decay_updates: int = setting(
+        default=1, help="the updates over which decay is applied once.", low=1, traced=True, flag=False
+    )
 
     def rate(self, updates_per_epoch: int) -> optax.Schedule:
         return schedules.decaying_rate(self.learning_rate, self.decay, self.decay_updates)
@@ -99,18 +109,20 @@ class GradientDescent(Optimizer):
 
 @register
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015) at a constant rate."""
+    """Adam (Kingma and Ba 2015) with a constant learning rate."""
 
     b1: float = setting(default=0.9, help="decay of the mean of the gradients.", high=1, flag=False)
-    b2: float = setting(default=0.999, help="decay of the mean of their squares.", high=1, flag=False)
-    eps: float = setting(default=1e-7, help="added to the root of that mean.", above=True, flag=False)
+    b2: float = setting(default=0.999, help="decay of the mean of the squared gradients.", high=1, flag=False)
+    eps: float = setting(
+        default=1e-7, help="added to the root of the mean of the squared gradients.", above=True, flag=False
+    )
 
     def transform(self, updates_per_epoch: int) -> optax.GradientTransformation:
         return _with_promotion(optax.adam(self.learning_rate, self.b1, self.b2, self.eps))
 
 
 def _with_promotion(transform: optax.GradientTransformation) -> optax.GradientTransformation:
-    """``transform``, usable too where JAX is told to be strict about dtypes: optax's Adam takes float ** int."""
+    """Return ``transform`` with standard dtype promotion: optax's Adam takes float ** int, which strict JAX refuses."""
 
     def update(*arguments: Any) -> Any:
         with jax.numpy_dtype_promotion("standard"):

@@ -1,4 +1,4 @@
-"""What the outputs of a classifier mean: probabilities of the classes, and how sure they are."""
+"""The outputs of a classifier as class probabilities, and their entropy."""
 
 import jax
 import jax.numpy as jnp
@@ -7,12 +7,12 @@ from pljax.nn.losses import Output
 
 
 def log_probabilities(logits: jax.Array, output: Output) -> jax.Array:
-    """The logarithm of the outputs, ``[..., C]``. Sigmoid outputs stand each for itself: they need not sum to 1."""
+    """Compute the logarithms of the outputs, ``[..., C]``. Sigmoid outputs do not sum to 1."""
     return jax.nn.log_sigmoid(logits) if output == "sigmoid" else jax.nn.log_softmax(logits)
 
 
 def class_probabilities(logits: jax.Array, output: Output) -> jax.Array:
-    """The outputs as probabilities of the classes, ``[..., C]``: sigmoid outputs are divided by their sum.
+    """Compute class probabilities that sum to 1, ``[..., C]``: sigmoid outputs are divided by their sum.
 
     >>> class_probabilities(jnp.zeros((1, 4)), "sigmoid").tolist()
     [[0.25, 0.25, 0.25, 0.25]]
@@ -21,14 +21,14 @@ def class_probabilities(logits: jax.Array, output: Output) -> jax.Array:
 
 
 def conditional_entropy(logits: jax.Array, output: Output) -> jax.Array:
-    r"""The entropy of the outputs given each image; its mean over images is eq. 17 of Lee (2013), in nats:
+    r"""Compute the entropy of the outputs for each image, in nats. Its mean over images is eq. 17 of Lee (2013).
 
     .. math::
         H(y | x_m) = -\sum_i P(y_i = 1 | x_m) \log P(y_i = 1 | x_m)
 
     Args:
       logits: float32 ``[n, C]``.
-      output: what makes probabilities of them.
+      output: the output units.
 
     Returns:
       float32 ``[n]``.

@@ -1,8 +1,8 @@
-"""What changes with time, as optax schedules: alpha(t), the learning rate, the momentum.
+"""Schedules of optax: alpha(t), the learning rate and the momentum.
 
-The symbols and equation numbers are those of Lee (2013), "Pseudo-Label: The Simple and Efficient
-Semi-Supervised Learning Method for Deep Neural Networks". The paper's t counts epochs; an optimizer
-counts updates, and :func:`per_epoch` stands between the two. Every number may be traced.
+The symbols and equation numbers are those of Lee (2013), "Pseudo-Label: The Simple and Efficient Semi-Supervised
+Learning Method for Deep Neural Networks". The paper's t counts epochs, but an optimizer counts updates:
+:func:`per_epoch` converts a schedule. Every argument can be traced.
 """
 
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import optax
 
 
 def alpha(alpha_f: float, t1: int, t2: int) -> optax.Schedule:
-    r"""The weight of the unlabelled loss term at epoch t, eq. 16.
+    r"""Return the weight of the unlabelled loss term as a schedule of the epoch t, eq. 16.
 
     .. math::
         \alpha(t) = 0 \text{ for } t < T_1, \quad
@@ -20,7 +20,7 @@ def alpha(alpha_f: float, t1: int, t2: int) -> optax.Schedule:
     Args:
       alpha_f: the final weight.
       t1: the epoch from which the weight rises.
-      t2: the epoch from which it is ``alpha_f``; above ``t1``.
+      t2: the epoch from which the weight is ``alpha_f``; above ``t1``.
 
     >>> weight = alpha(alpha_f=3.0, t1=100, t2=600)
     >>> [float(weight(t)) for t in (0, 100, 350, 600, 999)]
@@ -31,9 +31,14 @@ def alpha(alpha_f: float, t1: int, t2: int) -> optax.Schedule:
 
 
 def decaying_rate(initial: float, decay: float, every: int = 1) -> optax.Schedule:
-    r"""The learning rate after ``count`` steps, :math:`\epsilon_0 \, k^{\,count / every}`; eq. 12 with k = 0.998.
+    r"""Return the learning rate :math:`\epsilon_0 \, k^{\,count / every}`; eq. 12 with k = 0.998.
 
-    (``optax.exponential_decay`` takes no traced decay.)
+    ``optax.exponential_decay`` cannot replace it, because its decay cannot be traced.
+
+    Args:
+      initial: the learning rate at 0.
+      decay: k.
+      every: the number of counts over which ``decay`` is applied once.
 
     >>> rate = decaying_rate(1.5, 0.998)
     >>> [round(float(rate(t)), 4) for t in (0, 1, 1000)]
@@ -43,7 +48,7 @@ def decaying_rate(initial: float, decay: float, every: int = 1) -> optax.Schedul
 
 
 def momentum(initial: float, final: float, epochs: int) -> optax.Schedule:
-    r"""The momentum p(t), eq. 13: linear from ``initial`` to ``final`` over T = ``epochs``, then constant.
+    r"""Return the momentum p(t), eq. 13: linear from ``initial`` to ``final`` over T = ``epochs``, then constant.
 
     >>> p = momentum(0.5, 0.99, 500)
     >>> [round(float(p(t)), 3) for t in (0, 250, 500, 900)]
@@ -54,7 +59,7 @@ def momentum(initial: float, final: float, epochs: int) -> optax.Schedule:
 
 
 def per_epoch(schedule: optax.Schedule, updates_per_epoch: int) -> optax.Schedule:
-    """``schedule``, which counts epochs, as a schedule that counts updates.
+    """Convert a schedule that counts epochs to one that counts updates.
 
     >>> [float(per_epoch(momentum(0.0, 1.0, 2), updates_per_epoch=4)(update)) for update in (0, 3, 4, 8)]
     [0.0, 0.0, 0.5, 1.0]

@@ -1,6 +1,6 @@
-"""A product with images, without the columns that are 0 in every image of a mini-batch.
+"""A dense layer that leaves out the columns (pixels) that are 0 in every image of a mini-batch.
 
-On MNIST four fifths of the pixels are 0, and so is a quarter of the columns of 288 images.
+On MNIST, four fifths of the pixels are 0, and a quarter of the columns are 0 in all of 288 images.
 """
 
 import functools
@@ -10,17 +10,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-SAMPLED = 10_000  # images, to see which features are rarely lit
-WORTHWHILE = 0.9  # share of the features: fetching rows of weights costs as much as a product saves
-FEWEST_ROWS = 100  # for the same reason
+SAMPLE_SIZE = 10_000  # images that are enough to estimate how often each feature is 0
+# The plain product is faster for more than this share of nonzero columns, or for fewer rows than FEWEST_ROWS: to gather
+# rows of the kernel then takes longer than the shorter product saves.
+MAX_NONZERO_SHARE = 0.9
+FEWEST_ROWS = 100
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def product(x: jax.Array, kernel: jax.Array, room: int) -> jax.Array:
-    """``x @ kernel``, float32 ``[B, D] @ [D, H] -> [B, H]``, without the columns of ``x`` that are 0 in every row.
+    """Compute ``x @ kernel`` from the nonzero columns of ``x`` alone, those that are not 0 in every row.
 
-    The columns that are not 0 are found in ``x`` itself. If there are more than ``room`` (static), all are multiplied.
-    Under ``vmap`` both ways are computed and one is thrown away: there the plain product is faster.
+    If ``x`` has more than ``room`` nonzero columns, all columns are multiplied. Under ``vmap`` both products are
+    computed, because ``lax.cond`` becomes a ``select``: the plain product is faster there.
+
+    Args:
+      x: float32 ``[B, D]``.
+      kernel: float32 ``[D, H]``.
+      room: static; the number of columns in the shorter product, at most ``D``.
+
+    Returns:
+      float32 ``[B, H]``.
 
     >>> x, kernel = jnp.array([[0.0, 2.0, 0.0], [0.0, 3.0, 0.0]]), jnp.ones((3, 1))
     >>> product(x, kernel, 1).tolist()
@@ -30,35 +40,36 @@ def product(x: jax.Array, kernel: jax.Array, room: int) -> jax.Array:
 
 
 def _forward(x: jax.Array, kernel: jax.Array, room: int) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    lit = (x != 0).any(axis=0)
-    columns = jnp.sort(jnp.where(lit, jnp.arange(x.shape[1]), x.shape[1]))[:room]  # D: none
-    fit = lit.sum() <= room
-    result = jax.lax.cond(fit, lambda: _only(x, columns) @ kernel.at[columns].get(mode="clip"), lambda: x @ kernel)
-    return result, (x, kernel, columns, fit)
+    nonzero = (x != 0).any(axis=0)
+    columns = jnp.sort(jnp.where(nonzero, jnp.arange(x.shape[1]), x.shape[1]))[:room]  # D stands for no column
+    fits = nonzero.sum() <= room
+    result = jax.lax.cond(fits, lambda: _gather(x, columns) @ kernel.at[columns].get(mode="clip"), lambda: x @ kernel)
+    return result, (x, kernel, columns, fits)
 
 
 def _backward(room: int, saved: tuple[jax.Array, ...], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x, kernel, columns, fit = saved
+    x, kernel, columns, fits = saved
 
-    def _nonzero_columns_product() -> jax.Array:
-        rows = _only(x, columns).T @ gradient
+    def kernel_gradient() -> jax.Array:
+        rows = _gather(x, columns).T @ gradient
         place = jnp.full(x.shape[1], room).at[columns].set(jnp.arange(room), mode="drop")
         return jnp.where((place < room)[:, None], rows.at[place].get(mode="clip"), 0)
 
-    return gradient @ kernel.T, jax.lax.cond(fit, _nonzero_columns_product, lambda: x.T @ gradient)
+    return gradient @ kernel.T, jax.lax.cond(fits, kernel_gradient, lambda: x.T @ gradient)
 
 
 product.defvjp(_forward, _backward)
 
 
-def _only(x: jax.Array, columns: jax.Array) -> jax.Array:
+def _gather(x: jax.Array, columns: jax.Array) -> jax.Array:
+    """Return these columns of ``x``, and columns of 0 for indices that are out of range."""
     return x.at[:, columns].get(mode="fill", fill_value=0)
 
 
 class Dense(nn.Module):
-    """``flax.linen.Dense`` by :func:`product`, with ``room`` for so many columns; ``None``: the plain product.
+    """``flax.linen.Dense`` with :func:`product`.
 
-    Of fewer than ``FEWEST_ROWS`` rows it is the plain product in any case.
+    It uses the plain product where ``room`` is ``None`` and for fewer than ``FEWEST_ROWS`` rows.
     """
 
     features: int
@@ -75,9 +86,20 @@ class Dense(nn.Module):
 
 
 def room_for(images: np.ndarray, rows: int) -> int | None:
-    """Room for the lit columns of nearly every mini-batch of ``rows`` images; ``None`` where most features are lit."""
-    some = images[:: -(-len(images) // SAMPLED)]
-    dark = (1.0 - (some != 0).mean(axis=0)) ** rows  # share of the mini-batches in which a feature is 0
-    columns = (1 - dark).sum() + 4 * np.sqrt((dark * (1 - dark)).sum())
+    """Return a ``room`` for :func:`product` that nearly all mini-batches fit into.
+
+    It is the mean number of nonzero columns plus four standard deviations, as a multiple of 16, where features are
+    independent.
+
+    Args:
+      images: uint8 or float32 ``[N, D]``.
+      rows: the size of a mini-batch.
+
+    Returns:
+      ``None`` if the plain product is faster.
+    """
+    sample = images[:: -(-len(images) // SAMPLE_SIZE)]
+    zero = (1.0 - (sample != 0).mean(axis=0)) ** rows  # the probability that a column is 0, [D]
+    columns = (1 - zero).sum() + 4 * np.sqrt((zero * (1 - zero)).sum())
     columns = max(-(-int(columns) // 16) * 16, 16)
-    return columns if columns < WORTHWHILE * images.shape[1] else None
+    return columns if columns < MAX_NONZERO_SHARE * images.shape[1] else None

@@ -1,4 +1,4 @@
-"""Trees of arrays as flat dicts by path, and back: what files hold."""
+"""Conversion of pytrees of arrays to flat dictionaries by path, for files, and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from pljax.types import InputError
 
 
 def by_path(tree: Any) -> dict[str, Any]:
-    """The leaves of a tree, by path.
+    """Return the leaves of a tree by path.
 
     >>> by_path({"hidden": {"bias": 0, "kernel": 1}})
     {'hidden/bias': 0, 'hidden/kernel': 1}
@@ -20,9 +20,14 @@ def by_path(tree: Any) -> dict[str, Any]:
 
 
 def with_leaves(shapes: Any, seeds: int, arrays: Mapping[str, np.ndarray]) -> Any:
-    """The tree of ``shapes`` (of one seed) with arrays in their place, by path, and an axis of seeds on each.
+    """Build a tree from arrays by path, the inverse of :func:`by_path`.
 
-    Raises ``InputError`` if they do not fit.
+    Args:
+      shapes: the tree of one seed, of arrays or ``jax.ShapeDtypeStruct``.
+      seeds: the length of the first axis of every array.
+      arrays: ``[seeds, ...]`` each, by path.
+
+    Raises ``InputError`` if paths, shapes or dtypes differ from those of ``shapes``.
     """
     expected = {path: ((seeds, *leaf.shape), np.dtype(leaf.dtype)) for path, leaf in by_path(shapes).items()}
     if expected != {path: (array.shape, array.dtype) for path, array in arrays.items()}:

@@ -1,9 +1,13 @@
-"""The protocols: how the four scenarios are trained. One file each, to be read like a page of a lab book.
+"""The protocols: the configs of the four scenarios, and the accuracies that were published for them.
 
-Each file has ``SCENARIOS``, the configs by name; ``PUBLISHED``, the accuracies (per cent) that its source
-reports by (scenario, labels); ``HALF_INTERVALS``, half their 95 % intervals where the source gives them; ``ONE_RUN``,
-whether each is of a single run; ``SOURCE`` to cite them by; and ``QUOTED``, whose figure it is where the source
-quotes another.
+Each protocol is a module that documents its source, its command, its settings and the expected accuracies:
+
+* ``SCENARIOS``: the configs by the name of the scenario.
+* ``PUBLISHED``: the test accuracies in per cent that the source reports, by scenario and number of labels.
+* ``HALF_INTERVALS``: half their 95 % confidence intervals, where the source reports them.
+* ``ONE_RUN``: whether each accuracy is that of a single run.
+* ``SOURCE``: the citation of the source.
+* ``QUOTED``: the citation of the accuracies that the source quotes from others, by scenario.
 """
 
 import functools
@@ -19,32 +23,34 @@ SCENARIOS: dict[str, dict[str, Config]] = {
     "lee2013": lee2013.SCENARIOS,
     "arab2022": arab2022.SCENARIOS,
 }
-# Of the whole MNIST as pljax.types.Dataset.digest has it: a name alone proves nothing.
+# pljax.types.Dataset.digest of the whole MNIST: custom data can be called mnist too.
 MNIST_DIGEST = "8a8d88b05fcccd614bbdd6d797c3931d6c390d3be9ca23bea632fd267608e3a5"
 
 
 @functools.cache
 def overrides() -> dict[str, Override]:
-    """The overrides that act on some scenario of some protocol, by name."""
-    pages = (*SCENARIOS.values(), adaptive.scenarios(adaptive.USUAL))
-    configs = [config for page in pages for config in page.values()]
-    return {flag.name: flag for config in configs for flag in settings.overrides(config)}
+    """Return the settings of all scenarios of all protocols that flags can override, by the name of the flag."""
+    protocols = (*SCENARIOS.values(), adaptive.scenarios(adaptive.DEFAULT_SIZES))
+    configs = [config for scenarios in protocols for config in scenarios.values()]
+    return {item.name: item for config in configs for item in settings.overrides(config)}
 
 
 class Reference(NamedTuple):
-    """A figure that a source published for a scenario, test accuracy in per cent."""
+    """A published test accuracy of a scenario."""
 
-    source: str
-    accuracy: float
-    half_interval: float | None  # half the source's own 95 % interval; None where it gives none
-    one_run: bool  # whether it is the figure of a single run, not a mean
-    own_protocol: bool  # whether it may fairly stand beside the run: see :func:`published`
+    source: str  # citation
+    accuracy: float  # per cent
+    half_interval: float | None  # half the 95 % interval, per cent; None: the source reports none
+    one_run: bool  # whether it is the accuracy of a single run instead of a mean
+    own_protocol: bool  # whether it is comparable with the run: see :func:`published`
 
 
 def references(config: Config, digest: str) -> list[Reference]:
-    """What the sources published for a run's scenario and number of labels, on the full MNIST.
+    """Return the published accuracies for the scenario and the number of labels of a run.
 
-    ``digest`` is that of the data set that was run on: for other data there is nothing.
+    Args:
+      config: the config of the run.
+      digest: the digest of its data set; there are published accuracies for the whole MNIST only.
 
     >>> [(reference.source, reference.own_protocol) for reference in references(quick.SCENARIOS["pl"], MNIST_DIGEST)]
     [('Lee 2013', False), ('Arab et al. 2022', False)]
@@ -65,10 +71,14 @@ def references(config: Config, digest: str) -> list[Reference]:
 
 
 def published(config: Config, digest: str) -> Reference | None:
-    """The published figure that a run may fairly stand beside, or ``None``.
+    """Return the published accuracy that is comparable with a run, or ``None``.
 
-    Fair means the source's own protocol, on the full MNIST, with a number of labels that it reports and no
-    flag turned but that one. ``digest`` is that of the data set that was run on.
+    It is comparable if the run used the protocol of the source on the whole MNIST, with a number of labels that the
+    source reports, and without other overrides.
+
+    Args:
+      config: the config of the run.
+      digest: the digest of its data set.
 
     >>> published(lee2013.SCENARIOS["pl"], MNIST_DIGEST).accuracy
     83.85

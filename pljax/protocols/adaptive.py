@@ -1,27 +1,27 @@
-"""`adaptive`: the default for one's own data, with numbers that follow from its sizes.
+"""`adaptive`: the default for custom data, with settings that depend on the sizes of the data.
 
 Source
-    Lee's algorithm on features of any kind, and what is usual for networks since: two hidden layers, Glorot's weights,
+    Lee's algorithm for features of any kind, with later standard choices: two hidden layers, Glorot's initial weights,
     inverted dropout, noise on the inputs, softmax and Adam; a confidence threshold, below which a row gets no
-    pseudo-label, as scikit-learn's ``SelfTrainingClassifier`` has it; and distribution alignment (Berthelot et al.
-    2020, "ReMixMatch"). experiments/versus_sklearn.py compares it with others.
+    pseudo-label, as in scikit-learn's ``SelfTrainingClassifier``; and distribution alignment (Berthelot et al. 2020,
+    "ReMixMatch"). experiments/versus_sklearn.py compares it with other methods.
 
 Command
     ``python -m pljax.main --dataset=rows.csv --scenario=pl --seeds=5``
 
-What follows from the data
+Settings that depend on the data
     ==========================  ===========================================================================
     Mini-batches                a hundredth of the labelled rows, from 32 to 256
-    Epochs                      300, but no more than make 2,400 updates, and 20 at least
-    alpha(t)                    from 0 at a tenth of them to 3 at six tenths
-    Visible dropout             0.2 from 8 features on, none below: of two features each is half of what is known
-    Noise                       with dropout, 0.5 standard deviations from 8 features on: with two, classes lie nearer
-    Alignment                   1, but less where a mini-batch has fewer than ten rows a class
+    Epochs                      300, but at most as many as make 2,400 updates, and at least 20
+    alpha(t)                    from 0 at a tenth of the epochs to 3 at six tenths
+    Visible dropout             0.2 for 8 or more features, else 0: one of two features is half the information
+    Noise                       with dropout, 0.5 standard deviations for 8 or more features, else 0
+    Alignment                   1, but less where a mini-batch has fewer than ten rows per class
     The auto-encoder            600 updates of 256 rows, squared errors: features are not in [0, 1]
     ==========================  ===========================================================================
 
 Expected
-    No publication has these figures; the README has those of this package.
+    No publication reports accuracies for it. The README has those of this package.
 """
 
 from typing import NamedTuple
@@ -34,12 +34,13 @@ from pljax.nn.networks import Network
 from pljax.nn.optimizers import Adam
 from pljax.protocols.config import Config, Phase, check_epochs
 
-MOST_EPOCHS, FEWEST_EPOCHS = 300, 20
-UPDATES = 2400
+MAX_EPOCHS, MIN_EPOCHS = 300, 20
+MAX_UPDATES = 2400  # of the classifier, unless MIN_EPOCHS make more: a bound of the time of a run
 PRETRAIN_UPDATES = 600
-MANY_FEATURES = 8
-UNLABELLED_BATCH = 256
-ROWS_A_CLASS = 10
+MANY_FEATURES = 8  # enough for dropout and noise on the inputs: fewer features are hardly redundant
+UNLABELLED_BATCH_SIZE = 256
+# Unlabelled rows per class and mini-batch that alignment takes for enough to estimate the share of a class.
+ROWS_PER_CLASS = 10
 NETWORK = Network(hidden=(500, 500), initial_weights="glorot", inverted_dropout=True, output="softmax")
 
 AUTOENCODER = Phase(
@@ -53,18 +54,25 @@ AUTOENCODER = Phase(
 
 
 class Sizes(NamedTuple):
-    """What the protocol looks at."""
+    """The sizes of the data that the settings depend on."""
 
     labelled: int
     features: int
     classes: int
 
 
-USUAL = Sizes(labelled=100, features=784, classes=10)  # where the data are not known yet
+# Those of MNIST with 100 labels, to check flags before the data are loaded.
+DEFAULT_SIZES = Sizes(labelled=100, features=784, classes=10)
 
 
 def scenarios(sizes: Sizes, epochs: int | None = None) -> dict[str, Config]:
-    """The four scenarios for data of these sizes, and so many ``epochs`` if given: alpha(t) follows them.
+    """Return the configs of the four scenarios for data of these sizes.
+
+    Args:
+      sizes: the sizes of the data.
+      epochs: the epochs of the classifier, which alpha(t) depends on; ``None``: they follow from ``sizes``.
+
+    Raises ``InputError`` if ``epochs`` is out of range.
 
     >>> scenarios(Sizes(labelled=100, features=64, classes=10))["pl"].phases[0].epochs
     300
@@ -72,8 +80,8 @@ def scenarios(sizes: Sizes, epochs: int | None = None) -> dict[str, Config]:
     batch_size = min(max(sizes.labelled // 100, 32), 256)
     updates_per_epoch = -(-sizes.labelled // batch_size)
     if epochs is None:
-        epochs = max(min(UPDATES // updates_per_epoch, MOST_EPOCHS), FEWEST_EPOCHS)
-    check_epochs(epochs)  # before alpha(t) is made of them
+        epochs = max(min(MAX_UPDATES // updates_per_epoch, MAX_EPOCHS), MIN_EPOCHS)
+    check_epochs(epochs)  # here, because t1 and t2 are computed from it
     phases = phases_for(sizes, epochs, batch_size)
     return {
         name: Config(
@@ -89,7 +97,7 @@ def scenarios(sizes: Sizes, epochs: int | None = None) -> dict[str, Config]:
 
 
 def phases_for(sizes: Sizes, epochs: int, batch_size: int) -> dict[str, tuple[Phase, ...]]:
-    """What the scenarios train, in order."""
+    """Return the phases of the four scenarios."""
     visible_dropout, input_noise = (0.2, 0.5) if sizes.features >= MANY_FEATURES else (0.0, 0.0)
     optimizer, t1 = Adam(learning_rate=3e-3), epochs // 10
 
@@ -108,10 +116,10 @@ def phases_for(sizes: Sizes, epochs: int, batch_size: int) -> dict[str, tuple[Ph
             t1=t1,
             t2=max(epochs * 6 // 10, t1 + 1),
             threshold=0.9,
-            alignment=min(UNLABELLED_BATCH / (ROWS_A_CLASS * sizes.classes), 1.0),
+            alignment=min(UNLABELLED_BATCH_SIZE / (ROWS_PER_CLASS * sizes.classes), 1.0),
         ),
         epochs=epochs,
-        batches=MixedBatches(batch_size=batch_size, unlabelled_batch_size=UNLABELLED_BATCH),
+        batches=MixedBatches(batch_size=batch_size, unlabelled_batch_size=UNLABELLED_BATCH_SIZE),
         optimizer=optimizer,
     )
     return {

@@ -1,4 +1,4 @@
-"""`arab2022`: a master's report's Keras notebook, as it was run.
+"""`arab2022`: the Keras notebook of a master's report, as its authors ran it.
 
 Source
     Arab, Boulfoul, Et-tali, "Prédiction des données MNIST avec uniquement 100 labels", master's report with
@@ -8,24 +8,24 @@ Command
     ``python -m pljax.main --protocol=arab2022 --scenario=all --dataset=mnist --seeds=5``
 
 What the notebook does
-    The labelled set is the first 10 images of each class in file order, whatever the seed, and there is no
-    validation set. Glorot's uniform weights, inverted dropout. The output layer is declared a sigmoid, but
-    Keras trains `sparse_categorical_crossentropy` on the logits behind it: the loss is the softmax
-    cross-entropy. Adam is Keras's default.
+    The labelled set is the first 10 images of each class in file order, for every seed, and there is no validation set.
+    Initial weights are Glorot's uniform ones; dropout is inverted. The output layer has sigmoid units, but Keras
+    computes `sparse_categorical_crossentropy` from their logits, so that the loss is the softmax cross-entropy. Adam
+    has the default settings of Keras.
 
-    * nn: Adam, 20 epochs.
-    * drop_nn: dropout 0.2 / 0.5, plain gradient descent at 1.5 * 0.88^(update / 10), 500 epochs.
-    * pl: from that network; label once with it; Adam, 500 epochs with alpha.
-    * pl_dae: a nine-layer auto-encoder on images with Gaussian noise drawn once; its first layer
-      transplanted; Adam, 100 epochs with dropout 0.5 on hidden units only; label once; Adam, 500 epochs
-      with alpha.
+    * nn: 20 epochs of Adam.
+    * drop_nn: dropout 0.2 / 0.5, 500 epochs of gradient descent at the rate 1.5 * 0.88^(update / 10).
+    * pl: starts from the network of drop_nn, which assigns the pseudo-labels once; 500 epochs of Adam with alpha(t).
+    * pl_dae: a nine-layer auto-encoder with Gaussian noise that is drawn once, whose first layer is transferred;
+      100 epochs of Adam with dropout 0.5 on hidden units only; pseudo-labels are assigned once; 500 epochs of Adam
+      with alpha(t).
 
-    alpha rises to 3 from epoch 100 to epoch 600, but there are only 500 epochs: it ends at 2.394. The
-    pseudo-labelled images are 4 x 256 draws an epoch from a shuffling buffer of 1,024 over the images in
-    file order, so that only the first 2,048 can be met, labelled ones among them.
+    alpha(t) rises to 3 from epoch 100 to epoch 600, but there are only 500 epochs: it ends at 2.394. Unlabelled images
+    are 4 x 256 draws per epoch from a shuffle buffer of 1,024 images in file order. Only the first 2,048 images can be
+    drawn, and the labelled ones are among them.
 
 Expected
-    ``PUBLISHED``: one run each.
+    ``PUBLISHED``: one run of each scenario.
 """
 
 from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
@@ -37,7 +37,7 @@ from pljax.nn.optimizers import Adam, GradientDescent, Optimizer
 from pljax.protocols.config import Config, Phase
 
 NETWORK = Network(hidden=(5000,), initial_weights="glorot", inverted_dropout=True, output="softmax")
-# Keras cuts mini-batches of 32 so that the last one of 100 images has 4.
+# The last mini-batch in Keras is short: 4 of 100 images.
 BATCHES = LabelledBatches(batch_size=32, last_batch="short")
 MIXED_BATCHES = MixedBatches(
     batch_size=32, last_batch="short", unlabelled_batch_size=256, draw_from="shuffle_buffer", buffer_size=1024
@@ -46,13 +46,13 @@ ADAM = Adam(learning_rate=1e-3)
 
 
 def supervised(epochs: int, optimizer: Optimizer, **dropout: float) -> Phase:
-    """The classifier on labels."""
+    """Return a phase of supervised training."""
     method = Supervised(network=NETWORK, **dropout)
     return Phase(method=method, epochs=epochs, batches=BATCHES, optimizer=optimizer)
 
 
 def pseudo_label(**dropout: float) -> Phase:
-    """The classifier on labels and on those it gave at the start."""
+    """Return a phase of training with pseudo-labels that the network assigns at its start."""
     method = PseudoLabel(network=NETWORK, **dropout, alpha_f=3.0, t1=100, t2=600, assign="once")
     return Phase(method=method, epochs=500, batches=MIXED_BATCHES, optimizer=ADAM)
 
@@ -90,4 +90,4 @@ SOURCE = "Arab et al. 2022"
 QUOTED: dict[str, str] = {}
 ONE_RUN = True
 PUBLISHED = {("nn", 100): 70.03, ("drop_nn", 100): 71.20, ("pl", 100): 72.28, ("pl_dae", 100): 76.95}
-HALF_INTERVALS: dict[tuple[str, int], float] = {}  # one run each has none
+HALF_INTERVALS: dict[tuple[str, int], float] = {}  # a single run has none

@@ -1,7 +1,7 @@
-"""A run as data: what is trained, in which phases, with which numbers.
+"""The config of a run: its phases, and the method, mini-batches and optimizer of each.
 
-Everything here is frozen, checked when it is made and turned to JSON and back without loss. There is no
-code of a scenario anywhere: a scenario under a protocol *is* a :class:`Config`, and one loop runs it.
+Configs are frozen, checked when they are made, and converted to JSON and back without loss. A scenario under a
+protocol is a :class:`Config`, and one loop trains any config: no code depends on the name of a scenario.
 """
 
 from typing import Any, Literal
@@ -17,17 +17,17 @@ from pljax.protocols import earlier
 from pljax.settings import Settings, check, register, setting
 from pljax.types import InputError, Params, Split, TrainingData
 
-MOST_EPOCHS = 10_000_000
+MAX_EPOCHS = 10_000_000  # far more than a run needs: the number of updates has to fit int32
 
 
 @register
 class Phase(Settings):
-    """A method, and how long and with which images and steps it is trained."""
+    """One phase of training: a method, its mini-batches, its optimizer and the number of epochs."""
 
     method: Method
     batches: Batches
     optimizer: Optimizer
-    epochs: int = setting(help="how many epochs.", low=1, high=MOST_EPOCHS, traced=True)
+    epochs: int = setting(help="the number of epochs.", low=1, high=MAX_EPOCHS, traced=True)
 
     def check(self) -> None:
         if not (self.batches.labelled or self.method.pretrains):
@@ -37,31 +37,31 @@ class Phase(Settings):
             )
 
     def prefix(self, field: str) -> str:
-        """What all phases have carries ``pretrain_`` in pre-training."""
+        """Return ``pretrain_`` for the fields of a pre-training phase, but not for those of its method."""
         return "pretrain_" if self.method.pretrains and field != "method" else ""
 
     def updates_per_epoch(self, split: Split) -> int:
-        """Updates an epoch, all rounds together."""
+        """Return the updates per epoch, those of all rounds."""
         labelled = len(split.labelled)
         return self.batches.rounds(labelled) * self.batches.updates(labelled)
 
     @property
     def role(self) -> str:
-        """``pretrain`` or ``finetune``, as metrics and progress call it."""
+        """The kind of phase in metrics and progress: ``pretrain`` or ``finetune``."""
         return "pretrain" if self.method.pretrains else "finetune"
 
 
 @register
 class Config(Settings):
-    """One scenario under one protocol: the split, and the phases that train the network, in order."""
+    """One scenario under one protocol: the sizes of the split, and the phases in order."""
 
-    protocol: str = setting(help="the page it is on.", flag=False)
-    scenario: str = setting(help="its name there.", flag=False)
+    protocol: str = setting(help="the name of the protocol.", flag=False)
+    scenario: str = setting(help="the name of the scenario.", flag=False)
     labels: int = setting(default=100, help="labelled images, evenly by class.", low=1)
     validation: int = setting(default=1000, help="validation images.")
     phases: tuple[Phase, ...]
     choose_labels: Literal["random", "first", "given"] = setting(
-        default="random", help="a class; or all that are known.", flag=False
+        default="random", help="which images of a class are labelled: see pljax.data.split.make.", flag=False
     )
 
     def check(self) -> None:
@@ -70,7 +70,7 @@ class Config(Settings):
 
     @property
     def method(self) -> Method:
-        """That of the last phase: what predicts."""
+        """The method of the last phase, which predicts."""
         return self.phases[-1].method
 
 
@@ -80,27 +80,30 @@ def check_epochs(epochs: Any) -> None:
 
 
 def shapes(config: Config, images: np.ndarray | jax.ShapeDtypeStruct, classes: int) -> list[tuple[Params, Any]]:
-    """The parameters of every phase and what its method carries beside them, as ``jax.ShapeDtypeStruct``.
+    """Return the parameters and the ``extra`` of every phase, as ``jax.ShapeDtypeStruct`` for one seed.
 
-    They are those of one seed, for images of this shape, ``[N, D]``.
+    Args:
+      config: the config.
+      images: the training images ``[N, D]``, or their shape and dtype.
+      classes: ``C``.
     """
     sizes = (config.labels, config.validation, images.shape[0] - config.labels - config.validation)
-    struct: Any = jax.ShapeDtypeStruct  # stands in for an array
-    parts = Split(*(struct((size,), np.int32) for size in sizes))
+    struct: Any = jax.ShapeDtypeStruct  # Any, because it takes the place of an array
+    split = Split(*(struct((size,), np.int32) for size in sizes))
     count = struct((), np.int32)
     data = TrainingData(
         struct(images.shape, images.dtype), struct(images.shape[:1], np.int32), count, count, classes=classes
     )
-    key, found = jax.eval_shape(lambda: jax.random.key(0)), []
+    key, states = jax.eval_shape(lambda: jax.random.key(0)), []
     start: Params = {}
     for phase in config.phases:
-        found.append(jax.eval_shape(phase.method.init, key, data, parts, start))
-        start = jax.eval_shape(phase.method.transfers, found[-1][0])
-    return found
+        states.append(jax.eval_shape(phase.method.init, key, data, split, start))
+        start = jax.eval_shape(phase.method.transfers, states[-1][0])
+    return states
 
 
 def from_json(value: Any) -> Config:
-    """The config that :func:`pljax.settings.to_json` wrote, or an earlier version. Raises ``InputError`` on another.
+    """Convert the JSON values of a config, also those of an earlier version. Raises ``InputError`` for other values.
 
     >>> from pljax.protocols import quick
     >>> config = quick.SCENARIOS["pl_dae"]

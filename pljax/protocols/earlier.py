@@ -1,20 +1,20 @@
-"""Configs that earlier versions wrote, as JSON, in today's form: finished runs stay readable."""
+"""Translation of configs that earlier versions saved, so that their runs stay readable."""
 
 from typing import Any
 
-NETWORK = ("hidden", "initial_weights", "inverted_dropout", "output")
+NETWORK_FIELDS = ("hidden", "initial_weights", "inverted_dropout", "output")
 
 
 def translate(value: Any) -> Any:
-    """A config as JSON in today's form; what is in it already, or is no config, stays as it is."""
+    """Convert the JSON values of an earlier config to the present form. Other values are returned unchanged."""
     if not (isinstance(value, dict) and value.get("kind") == "Config" and "hidden" in value):
         return value
     try:
-        network = {"kind": "Network", **{name: value[name] for name in NETWORK}}
+        network = {"kind": "Network", **{name: value[name] for name in NETWORK_FIELDS}}
         phases = [_phase(phase, network) for phase in value["phases"]]
     except (KeyError, TypeError, AttributeError):
         return value
-    return {**{name: item for name, item in value.items() if name not in NETWORK}, "phases": phases}
+    return {**{name: item for name, item in value.items() if name not in NETWORK_FIELDS}, "phases": phases}
 
 
 def _phase(phase: dict[str, Any], network: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`lee2013`: the paper as published.
+"""`lee2013`: the protocol of the paper.
 
 Source
     Dong-Hyun Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural
@@ -8,36 +8,36 @@ Source
 Command
     ``python -m pljax.main --protocol=lee2013 --scenario=all --dataset=mnist --seeds=30``
 
-What the paper says
-    784-5000-10, ReLU, sigmoid outputs (4.1); binary cross-entropy summed over the outputs (eq. 5); dropout
-    0.5 on hidden and 0.2 on visible units, not inverted (eq. 9); the momentum rule of eq. 10-13 with a
-    rate of 1.5 * 0.998^t and a momentum from 0.5 to 0.99 over 500 epochs; 32 labelled and 256 unlabelled
-    images an update; pseudo-labels anew at every update, with no threshold (2.4); alpha from 0 at T1 to 3
-    at T2, T1 and T2 = 100 and 600, with pre-training 200 and 800 (eq. 16, 4.1); 1,000 validation images; a
-    denoising auto-encoder with masking noise 0.5 on inputs and hidden units and tied weights (2.2).
+What the paper specifies
+    A 784-5000-10 network with ReLU and sigmoid outputs (4.1); the binary cross-entropy summed over the outputs (eq. 5);
+    dropout of 0.5 on hidden and 0.2 on visible units, not inverted (eq. 9); the momentum rule of eq. 10 to 13, with the
+    learning rate 1.5 * 0.998^t and a momentum from 0.5 to 0.99 over 500 epochs; 32 labelled and 256 unlabelled images
+    per update; new pseudo-labels at every update, without a threshold (2.4); alpha(t) from 0 at T1 to 3 at T2, with
+    T1 = 100 and T2 = 600, after pre-training 200 and 800 (eq. 16, 4.1); 1,000 validation images; a denoising
+    auto-encoder with masking noise of 0.5 on inputs and hidden units and with tied weights (2.2).
 
-What it leaves open, and what is chosen here
-    ================================  =====================================================================
-    An epoch                          a pass over the labelled images: 4 updates for 100
-    The last mini-batch of an epoch   filled up to 32 from the start of the pass: see below
-    Total epochs                      1,000: alpha stays at 3 from epoch 600 (800) on
-    Initial weights                   N(0, 0.01^2), biases 0 (Hinton et al. 2012)
-    Dropout while assigned           off: with dropout on, training collapses
-    The auto-encoder's budget         1,170 updates of 256 images (5 passes over 60,000), Adam at 3e-4
-    The auto-encoder's hidden units   ReLU, as the classifier's
-    Unlabelled images of an update    drawn uniformly with replacement
-    ================================  =====================================================================
+What it leaves open, and the choice here
+    =======================================  ==============================================================
+    An epoch                                 a pass over the labelled images: 4 updates for 100
+    The last mini-batch of an epoch          filled up to 32 from the start of the pass: see below
+    Total epochs                             1,000: alpha(t) stays at 3 from epoch 600 (800) on
+    Initial weights                          N(0, 0.01^2), biases 0 (Hinton et al. 2012)
+    Dropout in the pass for pseudo-labels    off: with it, training collapses
+    The auto-encoder's budget                1,170 updates of 256 images (5 passes over 60,000), Adam at 3e-4
+    The auto-encoder's hidden units          ReLU, like those of the classifier
+    Unlabelled images of an update           drawn uniformly with replacement
+    =======================================  ==============================================================
 
-Two traps
-    With inverted dropout a rate of 1.5 is too large, by up to the square of the probability to keep a unit:
-    four of five hidden units die, and pl loses more than ten points.
+Two choices that decide the result
+    With inverted dropout, a learning rate of 1.5 is too large, by up to the square of the probability to keep a unit:
+    four of five hidden units die, and the accuracy of pl is more than ten points lower.
 
-    A last mini-batch of the 4 images that are left, at the full rate, makes the loss jump again and again
-    in the first hundred epochs. A quarter to a third of the hidden units die of it, and pseudo-labels then
-    merge whole classes in some seeds. experiments/choices.py measures both.
+    With a last mini-batch of the 4 remaining images, the loss jumps repeatedly in the first hundred epochs. A quarter
+    to a third of the hidden units die, and pseudo-labels then merge whole classes in some seeds.
+    experiments/choices.py measures both.
 
 Expected
-    ``PUBLISHED``, the paper's figures, each over 30 random splits for 100 labels and 10 for more; the
+    ``PUBLISHED`` has the accuracies of the paper, each over 30 random splits for 100 labels and over 10 for more. The
     README has those of this package.
 """
 
@@ -60,10 +60,18 @@ def scenarios(
     pretrain_epochs: int = 5,
     pretrain_learning_rate: float = 3e-4,
 ) -> dict[str, Config]:
-    """The four scenarios; ``length`` scales every time constant of the classifier's training."""
+    """Return the configs of the four scenarios.
 
-    def epochs(of_the_paper: int) -> int:
-        return round(of_the_paper * length)
+    Args:
+      protocol: the name of the protocol.
+      width: the number of hidden units.
+      length: a factor for all time constants of the classifier's training, which are epochs.
+      pretrain_epochs: the epochs of the auto-encoder.
+      pretrain_learning_rate: the learning rate of the auto-encoder.
+    """
+
+    def epochs(in_paper: int) -> int:
+        return round(in_paper * length)
 
     network = Network(hidden=(width,), initial_weights="normal", inverted_dropout=False, output="sigmoid")
     optimizer = PaperMomentum(
@@ -101,8 +109,8 @@ def scenarios(
 
 SCENARIOS = scenarios()
 
-# Test accuracy in per cent by (scenario, labels): 100 minus the test error of table 1. The rows of nn are
-# quoted there from Weston et al. (2008); the others are Lee's own runs.
+# Test accuracy in per cent by (scenario, labels): 100 minus the test error of table 1, which quotes that of nn from
+# Weston et al. (2008).
 SOURCE = "Lee 2013"
 QUOTED = {"nn": "Weston et al. 2008"}
 ONE_RUN = False
@@ -124,5 +132,5 @@ PUBLISHED = {
     ("pl_dae", 1000): 96.54,
     ("pl_dae", 3000): 97.31,
 }
-# Half of the 95 % interval over splits that the paper gives its own runs with 100 labels, about 1 to 1.5: the wider.
+# Half of the 95 % interval over splits. The paper says "about 1 to 1.5" of its runs with 100 labels; this is the wider.
 HALF_INTERVALS = {("drop_nn", 100): 1.5, ("pl", 100): 1.5, ("pl_dae", 100): 1.5}

@@ -1,4 +1,4 @@
-"""What is asked for on the command line, and what the data can give, become configs."""
+"""Selection of configs by protocol, scenarios and overrides, and their adaptation to the data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,34 +16,46 @@ PROTOCOLS = (*protocols.SCENARIOS, ADAPTIVE)
 
 
 def choose(
-    protocol: str, scenarios: Sequence[str], overrides: Mapping[str, Any], sizes: adaptive.Sizes = adaptive.USUAL
+    protocol: str,
+    scenarios: Sequence[str],
+    overrides: Mapping[str, Any],
+    sizes: adaptive.Sizes = adaptive.DEFAULT_SIZES,
 ) -> list[Config]:
-    """The configs of the chosen scenarios, overrides turned. Raises ``InputError``.
+    """Return the configs of scenarios under a protocol, with overrides.
 
-    A flag that acts on none of them is refused too. ``sizes`` are those of the data, for the protocol that adapts.
+    Args:
+      protocol: one of ``PROTOCOLS``.
+      scenarios: some of ``SCENARIOS``, or ``all``.
+      overrides: the values of flags, by name.
+      sizes: the sizes of the data, for the protocol ``adaptive``.
+
+    Raises ``InputError`` for unknown names, invalid values, and an override that none of the scenarios has.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"There is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.")
-    of_protocol = (
+    configs = (
         adaptive.scenarios(sizes, overrides.get("epochs")) if protocol == ADAPTIVE else protocols.SCENARIOS[protocol]
     )
     for scenario in scenarios:
         if scenario not in (*SCENARIOS, "all"):
             raise InputError(f"There is no scenario {scenario!r}: choose among {', '.join(SCENARIOS)}, or all.")
-    chosen = SCENARIOS if "all" in scenarios else tuple(dict.fromkeys(scenarios))
-    if not chosen:
+    selected = SCENARIOS if "all" in scenarios else tuple(dict.fromkeys(scenarios))
+    if not selected:
         raise InputError(f"No scenario is given: choose among {', '.join(SCENARIOS)}, or all.")
-    changed = [override(of_protocol[scenario], dict(overrides)) for scenario in chosen]
+    changed = [override(configs[scenario], dict(overrides)) for scenario in selected]
     for flag in overrides:
         if not any(flag in acted for _, acted in changed):
             raise InputError(
-                f"--{flag} does not act on {', '.join(chosen)} under {protocol}: leave it out or add a scenario."
+                f"--{flag} does not act on {', '.join(selected)} under {protocol}: leave it out or add a scenario."
             )
     return [config for config, _ in changed]
 
 
 def select_for(dataset: Dataset, protocol: str, scenarios: Sequence[str], overrides: Mapping[str, Any]) -> list[Config]:
-    """The same for data that are known: with the labelled and validation images that they can give."""
+    """Return the configs of :func:`choose` for a data set, with a split that it allows.
+
+    Raises ``InputError`` as :func:`choose` does, and if the data set has too few images or labels.
+    """
     labelled = count_labels(dataset, overrides)
     sizes = adaptive.Sizes(labelled, dataset.train_images.shape[1], dataset.classes)
     fitted = [fit(config, dataset, labelled, overrides) for config in choose(protocol, scenarios, overrides, sizes)]
@@ -53,7 +65,10 @@ def select_for(dataset: Dataset, protocol: str, scenarios: Sequence[str], overri
 
 
 def count_labels(dataset: Dataset, overrides: Mapping[str, Any]) -> int:
-    """How many images are to be labelled or for validation, where the data say so, else how many labelled."""
+    """Return the labels for training and validation, if the data set has unlabelled rows; else those for training.
+
+    Raises ``InputError`` if the overrides contradict the data set.
+    """
     known, images = int((dataset.train_labels >= 0).sum()), len(dataset.train_labels)
     if known < images:
         if "labels" in overrides:
@@ -66,13 +81,20 @@ def count_labels(dataset: Dataset, overrides: Mapping[str, Any]) -> int:
             f"Every row of {dataset.name} is labelled: leave labels empty or -1 where the class is not known, or give "
             "--labels=N to hide all but N."
         )
-    return int(overrides.get("labels", adaptive.USUAL.labelled))
+    return int(overrides.get("labels", adaptive.DEFAULT_SIZES.labelled))
 
 
 def fit(config: Config, dataset: Dataset, labelled: int, overrides: Mapping[str, Any]) -> Config:
-    """The config with a split that the data can give."""
+    """Return the config with a split that the data set allows.
+
+    Args:
+      config: the config.
+      dataset: the data set.
+      labelled: the result of :func:`count_labels`.
+      overrides: the values of flags, by name.
+    """
     if (dataset.train_labels < 0).any():
-        validation = overrides.get("validation", 0)  # labels are few: none is held back unasked
+        validation = overrides.get("validation", 0)  # labels are scarce: training uses all of them by default
         return config.replace(labels=labelled - validation, validation=validation, choose_labels="given")
     choose_labels = "random" if config.choose_labels == "given" else config.choose_labels
     most = split.most_validation(len(dataset.train_labels))

@@ -1,0 +1,1 @@
+"""Reports: sentences, tables, pages and figures; and the terminal."""

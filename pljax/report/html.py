@@ -1,4 +1,4 @@
-"""A comparison as a page: one document, written as HTML with everything in it and as Markdown beside its figures."""
+"""The report of a comparison: ``report.html``, with its figures in the file, and ``report.md`` beside ``figures/``."""
 
 import base64
 import re
@@ -14,12 +14,12 @@ from pljax.data.serialization import write_whole
 from pljax.protocols import Reference
 from pljax.report import sentences
 from pljax.report.figures import Figure
-from pljax.report.sentences import interval, number, p_value
-from pljax.report.tables import scores
+from pljax.report.sentences import format_interval, format_number, format_p_value
+from pljax.report.tables import score_cells
 
 
 class Table(NamedTuple):
-    """Cells as they are read, and what must be known to read them."""
+    """A table of the report: cells as text, and notes that explain them."""
 
     title: str
     header: list[str]
@@ -28,7 +28,7 @@ class Table(NamedTuple):
 
 
 def write(comparison: Comparison, figures: Sequence[Figure], folder: Path) -> Path:
-    """Write ``report.html``, ``report.md`` and ``figures/*.png`` to ``folder``; the path of the first is returned."""
+    """Write ``report.html``, ``report.md`` and ``figures/*.png`` to ``folder``. Return the path of ``report.html``."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for figure in figures:
         path = folder / "figures" / f"{figure.name}.png"
@@ -53,7 +53,7 @@ def render(name: str, comparison: Comparison, figures: Sequence[Figure]) -> str:
     environment.filters["minus"] = with_minus_signs
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
     return environment.get_template(f"{name}.jinja").render(
-        title=sentences.several(row.label for row in comparison.rows),
+        title=sentences.join_names(row.label for row in comparison.rows),
         subtitle=sentences.describe(comparison),
         conclusions=sentences.conclusions(comparison),
         limits=sentences.limits(comparison),
@@ -66,7 +66,7 @@ def render(name: str, comparison: Comparison, figures: Sequence[Figure]) -> str:
 
 
 def with_minus_signs(text: str) -> str:
-    """Text with minus signs, not hyphens, in front of negative numbers and between names.
+    """Replace the hyphens in front of negative numbers and between names by minus signs.
 
     >>> with_minus_signs("pl - nn: -0.25 (-0.8 to 0.3), drop-nn 2026-01-02")
     'pl − nn: −0.25 (−0.8 to 0.3), drop-nn 2026-01-02'
@@ -75,18 +75,18 @@ def with_minus_signs(text: str) -> str:
 
 
 def tables(comparison: Comparison) -> list[Table]:
-    """Every table of the page that has something in it."""
-    made = [
+    """The tables of the report that have rows."""
+    candidates = [
         summary_table(comparison),
         pairs_table(comparison),
         published_table(comparison),
         scores_table(comparison),
     ]
-    return [table for table in made if table.rows]
+    return [table for table in candidates if table.rows]
 
 
 def summary_table(comparison: Comparison) -> Table:
-    """A row a run: where its scores lie."""
+    """The summary statistics of the test accuracies, a row per run."""
     bca = sentences.shows_bca(comparison)
     header = ["run", "seeds", "mean", "SD", "95 % t-interval", *(["95 % BCa interval"] if bca else [])]
     header += ["median", "interquartile mean", "lowest", "highest"]
@@ -97,18 +97,18 @@ def summary_table(comparison: Comparison) -> Table:
             [
                 row.label,
                 str(summary.n),
-                number(summary.mean),
-                number(summary.sd),
-                interval(summary.low, summary.high),
-                *([interval(*row.bca)] if bca else []),
-                *map(number, (summary.median, summary.interquartile_mean, summary.least, summary.most)),
+                format_number(summary.mean),
+                format_number(summary.sd),
+                format_interval(summary.low, summary.high),
+                *([format_interval(*row.bca)] if bca else []),
+                *map(format_number, (summary.median, summary.interquartile_mean, summary.least, summary.most)),
             ]
         )
     return Table("Test accuracy, %", header, rows, sentences.remarks(comparison.rows))
 
 
 def pairs_table(comparison: Comparison) -> Table:
-    """A row a pair: the differences seed by seed, and the tests of them."""
+    """The paired differences and their tests, a row per pair."""
     header = ["pair", "seeds", "difference", "95 % CI", "p", "p, Holm", "p, t-test", "d_z", "P(higher), 95 % CI"]
     header += ["wins, ties, losses", "seeds for 80 % power"]
     rows = []
@@ -118,11 +118,11 @@ def pairs_table(comparison: Comparison) -> Table:
             [
                 f"{pair.first} - {pair.second}",
                 str(test.n),
-                number(test.mean),
-                interval(test.low, test.high),
-                *map(p_value, (test.permutation_p, pair.holm_p, test.t_p)),
-                number(test.effect),
-                f"{number(test.improvement)} ({interval(test.improvement_low, test.improvement_high)})",
+                format_number(test.mean),
+                format_interval(test.low, test.high),
+                *map(format_p_value, (test.permutation_p, pair.holm_p, test.t_p)),
+                format_number(test.effect),
+                f"{format_number(test.improvement)} ({format_interval(test.improvement_low, test.improvement_high)})",
                 f"{test.wins}, {test.ties}, {test.losses}",
                 "-" if test.seeds_needed is None else f"{test.seeds_needed:,}",
             ]
@@ -131,14 +131,15 @@ def pairs_table(comparison: Comparison) -> Table:
         "p is two-sided, from sign flips of the differences; Holm's correction is for all pairs of the table. d_z is "
         "the mean difference over its standard deviation. P(higher) is the probability that a seed scores higher with "
         "the first than with the second, ties counted half, with Wilson's interval. The last column is for planning: "
-        "with so many seeds a single paired t-test at 0.05 would find the effect four times in five if it were exactly "
-        "the observed one, which few seeds overestimate; never fewer than the exact test needs to reach 0.05 at all.",
+        "the number of seeds with which a single paired t-test at 0.05 would have 80 % power if the true effect were "
+        "the observed one, and at least the number with which the exact test can reach 0.05. An effect that was "
+        "observed with few seeds tends to be too large.",
     ]
     return Table("Pairs, seed by seed, points", header, rows, notes)
 
 
 def published_table(comparison: Comparison) -> Table:
-    """A row a run and published figure: one sample against one number."""
+    """The differences from published figures, a row per run and figure."""
     header = ["run", "published", "source", "protocol", "difference", "95 % CI", "inside"]
     rows = [
         [row.label, *_published_cells(row.result.protocol, reference, test)]
@@ -146,36 +147,37 @@ def published_table(comparison: Comparison) -> Table:
         for reference, test in row.published
     ]
     note = (
-        "Unpaired: the run's mean minus the published figure. The interval holds the uncertainty of the mean and, "
-        "where the source tells it, that of the figure: its own 95 % interval (the wider end, where a range is given), "
-        "or the spread of one seed where the figure is of a single run. Inside: the published figure lies in it. Under "
-        "another protocol, or a network that the source only quotes, figures are for orientation, not for reproduction."
+        "Unpaired: the run's mean minus the published figure. The interval covers the uncertainty of the mean and, "
+        "where the source gives it, that of the figure: its own 95 % interval (the wider side, if the sides differ), "
+        "or the spread of one seed if the figure is of a single run. Inside: the interval contains 0, so the figure "
+        "agrees with the run. Figures of another protocol, or that the source quotes from elsewhere, are given for "
+        "orientation."
     )
-    return Table("ReferenceDifference published figures, points", header, rows, [note])
+    return Table("Differences from published figures, points", header, rows, [note])
 
 
 def _published_cells(protocol: str, reference: Reference, test: ReferenceDifference) -> list[str]:
-    own = "" if reference.half_interval is None else f" ± {number(reference.half_interval, 1)}"
+    own = "" if reference.half_interval is None else f" ± {format_number(reference.half_interval, 1)}"
     return [
-        f"{number(reference.accuracy)}{own}" + (" (one run)" if reference.one_run else ""),
+        f"{format_number(reference.accuracy)}{own}" + (" (one run)" if reference.one_run else ""),
         reference.source,
         "the source's" if reference.own_protocol else f"another than {protocol}",
-        number(test.difference),
-        interval(test.low, test.high),
+        format_number(test.difference),
+        format_interval(test.low, test.high),
         "-" if test.inside is None else "yes" if test.inside else "no",
     ]
 
 
 def scores_table(comparison: Comparison) -> Table:
-    """A row a seed: every raw score."""
-    columns = [dict(zip(row.result.seeds, scores(row.result), strict=True)) for row in comparison.rows]
+    """The test accuracy of every seed, a row per seed."""
+    columns = [dict(zip(row.result.seeds, score_cells(row.result), strict=True)) for row in comparison.rows]
     seeds = sorted(set().union(*columns))
     rows = [[str(seed), *(column.get(seed, "-") for column in columns)] for seed in seeds]
     return Table("Every score, %", ["seed", *(row.label for row in comparison.rows)], rows, [])
 
 
 def provenance(row: Row) -> dict[str, str]:
-    """Where a run comes from, by name."""
+    """Facts about a run, by name: what it computed, with which versions, and where."""
     result = row.result
     device, data = result.device, result.dataset
     sizes = f"{data['train']:,} training and {data['test']:,} test images"

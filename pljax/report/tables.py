@@ -1,4 +1,4 @@
-"""What a person reads before and after a run: plain text made of configs and results."""
+"""The text that a command prints before and after a run: a summary of the run, and tables of results."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,17 @@ from pljax.results.result import Result, name_seeds
 from pljax.types import Dataset
 
 WIDTH = 79
+PAIRS_TITLE = "Pairs, seed by seed: differences of test accuracy in points"
 
 
 def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: Mapping[str, Any]) -> str:
-    """The block before training.
+    """The summary of a run that is printed before training.
 
-    ``facts``: platform, kind, count and cores of the device, parameters, memory and folder.
+    ``facts`` has the platform, kind, count and cores of the device, and parameters, memory and folder of the run.
     """
     unlabelled = len(dataset.train_labels) - config.labels - config.validation
     rows = "rows" if dataset.inputs and not dataset.inputs.image else "images"
-    facts_by_name = {
+    values = {
         "scenario": config.scenario,
         "protocol": config.protocol,
         "data": f"{dataset.name}, {len(dataset.test_labels):,} test {rows}",
@@ -32,33 +33,34 @@ def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: 
         "memory": f"about {facts['memory']} at the peak",
         "folder": str(facts["folder"]),
     }
-    width = max(map(len, facts_by_name))
-    return "\n".join(["", *(f"{name:<{width}}  {value}" for name, value in facts_by_name.items())])
+    width = max(map(len, values))
+    return "\n".join(["", *(f"{name:<{width}}  {value}" for name, value in values.items())])
 
 
-def untested(result: Result, folder: Path) -> str:
-    """What is said at the end of a run that had no test images."""
+def untested_text(result: Result, folder: Path) -> str:
+    """The summary of a finished run without test images."""
     text = f"{result.scenario}: trained {len(result.seeds)} seeds without test rows, so no test accuracy is known."
     change = result.unlabelled_training
     if change and change["measured_on"] == "validation":
         after = [share for share in change["after"] if share is not None]
-        held_back = result.effective_config().validation
-        text += f" On {held_back} validation rows it is {sum(after) / len(after):.1%} in the mean." if after else ""
+        rows = result.effective_config().validation
+        text += f" The mean accuracy on {rows} validation rows is {sum(after) / len(after):.1%}." if after else ""
     labels = folder / "pseudo_labels.csv"
     where = f" The labels given to the unlabelled rows are in {labels}." if labels.exists() else ""
     return "\n".join(["", *textwrap.wrap(text + where, WIDTH, break_long_words=False, break_on_hyphens=False)])
 
 
 def accuracy_table(results: Sequence[Result]) -> str:
-    """The table at the end: a row a run, published figures where they compare, and what must be known beside it.
+    """The table of test accuracies, one row per run, with published figures where they compare, and remarks.
 
-    Raises ``InputError`` for results that no table may hold together: see ``comparison.require_comparable``.
+    Raises ``InputError`` if the results cannot be compared: see
+    :func:`pljax.analysis.comparison.require_comparable`.
     """
     return _accuracy_table(compare(results))
 
 
-def in_full(comparison: Comparison) -> str:
-    """The accuracy table and, where there are several runs, the table of pairs and what they mean."""
+def comparison_text(comparison: Comparison) -> str:
+    """The accuracy table and, for several runs, the table of pairs and the conclusions."""
     parts = [_accuracy_table(comparison)]
     if comparison.pairs:
         parts += ["", *textwrap.wrap(PAIRS_TITLE, WIDTH), "", *_align(_pair_rows(comparison))]
@@ -67,23 +69,21 @@ def in_full(comparison: Comparison) -> str:
     return "\n".join(parts)
 
 
-PAIRS_TITLE = "Pairs, seed by seed: differences of test accuracy in points"
-
-
 def _accuracy_table(comparison: Comparison) -> str:
-    own = [
+    published = [
         next((reference for reference, _ in row.published if reference.own_protocol), None) for row in comparison.rows
     ]
-    rows = [["scenario", "mean", "SD", "95 % interval", *(["published"] if any(own) else []), "per seed"]]
-    for row, figure in zip(comparison.rows, own, strict=True):
-        beside = [f"{figure.accuracy:.2f} ({figure.source})" if figure else "-"] if any(own) else []
+    any_published = any(published)
+    rows = [["scenario", "mean", "SD", "95 % interval", *(["published"] if any_published else []), "per seed"]]
+    for row, figure in zip(comparison.rows, published, strict=True):
+        published_cell = [f"{figure.accuracy:.2f} ({figure.source})" if figure else "-"] if any_published else []
         summary = row.summary
-        shown = [
-            sentences.number(summary.mean),
-            sentences.number(summary.sd),
-            sentences.interval(summary.low, summary.high),
+        statistics = [
+            sentences.format_number(summary.mean),
+            sentences.format_number(summary.sd),
+            sentences.format_interval(summary.low, summary.high),
         ]
-        rows.append([row.label, *shown, *beside, " ".join(scores(row.result))])
+        rows.append([row.label, *statistics, *published_cell, " ".join(score_cells(row.result))])
     title = textwrap.wrap(sentences.describe(comparison), WIDTH)
     return "\n".join([*title, "", *_align(rows), *_paragraphs(sentences.remarks(comparison.rows))])
 
@@ -96,33 +96,33 @@ def _pair_rows(comparison: Comparison) -> list[list[str]]:
             [
                 f"{pair.first} - {pair.second}",
                 str(test.n),
-                sentences.number(test.mean),
-                sentences.interval(test.low, test.high),
-                sentences.p_value(test.permutation_p),
-                sentences.p_value(pair.holm_p),
+                sentences.format_number(test.mean),
+                sentences.format_interval(test.low, test.high),
+                sentences.format_p_value(test.permutation_p),
+                sentences.format_p_value(pair.holm_p),
                 f"{test.wins} of {test.n}",
             ]
         )
     return rows
 
 
-def scores(result: Result) -> list[str]:
-    """A cell a seed: its accuracy in per cent, with a star where pseudo-labels did harm."""
-    fell = sentences.diverged_sentence(result)
+def score_cells(result: Result) -> list[str]:
+    """One cell per seed: its test accuracy in per cent, with a star if its accuracy fell with pseudo-labels."""
+    drops = sentences.accuracy_drops(result)
     return [
-        "diverged" if accuracy is None else f"{100 * accuracy:.2f}" + ("*" if seed in fell else "")
+        "diverged" if accuracy is None else f"{100 * accuracy:.2f}" + ("*" if seed in drops else "")
         for seed, accuracy in zip(result.seeds, result.test_accuracy, strict=True)
     ]
 
 
 def _align(rows: list[list[str]]) -> list[str]:
-    """Columns side by side, numbers to the right; the last column is folded to the width of the page."""
+    """Lines of aligned columns: the first one to the left, the others to the right; the last column is wrapped."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     lines = []
     for row in rows:
         cells = [
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=False))
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=False))
         ]
         head = "  ".join(cells) + "   "
         width = max(WIDTH, len(head) + 9)

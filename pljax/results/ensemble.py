@@ -1,33 +1,40 @@
-"""The networks of all seeds of a finished run as one classifier: their probabilities, averaged."""
+"""The networks of all seeds of a finished run as one classifier, for prediction and export."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pljax.data import custom
-from pljax.data.tables import ReadOptions, Rows, read
+from pljax.data.rows import ReadOptions, Rows
 from pljax.nn.outputs import class_probabilities
 from pljax.protocols.config import Config
 from pljax.results import trained
 from pljax.results.folder import RunFolder
+from pljax.results.inference import logits, logits_by_seed
 from pljax.results.result import Result
-from pljax.types import InputError, Inputs, Params
-
-BLOCK_ROWS = 1024  # rows in one go
+from pljax.types import InputError, Inputs, Params, Scaling
 
 
 class Ensemble(NamedTuple):
-    """What it takes to classify rows. Pixels are float32 from 0 to 255, other features as they are in their file."""
+    """A classifier of rows. Pixels are float32 from 0 to 255, other features as they are in their file."""
 
     config: Config
     classes: tuple[str, ...]  # [C]
     seeds: tuple[int, ...]  # [S], those that did not diverge
     params: Params  # a leading axis of seeds on each, on the host
-    extra: Any  # what the method carries beside them, likewise
+    extra: Any  # the extra state of the method, likewise
     inputs: Inputs | None  # None: the inputs are pixels
     features: int  # D
+
+    @property
+    def scaling(self) -> Scaling:
+        """How features become inputs of the network."""
+        if self.inputs:
+            return self.inputs.scaling
+        return Scaling(np.zeros(self.features, np.float32), np.full(self.features, 255, np.float32))
 
 
 def load(folder: RunFolder) -> Ensemble:
@@ -35,7 +42,7 @@ def load(folder: RunFolder) -> Ensemble:
     if not folder.finished:
         begun = (folder.path / "run.json").exists()
         what = (
-            "is not finished: the command that began it goes on with it" if begun else "holds no run: give its folder"
+            "is not finished: run its command again to finish it" if begun else "holds no run: give the folder of one"
         )
         raise InputError(f"{folder.path} {what}.")
     result = Result.load(folder.path)
@@ -48,13 +55,13 @@ def load(folder: RunFolder) -> Ensemble:
     kept = [(networks[seed].classifier, networks[seed].extra) for seed in seeds]
     params, extra = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
     features = params["hidden"]["kernel"].shape[1]
-    if len(classes) != len(result.class_counts["test"]) or (found and not _fit(found[0], features)):
+    if len(classes) != len(result.class_counts["test"]) or (found and not _fits(found[0], features)):
         raise InputError(f"{folder.path} holds inputs of another network than its parameters are of.")
     return Ensemble(result.effective_config(), classes, seeds, params, extra, found[0] if found else None, features)
 
 
-def _fit(inputs: Inputs, features: int) -> bool:
-    """Whether these can be inputs of a network that takes so many features."""
+def _fits(inputs: Inputs, features: int) -> bool:
+    """Whether ``inputs`` fit a network with this number of input features."""
     shift, scale = inputs.scaling
     side, channels = inputs.image or (0, 0)
     pixels = inputs.image is None or (side > 0 and channels in (1, 3) and side * side * channels == features)
@@ -63,32 +70,17 @@ def _fit(inputs: Inputs, features: int) -> bool:
 
 
 def by_seed(ensemble: Ensemble, params: Params, extra: Any, features: jax.Array) -> jax.Array:
-    """The probabilities that each seed's network gives, float32 ``[n, D] -> [S, n, C]``. Pure."""
-    method = ensemble.config.method
-    if ensemble.inputs is None:
-        inputs = features / 255
-    else:
-        shift, scale = ensemble.inputs.scaling
-        inputs = (features - shift[None]) / scale[None]
-
-    def of_seed(own: tuple[Params, Any]) -> jax.Array:
-        params, extra = own
-        return class_probabilities(method.logits(params, extra, inputs), method.output)
-
-    return jax.lax.map(of_seed, (params, extra))
+    """The class probabilities of each seed's network, float32 ``[n, D] -> [S, n, C]``. Pure."""
+    method, (shift, scale) = ensemble.config.method, ensemble.scaling
+    inputs = (features - shift[None]) / scale[None]
+    return class_probabilities(logits_by_seed(method, params, extra, inputs), method.output)
 
 
 def probabilities(ensemble: Ensemble, features: np.ndarray) -> np.ndarray:
-    """What :func:`by_seed` gives for rows on the host, a block at a time: float32 ``[S, n, C]``."""
-    compiled = jax.jit(lambda params, extra, block: by_seed(ensemble, params, extra, block))
-    params, extra = jax.device_put((ensemble.params, ensemble.extra))
-    blocks = [np.zeros((len(ensemble.seeds), 0, len(ensemble.classes)), np.float32)]
-    for first in range(0, len(features), BLOCK_ROWS):
-        block = features[first : first + BLOCK_ROWS]
-        padded = np.zeros((BLOCK_ROWS, ensemble.features), np.float32)
-        padded[: len(block)] = block
-        blocks.append(np.asarray(compiled(params, extra, padded))[:, : len(block)])
-    return np.concatenate(blocks, axis=1)
+    """The class probabilities of each seed's network for rows on the host: float32 ``[n, D] -> [S, n, C]``."""
+    method, inputs = ensemble.config.method, ensemble.scaling.apply(features)
+    by_seed = jnp.asarray(logits(method, ensemble.params, ensemble.extra, inputs))
+    return np.asarray(class_probabilities(by_seed, method.output))
 
 
 def read_rows(ensemble: Ensemble, path: str) -> Rows:
@@ -96,7 +88,7 @@ def read_rows(ensemble: Ensemble, path: str) -> Rows:
     if ensemble.inputs is not None:
         return custom.read_like(path, ensemble.inputs, ReadOptions())
     side = round(ensemble.features**0.5)
-    rows = read(Path(path), ReadOptions(image=(side, 1)))
+    rows = custom.read(Path(path), ReadOptions(image=(side, 1)))
     if rows.features.shape[1] != ensemble.features:
         raise InputError(f"{path} has {rows.features.shape[1]} features, but the network takes {ensemble.features}.")
     if rows.features.min() < 0 or rows.features.max() > 255 or (rows.features % 1).any():

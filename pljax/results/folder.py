@@ -1,4 +1,4 @@
-"""The folder of a run: its name, and the files in it."""
+"""The folder of a run: its name, and reading and writing the files in it."""
 
 import contextlib
 import csv
@@ -32,13 +32,13 @@ SPLIT = "split.npz"
 PSEUDO_LABELS = "pseudo_labels.csv"
 INPUTS = "inputs.json"
 CHECKPOINTS = "checkpoints"
-FORMAT = 2  # of checkpoints and of what is written while a run goes on; 1 had none written down
+FORMAT = 2  # the version of checkpoints and of the files of an unfinished run; version 1 did not record its number
 
 
 def folder_name(configs: Sequence[Config], dataset: str, seeds: Sequence[int], overrides: Mapping[str, Any]) -> str:
-    """A name that a person finds and that no other run has: what was run, on what, and every flag turned.
+    """The name of a run's folder: protocol, scenario, data set, seeds and overrides. Different runs differ in it.
 
-    Several configs of one protocol name the folder of their comparison.
+    Several configs, of one protocol, give the name of the folder of their comparison.
 
     >>> from pljax.protocols import quick
     >>> pl, pl_dae = quick.SCENARIOS["pl"], quick.SCENARIOS["pl_dae"]
@@ -47,21 +47,28 @@ def folder_name(configs: Sequence[Config], dataset: str, seeds: Sequence[int], o
     >>> folder_name([pl, pl_dae], "mnist", [7], {})
     'quick-pl+pl_dae-mnist-seed7'
     """
-    turned = (
+    changes = (
         f"{name}={'x'.join(map(str, value)) if isinstance(value, tuple) else value}"
         for name, value in overrides.items()
     )
     seeds_part = f"seeds{seeds[0]}to{seeds[-1]}" if len(seeds) > 1 else f"seed{seeds[0]}"
     scenarios = "+".join(config.scenario for config in configs)
-    return "-".join((configs[0].protocol, scenarios, dataset, seeds_part, *turned))
+    return "-".join((configs[0].protocol, scenarios, dataset, seeds_part, *changes))
 
 
 class RunFolder:
-    """The files of one run.
+    """The folder of one run, and its files.
 
-    ``config.json``, the effective config; ``metrics.jsonl``, a line an epoch a seed; ``parameters.npz``,
-    the final weights, a leading axis of seeds on each; ``autoencoder.npz``, those of the auto-encoder, where
-    one was trained; ``result.json``, written last: where it is, the run is finished.
+    - ``config.json``: the effective config.
+    - ``run.json``: the seeds, the digest of the data, the device and the versions of packages.
+    - ``split.npz``: the indices of the labelled, validation and unlabelled images of each seed.
+    - ``metrics.jsonl``: a line per epoch and seed.
+    - ``checkpoints/``: only while the run is not finished.
+    - ``parameters.npz``: the final weights, with a leading axis of seeds. ``extra.npz``: the extra state of the method,
+      if it has one. ``autoencoder.npz``: the weights of the auto-encoder, if one was trained.
+    - ``pseudo_labels.csv``: the final predictions for the unlabelled images.
+    - ``inputs.json``: how rows become inputs; only for the user's own data.
+    - ``result.json``: written last. A folder that holds it is that of a finished run.
     """
 
     def __init__(self, path: str | Path):
@@ -69,11 +76,12 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
+        """Whether the run is finished."""
         return (self.path / "result.json").exists()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else runs in this folder meanwhile. Raises ``InputError`` if somebody does already."""
+        """Lock the folder, as a context manager. Raises ``InputError`` if another process has locked it."""
         self.make()
         try:
             with filelock.FileLock(self.path / ".lock", timeout=0):
@@ -84,7 +92,7 @@ class RunFolder:
             ) from None
 
     def make(self) -> None:
-        """Make the folder. Raises ``InputError`` if that is not allowed, or nothing can be written there."""
+        """Make the folder. Raises ``InputError`` if it cannot be made or cannot be written to."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
@@ -95,16 +103,19 @@ class RunFolder:
             ) from error
 
     def checkpoints(self, group: int) -> Path:
-        """Where the checkpoints of a group of seeds lie, while the run goes on."""
+        """The folder of the checkpoints of a group of seeds."""
         return self.path / CHECKPOINTS / f"group{group}"
 
-    def begin_anew(self) -> None:
-        """Remove what an earlier run left. Raises ``InputError`` if somebody runs here, or it is not allowed."""
+    def reset(self) -> None:
+        """Lock the folder and remove the files of an earlier run.
+
+        Raises ``InputError`` if another process has locked the folder, or it cannot be written to.
+        """
         with self.locked():
             self.clear()
 
     def clear(self) -> None:
-        """Remove what an earlier run left, in a folder that is locked."""
+        """Remove the files of an earlier run from a folder that this process has locked."""
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
         for name in (
             "result.json",
@@ -120,62 +131,66 @@ class RunFolder:
         ):
             (self.path / name).unlink(missing_ok=True)
 
-    def begin(self, config: Config, about: Mapping[str, Any]) -> None:
-        """Write down what is run here, before anything else."""
+    def save_config(self, config: Config, run: Mapping[str, Any]) -> None:
+        """Write ``config.json``, and ``run.json`` with ``run`` (plain JSON values) and the format version."""
         write_json(self.path / "config.json", to_json(config))
-        write_json(self.path / "run.json", {"format": FORMAT, **about})
+        write_json(self.path / "run.json", {"format": FORMAT, **run})
 
-    def begun(self) -> tuple[Config, dict[str, Any]] | None:
-        """What :meth:`begin` wrote, or ``None``. Raises ``InputError`` for what cannot be read or gone on with."""
+    def load_config(self) -> tuple[Config, dict[str, Any]] | None:
+        """What :meth:`save_config` wrote, or ``None`` if no run was started in this folder.
+
+        Raises ``InputError`` if it cannot be read, or is of a format that this version cannot continue.
+        """
         if not (self.path / "run.json").exists():
             return None
         try:
             config = from_json(json.loads((self.path / "config.json").read_text()))
-            about = json.loads((self.path / "run.json").read_text())
+            run = json.loads((self.path / "run.json").read_text())
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{self.path} holds a run that cannot be read ({error}): --overwrite it.") from error
-        if not isinstance(about, dict):
+        if not isinstance(run, dict):
             raise InputError(f"{self.path} holds a run that cannot be read: --overwrite it.")
-        if about.get("format") != FORMAT:
+        if run.get("format") != FORMAT:
             raise InputError(
-                f"{self.path} holds a run that another version of pljax began and this one cannot continue: finish it "
-                "with that version, choose another --workdir, or --overwrite it."
+                f"{self.path} holds a run that another version of pljax started and this one cannot continue: finish "
+                "it with that version, choose another --workdir, or --overwrite it."
             )
-        return config, about
+        return config, run
 
     def save_split(self, seeds: Sequence[int], split: Split) -> None:
-        """Write the split manifest: seeds ``[S]``, and the indices of each seed."""
+        """Write ``split.npz``: the seeds ``[S]``, and the indices of each seed."""
         temporary = self.path / f"{SPLIT}.part"
         with temporary.open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, seeds=np.asarray(seeds), **vars(split))
         temporary.replace(self.path / SPLIT)
 
     def require_split(self, seeds: Sequence[int], split: Split) -> None:
-        """Raise ``InputError`` unless the split manifest has these seeds and indices."""
+        """Raise ``InputError`` unless ``split.npz`` has these seeds and indices."""
         expected = {"seeds": np.asarray(seeds), **vars(split)}
         most = sum(indices.nbytes + 1000 for indices in expected.values())
         try:
-            there = read_arrays(self.path / SPLIT, most)
-            same = all(np.array_equal(there[name], indices) for name, indices in expected.items())
+            found = read_arrays(self.path / SPLIT, most)
+            same = all(np.array_equal(found[name], indices) for name, indices in expected.items())
         except (OSError, ValueError, KeyError):
             same = False
         if not same:
             raise InputError(
-                f"{self.path / SPLIT} is not the split of these seeds, so the run cannot go on: begin anew with "
+                f"{self.path / SPLIT} is not the split of these seeds, so the run cannot continue: start it again with "
                 "--overwrite."
             )
 
     def append_metrics(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Append lines to ``metrics.jsonl``; numbers that are not finite become ``null``."""
         with (self.path / METRICS).open("a") as file:
             file.writelines(json.dumps(without_nan(line)) + "\n" for line in lines)
 
     def metrics_size(self) -> int:
-        """How many bytes of metrics there are."""
+        """The size of ``metrics.jsonl`` in bytes; 0 if there is none."""
         path = self.path / METRICS
         return path.stat().st_size if path.exists() else 0
 
     def sync_metrics(self) -> int:
-        """Make sure that all metrics are on the disk; how many bytes they are."""
+        """Flush ``metrics.jsonl`` to the disk and return its size in bytes."""
         if not (self.path / METRICS).exists():
             return 0
         with (self.path / METRICS).open("rb") as file:
@@ -183,12 +198,15 @@ class RunFolder:
         return self.metrics_size()
 
     def truncate_metrics(self, size: int) -> None:
-        """Leave the first so many bytes of metrics."""
+        """Cut ``metrics.jsonl`` to its first ``size`` bytes, if it is longer."""
         if self.metrics_size() > size:
             os.truncate(self.path / METRICS, size)
 
     def load_metrics(self) -> list[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``: a phase, an epoch, a seed, and metrics. Raises ``InputError`` on others."""
+        """The lines of ``metrics.jsonl``: dicts with a phase, an epoch, a seed, and metrics.
+
+        Raises ``InputError`` if it cannot be read or a line is no such dict.
+        """
         path = self.path / METRICS
         try:
             lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -196,19 +214,19 @@ class RunFolder:
             raise InputError(f"No metrics can be read at {path}: {error.strerror}.") from error
         except (ValueError, RecursionError) as error:
             raise InputError(f"No metrics can be read at {path}: a line is not JSON, {error}.") from error
-        if not all(map(_is_line, lines)):
+        if not all(map(_is_metrics_line, lines)):
             raise InputError(f"No metrics can be read at {path}: a line is not a JSON object of metrics.")
         return lines
 
     def save_arrays(self, arrays: Mapping[str, np.ndarray], file: str) -> None:
-        """Save arrays by name, without pickle."""
+        """Write an ``.npz`` file of arrays by name, without pickle."""
         temporary = self.path / f"{file}.part"
         with temporary.open("wb") as stream:
             np.savez(stream, allow_pickle=False, **arrays)
         temporary.replace(self.path / file)
 
     def load_arrays(self, file: str) -> dict[str, np.ndarray]:
-        """What :meth:`save_arrays` wrote. Raises ``InputError`` where it cannot be read."""
+        """The arrays that :meth:`save_arrays` wrote. Raises ``InputError`` if they cannot be read."""
         path = self.path / file
         try:
             return read_arrays(path)
@@ -216,15 +234,15 @@ class RunFolder:
             raise InputError(f"No arrays can be read at {path}: {error}.") from error
 
     def save_parameters(self, params: Params, file: str = PARAMETERS) -> None:
-        """Save a tree of arrays by path, ``hidden/kernel`` for example."""
+        """Write an ``.npz`` file of a tree of arrays by path, for example ``hidden/kernel``."""
         self.save_arrays(flax.traverse_util.flatten_dict(params, sep="/"), file)
 
     def load_parameters(self, file: str = PARAMETERS) -> Params:
-        """The tree that :meth:`save_parameters` wrote. Raises ``InputError`` where it cannot be read."""
+        """The tree that :meth:`save_parameters` wrote. Raises ``InputError`` if it cannot be read."""
         path = self.path / file
         try:
             return flax.traverse_util.unflatten_dict(read_arrays(path), sep="/")
-        except (OSError, ValueError, IndexError, TypeError) as error:  # the last two: a path goes on below an array
+        except (OSError, ValueError, IndexError, TypeError) as error:  # the last two: a path continues below an array
             raise InputError(f"No parameters can be read at {path}: {error}.") from error
 
     def save_pseudo_labels(self, rows: Iterable[Sequence[Any]]) -> None:
@@ -234,18 +252,21 @@ class RunFolder:
         write_whole(self.path / PSEUDO_LABELS, text.getvalue())
 
     def save_inputs(self, inputs: Inputs, classes: Sequence[str]) -> None:
-        """Write how rows of a file become inputs, and what the classes are called."""
-        written = {"classes": classes, "columns": inputs.columns, "image": inputs.image}
-        write_json(self.path / INPUTS, {**written, **inputs.scaling._asdict()})
+        """Write ``inputs.json``: how rows of a file become inputs, and the names of the classes."""
+        fields = {"classes": classes, "columns": inputs.columns, "image": inputs.image}
+        write_json(self.path / INPUTS, {**fields, **inputs.scaling._asdict()})
 
     def load_inputs(self) -> tuple[Inputs, tuple[str, ...]] | None:
-        """What :meth:`save_inputs` wrote, or ``None``: the inputs are pixels. Raises ``InputError``."""
+        """The inputs and class names that :meth:`save_inputs` wrote; ``None`` if the inputs are pixels.
+
+        Raises ``InputError`` if they cannot be read.
+        """
         path = self.path / INPUTS
         if not path.exists():
             return None
         try:
             read = json.loads(path.read_text())
-            with np.errstate(over="ignore"):  # infinite numbers are refused by who takes them for inputs
+            with np.errstate(over="ignore"):  # the callers refuse infinite numbers
                 scaling = Scaling(np.array(read["shift"], np.float32), np.array(read["scale"], np.float32))
             if scaling.shift.ndim != 1 or scaling.shift.shape != scaling.scale.shape:
                 raise ValueError("shift and scale are not two lists of one length")
@@ -256,16 +277,17 @@ class RunFolder:
             raise InputError(f"{path} does not say how rows become inputs: {error}.") from error
 
     def save_result(self, result: Result) -> None:
-        """Write the result, and remove the checkpoints: nothing will go on from them."""
+        """Write ``result.json`` and remove the checkpoints."""
         result.save(self.path / "result.json")
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     def load_result(self) -> Result:
+        """The result of a finished run. Raises ``InputError`` if it cannot be read."""
         return Result.load(self.path)
 
 
-def _is_line(line: Any) -> bool:
-    """Whether this is a line of metrics: its place, the name of its phase, and numbers or ``None``."""
+def _is_metrics_line(line: Any) -> bool:
+    """Whether this is a line of metrics: a phase, an epoch, a seed, a name, and numbers or ``None``."""
     if not isinstance(line, dict) or not all(type(line.get(name)) is int for name in ("phase", "epoch", "seed")):
         return False
     rest = [item for name, item in line.items() if name != "name" and item is not None]

@@ -1,4 +1,4 @@
-"""Runs of one config with different seeds become one run: that of all their seeds."""
+"""Join finished runs of one config with different seeds into one run with all their seeds."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -13,29 +13,31 @@ from pljax.settings import differences
 from pljax.types import InputError
 
 
-def parts(results: Sequence[Result]) -> list[list[int]]:
-    """Which results are parts of one run, by place: of one config and one data set, no seed twice.
+def find_parts(results: Sequence[Result]) -> list[list[int]]:
+    """Group the results that are parts of one run: with one config, one data set, and no seed twice.
 
-    The parts of a run are in the order of their seeds, and the runs in that of their first parts.
+    Returns:
+      The indices of the results of each run, in the order of their seeds. The runs are in the order of their first
+      results.
     """
     groups: list[list[int]] = []
-    for place, result in enumerate(results):
+    for index, result in enumerate(results):
         for group in groups:
-            if all(_are_parts(results[other], result) for other in group):
-                group.append(place)
+            if all(_belong_together(results[other], result) for other in group):
+                group.append(index)
                 break
         else:
-            groups.append([place])
-    return [sorted(group, key=lambda place: results[place].seeds[0]) for group in groups]
+            groups.append([index])
+    return [sorted(group, key=lambda index: results[index].seeds[0]) for group in groups]
 
 
-def _are_parts(one: Result, other: Result) -> bool:
+def _belong_together(one: Result, other: Result) -> bool:
     same = one.effective_config() == other.effective_config() and one.dataset["digest"] == other.dataset["digest"]
     return same and not set(one.seeds) & set(other.seeds)
 
 
 def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
-    """Write a finished run's folder that holds the seeds of several, as if one run had had them all.
+    """Write the folder of one finished run that has the seeds of several.
 
     Raises ``InputError`` if they are not parts of one run, cannot be read, or ``into`` cannot be written.
     """
@@ -45,32 +47,33 @@ def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
     with into.locked():
         into.clear()
         config = results[0].effective_config()
-        into.begin(config, {"joined": [folder.path.name for folder in folders]})
+        into.save_config(config, {"joined": [folder.path.name for folder in folders]})
         if (inputs := folders[0].load_inputs()) is not None:
             into.save_inputs(*inputs)
-        into.append_metrics(_merged(folder.load_metrics() for folder in folders))
+        into.append_metrics(_merge_metrics(folder.load_metrics() for folder in folders))
         pretrained = [f"{phase.method.pretrains}.npz" for phase in config.phases if phase.method.pretrains]
         for file in (PARAMETERS, EXTRA, *pretrained):
             if file == PARAMETERS or all((folder.path / file).exists() for folder in folders):
-                into.save_arrays(_stacked([folder.load_arrays(file) for folder in folders]), file)
-        result = joined(results)
+                into.save_arrays(_concatenate([folder.load_arrays(file) for folder in folders]), file)
+        result = join_results(results)
         into.save_result(result)
         return result
 
 
-def joined(results: Sequence[Result]) -> Result:
-    """The result of all seeds. What is not of a seed is the first one's; times are added up."""
+def join_results(results: Sequence[Result]) -> Result:
+    """The result of all seeds. Times are summed; fields that are not per seed are those of the first result."""
     first = results[0]
-    by_seed = {name: _chained(getattr(result, name) for result in results) for name in _BY_SEED}
+    by_seed = {name: _chain(getattr(result, name) for result in results) for name in _BY_SEED}
     entropy = {
-        part: _chained(result.conditional_entropy[part] for result in results) for part in first.conditional_entropy
+        part: _chain(result.conditional_entropy[part] for result in results) for part in first.conditional_entropy
     }
     change = None
     if changes := [result.unlabelled_training for result in results if result.unlabelled_training]:
-        change = {**changes[0], **{when: _chained(each[when] for each in changes) for when in ("before", "after")}}
+        accuracies = {when: _chain(of_part[when] for of_part in changes) for when in ("before", "after")}
+        change = {**changes[0], **accuracies}
     seconds = {
         phase: sum(result.seconds.get(phase, 0.0) for result in results)
-        for phase in dict.fromkeys(_chained(result.seconds for result in results))
+        for phase in dict.fromkeys(_chain(result.seconds for result in results))
     }
     return Result(
         **{
@@ -79,13 +82,13 @@ def joined(results: Sequence[Result]) -> Result:
             "conditional_entropy": entropy,
             "unlabelled_training": change,
             "diverged": {seed: where for result in results for seed, where in result.diverged.items()},
-            "warnings": list(dict.fromkeys(_chained(result.warnings for result in results))),
+            "warnings": list(dict.fromkeys(_chain(result.warnings for result in results))),
             "seconds": seconds,
         }
     )
 
 
-# The fields of a result that are lists with an item a seed.
+# The fields of a result that are lists with an item per seed.
 _BY_SEED = ("seeds", "test_accuracy", "test_error", "confusion", "pseudo_label_accuracy")
 
 
@@ -96,20 +99,22 @@ def _require_parts(folders: Sequence[RunFolder], results: Sequence[Result]) -> N
             fields.append("the data set")
         if fields:
             raise InputError(
-                f"{here.path} and {there.path} are no parts of one run: they differ in {', '.join(fields)}."
+                f"{here.path} and {there.path} are not parts of one run: they differ in {', '.join(fields)}."
             )
         if common := sorted(set(one.seeds) & set(other.seeds)):
-            raise InputError(f"{here.path} and {there.path} both have seed {common[0]}: a run has a seed once.")
+            raise InputError(
+                f"{here.path} and {there.path} both have seed {common[0]}: give runs with different seeds."
+            )
 
 
-def _chained(lists: Iterable[Iterable[Any]]) -> list[Any]:
+def _chain(lists: Iterable[Iterable[Any]]) -> list[Any]:
     return list(itertools.chain.from_iterable(lists))
 
 
-def _merged(metrics: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The lines of several runs, in the order that one run would have written them."""
-    return sorted(_chained(metrics), key=lambda line: (line["phase"], line["epoch"], line["seed"]))
+def _merge_metrics(metrics: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The lines of several runs, in the order of one run with all the seeds."""
+    return sorted(_chain(metrics), key=lambda line: (line["phase"], line["epoch"], line["seed"]))
 
 
-def _stacked(trees: Sequence[Any]) -> Any:
+def _concatenate(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)

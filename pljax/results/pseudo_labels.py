@@ -1,4 +1,4 @@
-"""Which pseudo-labels the training images were given, and when these changed, seed by seed."""
+"""The pseudo-labels of the training images: their history in training, and the table of the final ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,17 +11,22 @@ NEVER = -1
 
 
 class LabelHistory:
-    """Listens to the labels that are given in training. Arrays are int32 ``[S, N]``, on the host.
+    """Record the pseudo-labels that training images are given, by seed.
 
-    ``last`` is the label that an image was given last, ``first_change`` and ``last_change`` the epochs in which it
-    was given another than the time before; -1 where there is none.
+    Attributes:
+      last: int32 ``[S, N]``, the last label of each image; -1 if it was given none.
+      first_change: int32 ``[S, N]``, the epoch in which the label of an image first changed; -1 if it never did.
+      last_change: int32 ``[S, N]``, the epoch in which it last changed.
     """
 
     def __init__(self, seeds: int, images: int):
         self.last, self.first_change, self.last_change = np.full((3, seeds, images), NEVER, np.int32)
 
-    def see(self, epoch: int, assigned: AssignedLabels) -> None:
-        """Labels were given in an epoch; rows and labels are ``[S, K]``. Of an image met twice, the last one counts."""
+    def update(self, epoch: int, assigned: AssignedLabels) -> None:
+        """Record labels that were given in an epoch. Rows and labels are ``[S, K]``; -1 is no label.
+
+        The last label counts if an image occurs twice.
+        """
         for seed, (rows, labels) in enumerate(zip(assigned.rows, assigned.labels, strict=True)):
             rows, labels = rows[labels >= 0], labels[labels >= 0]
             before = self.last[seed, rows]
@@ -32,9 +37,11 @@ class LabelHistory:
             self.first_change[seed, new] = epoch
 
     def state(self) -> dict[str, np.ndarray]:
+        """The arrays by name, not copied. See :meth:`restore`."""
         return {name: getattr(self, name) for name in _ARRAYS}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Restore what :meth:`state` of another history returned."""
         self.last, self.first_change, self.last_change = (arrays[name].copy() for name in _ARRAYS)
 
 
@@ -42,33 +49,33 @@ _ARRAYS = ("last", "first_change", "last_change")
 
 
 class GroupLabels(NamedTuple):
-    """What a group of seeds says of the ``N`` training images in the end."""
+    """The final predictions of a group of seeds for the ``N`` training images."""
 
-    unseen: np.ndarray  # bool [S, N]: for which seeds an image was unlabelled
-    classes: np.ndarray  # int32 [S, N], the class that each seed gives it
-    probabilities: np.ndarray  # float32 [N, C], summed over those seeds
-    labels: LabelHistory  # what it was given in training
+    unlabelled: np.ndarray  # bool [S, N], whether an image was unlabelled for a seed
+    classes: np.ndarray  # int32 [S, N], the class predicted by each seed
+    probabilities: np.ndarray  # float32 [N, C], summed over the seeds for which the image was unlabelled
+    labels: LabelHistory  # the pseudo-labels in training
 
 
 COLUMNS = ("index", "label", "confidence", "seeds_agree", "seeds", "first_change", "last_change")
 
 
 def table(groups: Sequence[GroupLabels], names: Sequence[str], rows: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
-    """A row for each image that was unlabelled for some seed; only these seeds have a say. See ``COLUMNS``.
+    """Yield a row of ``COLUMNS`` for each image that was unlabelled for at least one seed. Only these seeds count.
 
-    ``index`` is the image's place, or its name from ``rows``. ``label`` is the class with the largest mean probability,
-    which is the ``confidence``; of ``seeds``, ``seeds_agree`` give this class. ``first_change`` and ``last_change`` are
-    the first and the last epoch in which training gave the image another label than before, in any seed; empty where
-    that never happened.
+    ``index`` is the image's index, or its name from ``rows``. ``label`` is the name of the class with the largest mean
+    probability, and ``confidence`` this probability. ``seeds_agree`` of ``seeds`` seeds predict this class.
+    ``first_change`` and ``last_change`` are the first and the last epoch in which the pseudo-label of the image changed
+    in any seed; they are empty if it never did.
     """
-    unseen = np.concatenate([group.unseen for group in groups])
-    seeds = unseen.sum(axis=0)
+    unlabelled = np.concatenate([group.unlabelled for group in groups])
+    seeds = unlabelled.sum(axis=0)
     totals = np.sum([group.probabilities for group in groups], axis=0)
     label = totals.argmax(axis=1)
     confidence = totals.max(axis=1) / np.maximum(seeds, 1)
-    agree = (unseen & (np.concatenate([group.classes for group in groups]) == label)).sum(axis=0)
+    agree = (unlabelled & (np.concatenate([group.classes for group in groups]) == label)).sum(axis=0)
     first, last = (
-        np.where(unseen, np.concatenate([getattr(group.labels, name) for group in groups]), NEVER)
+        np.where(unlabelled, np.concatenate([getattr(group.labels, name) for group in groups]), NEVER)
         for name in ("first_change", "last_change")
     )
     first = np.where(first == NEVER, np.iinfo(np.int32).max, first).min(axis=0)

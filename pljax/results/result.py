@@ -1,4 +1,4 @@
-"""What a finished run says: one scenario under one protocol, all its seeds. JSON on disk, no pickle."""
+"""The result of a finished run: one scenario under one protocol, with all its seeds. A JSON file, no pickle."""
 
 import dataclasses
 import json
@@ -13,10 +13,12 @@ from pljax.data.serialization import write_json
 from pljax.protocols.config import Config, from_json
 from pljax.types import InputError
 
+MONITORED_IMAGES = 1000  # unlabelled images, at most, on which accuracy is measured during training
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """The content of ``result.json``. ``S`` seeds, ``C`` classes; ``None`` stands for a diverged seed's figure."""
+    """The content of ``result.json``, for ``S`` seeds and ``C`` classes. ``None`` is the value of a diverged seed."""
 
     scenario: str
     protocol: str
@@ -24,35 +26,43 @@ class Result:
     seeds: list[int]  # [S]
     test_accuracy: list[float | None]  # [S], a fraction
     test_error: list[float | None]  # [S], a fraction
-    diverged: dict[str, str]  # by seed: the phase and epoch where it stopped being finite
-    class_counts: dict[str, list[int]]  # labelled (a seed) and test: images of each class, [C]
-    confusion: list[list[list[int]] | None]  # [S, C, C]: test images of a class (row) given a class (column)
-    conditional_entropy: dict[str, list[float | None]]  # labelled, unlabelled, test: [S], nats, eq. 17
-    pseudo_label_accuracy: list[float | None]  # [S]: of the labels the final network gives the unlabelled images
-    unlabelled_training: dict[str, Any] | None  # accuracy before and after pseudo-labels act; None without them
-    parameters: int  # of the classifier, a seed
-    config: dict[str, Any]  # the effective one; see pljax.settings.to_json
+    diverged: dict[str, str]  # by seed, the phase and epoch in which its loss or weights stopped being finite
+    class_counts: dict[str, list[int]]  # labelled (of one seed) and test: images of each class, [C]
+    confusion: list[list[list[int]] | None]  # [S, C, C]: test images by true class (row) and predicted class (column)
+    conditional_entropy: dict[str, list[float | None]]  # labelled, unlabelled, test: [S], in nats; eq. 17 of Lee (2013)
+    pseudo_label_accuracy: list[float | None]  # [S], of the final network on the unlabelled images
+    unlabelled_training: dict[str, Any] | None  # accuracy before and after training on unlabelled images; else None
+    parameters: int  # of the classifier of one seed
+    config: dict[str, Any]  # the effective config; see pljax.settings.to_json
     warnings: list[str]
     versions: dict[str, str]
     device: dict[str, Any]
-    seconds: dict[str, float]  # by phase, all seeds together
+    seconds: dict[str, float]  # by phase, for all seeds together
 
     def __post_init__(self) -> None:
-        """Raise ``InputError`` for fields that are not what the comments above say."""
-        for name, (is_right, expected) in _FIELDS.items():
-            _require(is_right(getattr(self, name)), name, expected)
+        """Raise ``InputError`` if a field is not as described above."""
+        for name, (is_valid, expected) in _FIELDS.items():
+            _require(is_valid(getattr(self, name)), name, expected)
         change, count = self.unlabelled_training or {}, len(self.seeds)
         shares = {name: getattr(self, name) for name in ("test_accuracy", "test_error", "pseudo_label_accuracy")}
         shares |= {name: change[name] for name in ("before", "after") if change}
         for name, column in {**shares, **self.conditional_entropy}.items():
-            right = _is_column(column, count, most=1 if name in shares else sys.float_info.max)
-            _require(right, name, "a number or null for each seed")
-        without = {str(seed) for seed, share in zip(self.seeds, self.test_accuracy, strict=True) if share is None}
+            valid = _is_column(column, count, most=1 if name in shares else sys.float_info.max)
+            _require(valid, name, "a number or null for each seed")
+        without_accuracy = {
+            str(seed) for seed, share in zip(self.seeds, self.test_accuracy, strict=True) if share is None
+        }
         if self.tested:
-            _require(set(self.diverged) == without, "diverged", "a dict by seed, of those whose accuracy is null")
+            _require(
+                set(self.diverged) == without_accuracy, "diverged", "a dict by seed, of those whose accuracy is null"
+            )
         else:
-            _require(len(without) == len(self.seeds), "test_accuracy", "null for each seed: there are no test images")
-            _require(set(self.diverged) <= without, "diverged", "a dict by seed, of the run's seeds")
+            _require(
+                len(without_accuracy) == len(self.seeds),
+                "test_accuracy",
+                "null for each seed: there are no test images",
+            )
+            _require(set(self.diverged) <= without_accuracy, "diverged", "a dict by seed, of the run's seeds")
         tables = _is_list(self.confusion, lambda table: table is None or _is_table(table))
         sizes = {len(table) for table in self.confusion if table is not None} if tables else set()
         _require(
@@ -62,12 +72,15 @@ class Result:
         )
 
     def save(self, path: Path) -> None:
-        """Write the result as JSON: whole or not at all."""
+        """Write the result as JSON. An interruption leaves the earlier file or the whole new one."""
         write_json(path, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: str | Path) -> "Result":
-        """Read a result from ``result.json`` or from the folder that holds it. Raises ``InputError``."""
+        """Read a result from ``result.json`` or from the folder that holds it.
+
+        Raises ``InputError`` if it cannot be read or is not valid.
+        """
         path = Path(path)
         path = path / "result.json" if path.is_dir() else path
         try:
@@ -78,8 +91,8 @@ class Result:
             raise InputError(f"{path} is no result of pljax: it is not JSON, {error}.") from error
         fields = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(values, dict) or set(values) != fields:
-            odd = sorted(fields ^ set(values)) if isinstance(values, dict) else ["everything"]
-            raise InputError(f"{path} is no result of pljax: {', '.join(odd)} missing or unknown.")
+            wrong = sorted(fields ^ set(values)) if isinstance(values, dict) else ["everything"]
+            raise InputError(f"{path} is no result of pljax: {', '.join(wrong)} missing or unknown.")
         try:
             result = cls(**values)
             result.effective_config()
@@ -89,32 +102,32 @@ class Result:
 
     @property
     def tested(self) -> bool:
-        """Whether there were test images."""
+        """Whether the run had test images."""
         return bool(self.dataset["test"])
 
     def effective_config(self) -> Config:
-        """The config that was run."""
+        """The config of the run."""
         return from_json(self.config)
 
     def accuracies(self) -> np.ndarray:
-        """Test accuracies, float64 ``[S]``, NaN for a seed that diverged."""
+        """Test accuracies as fractions, float64 ``[S]``; NaN for a seed that diverged."""
         return np.array([np.nan if accuracy is None else accuracy for accuracy in self.test_accuracy], np.float64)
 
 
 def name_seeds(seeds: Sequence[int]) -> str:
-    """Which seeds, in words.
+    """Name seeds in a sentence.
 
     >>> name_seeds(range(3, 6)), name_seeds([7])
     ('seeds 3 to 5', 'seed 7')
     """
     if len(seeds) == 1:
         return f"seed {seeds[0]}"
-    following = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
-    return f"seeds {seeds[0]} to {seeds[-1]}" if following else f"{len(seeds)} seeds"
+    consecutive = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+    return f"seeds {seeds[0]} to {seeds[-1]}" if consecutive else f"{len(seeds)} seeds"
 
 
-def _require(right: bool, name: str, expected: str) -> None:
-    if not right:
+def _require(valid: bool, name: str, expected: str) -> None:
+    if not valid:
         raise InputError(f"{name} is not {expected}.")
 
 
@@ -134,14 +147,14 @@ def _is_plain(value: Any) -> bool:
     return value is None or _is_text(value) or _is_number(value)
 
 
-def _is_list(value: Any, right: Callable[[Any], bool]) -> bool:
-    return isinstance(value, list) and all(map(right, value))
+def _is_list(value: Any, is_valid: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(is_valid, value))
 
 
-def _is_dict(value: Any, right: Callable[[Any], bool], keys: set[str] | None = None) -> bool:
-    """Texts to what is ``right``, with exactly these keys where they are given."""
-    whole = isinstance(value, dict) and all(map(_is_text, value)) and all(map(right, value.values()))
-    return whole and (keys is None or set(value) == keys)
+def _is_dict(value: Any, is_valid: Callable[[Any], bool], keys: set[str] | None = None) -> bool:
+    """Whether this is a dict from texts to valid values, with exactly these keys if they are given."""
+    valid = isinstance(value, dict) and all(map(_is_text, value)) and all(map(is_valid, value.values()))
+    return valid and (keys is None or set(value) == keys)
 
 
 def _is_column(value: Any, count: int, most: float) -> bool:
@@ -153,22 +166,22 @@ def _is_table(value: Any) -> bool:
 
 
 def _is_data(value: Any) -> bool:
-    known = isinstance(value, dict) and {"name", "digest", "train", "test"} <= set(value)
-    texts = known and _is_text(value["name"]) and _is_text(value["digest"])
+    complete = isinstance(value, dict) and {"name", "digest", "train", "test"} <= set(value)
+    texts = complete and _is_text(value["name"]) and _is_text(value["digest"])
     return texts and _is_count(value["train"], 1) and _is_count(value["test"])
 
 
 def _is_seeds(value: Any) -> bool:
-    whole = _is_list(value, lambda seed: type(seed) is int and 0 <= seed < 2**32)
-    return whole and 0 < len(value) == len(set(value))
+    valid = _is_list(value, lambda seed: type(seed) is int and 0 <= seed < 2**32)
+    return valid and 0 < len(value) == len(set(value))
 
 
 def _is_change(value: Any) -> bool:
-    known = value is None or (isinstance(value, dict) and set(value) == {"measured_on", "before", "after"})
-    return known and (value is None or _is_text(value["measured_on"]))
+    complete = value is None or (isinstance(value, dict) and set(value) == {"measured_on", "before", "after"})
+    return complete and (value is None or _is_text(value["measured_on"]))
 
 
-# What each field must be by itself, and how a person is told.
+# For each field, the check of its value and the words for a valid value.
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "scenario": (_is_text, "a name"),
     "protocol": (_is_text, "a name"),

@@ -1,8 +1,6 @@
-"""The networks of a finished run, asked once more: what pictures are made of. Nothing here trains."""
+"""The trained networks of a finished run, loaded again seed by seed: what figures and predictions are made of."""
 
-import functools
 import operator
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,26 +8,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from pljax.data.split import Sizes, of_seed
-from pljax.methods import Method
-from pljax.nn.networks import in_blocks, to_inputs
+from pljax.nn.networks import to_inputs
 from pljax.nn.outputs import log_probabilities
 from pljax.nn.trees import by_path, with_leaves
 from pljax.protocols.config import Config, shapes
 from pljax.results.folder import EXTRA, RunFolder
+from pljax.results.inference import logits
 from pljax.results.result import Result
 from pljax.types import Dataset, InputError, Params, Split
 
 AUTOENCODER = "autoencoder"  # what :attr:`pljax.methods.Method.pretrains` calls one
 
 
-class Networks(NamedTuple):
-    """What one seed of a run ended with."""
+class TrainedNetworks(NamedTuple):
+    """The networks of one seed at the end of a run."""
 
     config: Config
     classes: int
     seed: int
     classifier: Params
-    extra: Any  # what the method carries beside the weights; None where it is not kept
+    extra: Any  # the extra state of the method; None where the run has none
     pretrained: dict[str, Params]  # networks of pre-training, by the name of their file, where they were kept
 
 
@@ -41,7 +39,7 @@ class Reconstructions(NamedTuple):
     reconstructed: np.ndarray
 
 
-def load(folder: RunFolder, result: Result) -> dict[int, Networks]:
+def load(folder: RunFolder, result: Result) -> dict[int, TrainedNetworks]:
     """The networks of each seed, from the parameters in the run's folder.
 
     Raises ``InputError`` if these are not there, or not those of the run's config.
@@ -63,34 +61,28 @@ def load(folder: RunFolder, result: Result) -> dict[int, Networks]:
         if phase.method.pretrains and (folder.path / file).exists():
             arrays = by_path(folder.load_parameters(file))
             pretrained[phase.method.pretrains] = with_leaves(of_phase, seeds, arrays)
+    of_all = (params, extra, pretrained)
     return {
-        seed: Networks(config, classes, seed, *jax.tree.map(operator.itemgetter(place), (params, extra, pretrained)))
+        seed: TrainedNetworks(config, classes, seed, *jax.tree.map(operator.itemgetter(place), of_all))
         for place, seed in enumerate(result.seeds)
     }
 
 
-def probabilities(networks: Networks, images: np.ndarray) -> np.ndarray:
-    """The classifier's outputs for images, uint8 ``[n, D]``, with dropout off: float32 ``[n, C]``.
+def probabilities(networks: TrainedNetworks, images: np.ndarray) -> np.ndarray:
+    """The outputs of the classifier for images, uint8 ``[n, D]``, without dropout: float32 ``[n, C]``.
 
-    Raises ``InputError`` if its weights are not finite.
+    Sigmoid outputs are not divided by their sum. Raises ``InputError`` if the weights are not finite.
     """
-    outputs = _outputs(networks.config.method)
-    answers = np.asarray(outputs(networks.classifier, networks.extra, images))
-    if not np.isfinite(answers).all():
+    method = networks.config.method
+    params, extra = jax.tree.map(lambda leaf: leaf[None], (networks.classifier, networks.extra))
+    logits_of_seed = jnp.asarray(logits(method, params, extra, images)[0])
+    outputs = np.exp(np.asarray(log_probabilities(logits_of_seed, method.output)))
+    if not np.isfinite(outputs).all():
         raise InputError(f"The network of seed {networks.seed} has weights that are not finite.")
-    return answers
+    return outputs
 
 
-@functools.lru_cache(maxsize=8)
-def _outputs(method: Method) -> Callable[..., jax.Array]:
-    def outputs(params: Params, extra: Any, images: jax.Array) -> jax.Array:
-        logits = in_blocks(lambda block: method.logits(params, extra, block), images)
-        return jnp.exp(log_probabilities(logits, method.output))
-
-    return jax.jit(outputs)
-
-
-def split(networks: Networks, dataset: Dataset) -> Split:
+def split(networks: TrainedNetworks, dataset: Dataset) -> Split:
     """The indices that the seed trained with, int32 arrays on the host."""
     config, root = networks.config, jax.random.key(np.uint32(networks.seed))
     sizes = Sizes(
@@ -99,7 +91,7 @@ def split(networks: Networks, dataset: Dataset) -> Split:
     return jax.device_get(of_seed(root, jnp.asarray(dataset.train_labels), **sizes))
 
 
-def reconstruct(networks: Networks, dataset: Dataset, rows: np.ndarray) -> Reconstructions:
+def reconstruct(networks: TrainedNetworks, dataset: Dataset, rows: np.ndarray) -> Reconstructions:
     """What the auto-encoder, dropout off, makes of training images that are corrupted as in its training.
 
     Raises ``InputError`` if the run has no auto-encoder.

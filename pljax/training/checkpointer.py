@@ -1,19 +1,18 @@
-"""How far a group of seeds is, kept so that a run that was cut off ends with the same bytes as one that was not."""
+"""Save the progress of a group of seeds, so that an interrupted run continues and ends with the same bytes."""
 
 import contextlib
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import flax.traverse_util
-import numpy as np
 
 from pljax.nn.trees import by_path, with_leaves
 from pljax.results.folder import RunFolder
-from pljax.training.checkpoints import Arrays, Checkpoints
-from pljax.training.metrics import MetricsLog
+from pljax.training.checkpoints import Checkpoints
+from pljax.training.metrics import MetricsLog, with_prefix
 from pljax.training.progress import Interrupted, Reporter
 from pljax.training.seeds import Layout
 from pljax.types import InputError, Params, TrainState
@@ -21,7 +20,7 @@ from pljax.types import InputError, Params, TrainState
 
 @dataclasses.dataclass(frozen=True)
 class SaveInterval:
-    """How often a run is saved: after so many seconds, or after so many epochs of a phase."""
+    """The time between two checkpoints: a number of seconds, or of epochs of a phase."""
 
     seconds: float | None = None
     epochs: int | None = None
@@ -32,7 +31,7 @@ _UNITS = {"s": 1, "min": 60, "h": 3600}
 
 
 def parse_interval(text: str) -> SaveInterval:
-    """An interval as the command line has it. Raises ``InputError``.
+    """Parse the value of ``--checkpoint_every``. Raises ``InputError``.
 
     >>> parse_interval("5min")
     SaveInterval(seconds=300.0, epochs=None)
@@ -49,75 +48,92 @@ def parse_interval(text: str) -> SaveInterval:
 
 @dataclasses.dataclass
 class Progress:
-    """How far a group is. Where a phase begins there is no state, but parameters; both lie where they are computed."""
+    """How far a group of seeds is trained. ``state`` and ``params`` are on the devices that compute the seeds."""
 
     phase: int = 0
-    t: int = 0  # rounds of the phase that are done
-    state: TrainState | None = None  # after them
-    params: Params = dataclasses.field(default_factory=dict)  # what the phase before handed on
-    pretrained: dict[str, Params] = dataclasses.field(default_factory=dict)  # what pre-training ended with, on the host
+    t: int = 0  # finished rounds of the phase
+    state: TrainState | None = None  # after round t; None at the start of a phase
+    params: Params = dataclasses.field(default_factory=dict)  # layers that the previous phase handed on
+    pretrained: dict[str, Params] = dataclasses.field(default_factory=dict)  # networks of pre-training, on the host
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # by phase
 
 
 class Checkpointer:
-    """Saves the progress of a group and its log now and then, and when a signal asks for an end.
+    """Save the progress of a group and its metrics log at intervals, and when a signal arrives.
 
-    A context manager: nothing is being saved any more when it is left.
+    Use it as a context manager: on exit it waits until everything is on the disk.
+
+    Args:
+      path: the folder of the checkpoints.
+      interval: how often to save.
+      layout: where the seeds of the group are computed.
+      folder: the run's folder, with ``metrics.jsonl``.
+      log: the metrics log of the group.
+      reporter: shows messages, and receives signals.
+      metrics_size: the bytes of ``metrics.jsonl`` that earlier groups wrote.
+
+    Attributes:
+      metrics_size: the bytes of ``metrics.jsonl`` at the last checkpoint.
     """
 
     def __init__(
         self,
         path: Path,
-        every: SaveInterval,
+        interval: SaveInterval,
         layout: Layout,
         folder: RunFolder,
         log: MetricsLog,
         reporter: Reporter,
-        metrics: int = 0,
+        metrics_size: int = 0,
     ):
-        self._checkpoints, self._every, self._layout, self._folder = Checkpoints(path), every, layout, folder
-        self._journal, self._reporter = log, reporter
+        self._checkpoints, self._interval, self._layout, self._folder = Checkpoints(path), interval, layout, folder
+        self._log, self._reporter = log, reporter
         self._saves, self._saved_at = 0, time.monotonic()
-        self.metrics = metrics  # bytes of metrics.jsonl that are as they should be
+        self.metrics_size = metrics_size
 
     def resume(self, shapes: Callable[[int], TrainState]) -> Progress:
-        """The last sound checkpoint; the log and the metrics are set back to it.
+        """Restore the newest sound checkpoint, with the metrics log and ``metrics.jsonl`` of that time.
 
-        ``shapes`` gives the state of a phase, for one seed, as ``jax.ShapeDtypeStruct``. Without a checkpoint it is
-        the start.
+        Args:
+          shapes: returns the state of a phase for one seed as ``jax.ShapeDtypeStruct``.
+
+        Returns:
+          The progress at the checkpoint; without one, that of a run that has not started.
         """
         while (found := self._checkpoints.restore(self._reporter.say)) is not None:
             arrays, facts = found
             if self._folder.metrics_size() >= facts["metrics"]:
                 break
-            self._reporter.say("metrics.jsonl is shorter than it was: this part of the run begins anew.")
+            self._reporter.say(
+                "metrics.jsonl is shorter than at the last checkpoint: these seeds are trained from the start."
+            )
             self._checkpoints.remove()
         else:
-            self._folder.truncate_metrics(self.metrics)
+            self._folder.truncate_metrics(self.metrics_size)
             return Progress()
-        self._saves, self.metrics = facts["saves"], facts["metrics"]
-        self._journal.restore(_below("journal/", arrays), facts["journal"])
+        self._saves, self.metrics_size = facts["saves"], facts["metrics"]
+        self._log.restore(with_prefix(arrays, "journal/"), facts["journal"])
         state = None
         if facts["t"]:
-            self._folder.truncate_metrics(self.metrics)
+            self._folder.truncate_metrics(self.metrics_size)
             state = self._layout.shard(
-                with_leaves(shapes(facts["phase"]), self._layout.seeds, _below("state/", arrays))
+                with_leaves(shapes(facts["phase"]), self._layout.seeds, with_prefix(arrays, "state/"))
             )
         params, pretrained = (
-            flax.traverse_util.unflatten_dict(_below(name, arrays), sep="/") for name in ("params/", "pretrained/")
+            flax.traverse_util.unflatten_dict(with_prefix(arrays, name), sep="/") for name in ("params/", "pretrained/")
         )
         params = self._layout.shard(params)
         return Progress(facts["phase"], facts["t"], state, params, pretrained, facts["seconds"])
 
     def save_if_due(self, progress: Progress, rounds: int) -> None:
-        """Between two rounds, ``rounds`` of which are an epoch: save if it is time.
+        """Save between two rounds if it is time. ``rounds`` is the number of rounds in an epoch.
 
-        Raises ``Interrupted``, all saved, if a signal asks for an end.
+        After a signal, save and raise ``Interrupted``.
         """
-        if self._every.epochs is not None:
-            due = progress.t % (self._every.epochs * rounds) == 0
+        if self._interval.epochs is not None:
+            due = progress.t % (self._interval.epochs * rounds) == 0
         else:
-            due = time.monotonic() - self._saved_at >= (self._every.seconds or 0)
+            due = time.monotonic() - self._saved_at >= (self._interval.seconds or 0)
         if due or self._reporter.signal_received is not None:
             self.save(progress)
         if self._reporter.signal_received is not None:
@@ -125,51 +141,47 @@ class Checkpointer:
             raise Interrupted(self._reporter.signal_received)
 
     def save(self, progress: Progress) -> None:
-        """Save now. Raises ``InputError`` where the disk does not take it."""
-        now = {"params": progress.params} if progress.state is None else {"state": progress.state}
-        trees = {"pretrained": progress.pretrained, **{name: self._layout.gather(tree) for name, tree in now.items()}}
-        remembered, told = self._journal.state()
+        """Save now. Raises ``InputError`` if the disk cannot be written."""
+        on_device = {"params": progress.params} if progress.state is None else {"state": progress.state}
+        gathered = {name: self._layout.gather(tree) for name, tree in on_device.items()}
+        trees = {"pretrained": progress.pretrained, **gathered}
         arrays = {f"{name}/{path}": leaf for name, tree in trees.items() for path, leaf in by_path(tree).items()}
-        self._saves, self.metrics = self._saves + 1, self._folder.sync_metrics()
+        log_arrays, log_facts = self._log.state()
+        arrays |= {f"journal/{name}": array for name, array in log_arrays.items()}
+        self._saves, self.metrics_size = self._saves + 1, self._folder.sync_metrics()
         facts = {
             "saves": self._saves,
             "phase": progress.phase,
             "t": progress.t,
             "seconds": progress.seconds,
-            "metrics": self.metrics,
-            "journal": told,
+            "metrics": self.metrics_size,
+            "journal": log_facts,
         }
-        log = {f"journal/{name}": array for name, array in remembered.items()}
-        self._checkpoints.save(self._saves, {**arrays, **log}, facts)
+        self._checkpoints.save(self._saves, arrays, facts)
         self._saved_at = time.monotonic()
 
     def __enter__(self) -> "Checkpointer":
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Wait until what was saved is on the disk; what ends the run comes first."""
-        with contextlib.suppress(*[InputError] if kind else []):
+        with contextlib.suppress(*[InputError] if kind else []):  # the exception that ends the run comes first
             self._checkpoints.close()
 
 
 class NoCheckpointer:
-    """In the place of a :class:`Checkpointer` where nothing is saved: training that lives in memory alone."""
+    """Takes the place of a :class:`Checkpointer` for training that saves nothing."""
 
     def __init__(self, reporter: Reporter):
         self._reporter = reporter
 
     def resume(self, shapes: Callable[[int], TrainState]) -> Progress:
-        """The start."""
+        """The progress of a run that has not started."""
         return Progress()
 
     def save_if_due(self, progress: Progress, rounds: int) -> None:
-        """Raise ``Interrupted`` if a signal asks for an end."""
+        """Raise ``Interrupted`` after a signal."""
         if self._reporter.signal_received is not None:
             raise Interrupted(self._reporter.signal_received)
 
     def save(self, progress: Progress) -> None:
-        """Nothing."""
-
-
-def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        """Do nothing."""

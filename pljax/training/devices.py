@@ -1,4 +1,4 @@
-"""What it is computed on, and how: the backend, the precision of products, what is kept from run to run."""
+"""The device that JAX computes on: backend, matrix-product precision, compilation cache and memory allocator."""
 
 import contextlib
 import ctypes
@@ -17,24 +17,24 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's mallopt
 
 
 def select_backend(name: str | None) -> None:
-    """Compute on ``name``; without a name, on what JAX finds. To be called before anything is computed.
+    """Compute on the backend ``name``; ``None`` leaves the choice to JAX. Call it before anything is computed.
 
-    Raises ``InputError`` for a backend that is not there, with those that are.
+    Raises ``InputError``, with the backends that are available, if this one is not.
     """
     if name is None:
         return
     if name not in BACKENDS:
         raise InputError(f"There is no backend {name!r}: choose one of {', '.join(BACKENDS)}.")
     if name == "cpu":
-        jax.config.update("jax_platforms", "cpu")  # an accelerator is not even started
-    elif not _is_here(name):
-        found = [backend for backend in BACKENDS if _is_here(backend)]
+        jax.config.update("jax_platforms", "cpu")  # so that no accelerator is started
+    elif not _is_available(name):
+        found = [backend for backend in BACKENDS if _is_available(backend)]
         raise InputError(
             f"There is no {name} here, JAX finds {' and '.join(found)}: choose one of these with --backend."
         )
 
 
-def _is_here(backend: str) -> bool:
+def _is_available(backend: str) -> bool:
     try:
         return bool(jax.devices(backend))
     except RuntimeError:
@@ -42,9 +42,9 @@ def _is_here(backend: str) -> bool:
 
 
 def set_matmul_precision(name: str | None) -> None:
-    """Multiply matrices at least that precisely; without a name, as JAX does: a CPU always computes in float32.
+    """Set the least precision of matrix products; ``None`` keeps JAX's default. A CPU always computes in float32.
 
-    Raises ``InputError`` for a precision that there is not.
+    Raises ``InputError`` for an unknown precision.
     """
     if name is None:
         return
@@ -54,14 +54,15 @@ def set_matmul_precision(name: str | None) -> None:
 
 
 def enable_compilation_cache(path: Path | None = None) -> None:
-    """Keep compiled programs for a quicker start the next time, unless JAX was told where, or not to.
+    """Keep compiled programs in the folder ``path``, so that the next process starts faster.
 
-    They go to a folder, the user's cache folder if none is given.
+    The default is the user's cache folder. A cache folder that JAX is already configured with is kept, and a disabled
+    cache stays disabled. Where the folder cannot be made, programs are compiled in every process.
     """
     path = path or platformdirs.user_cache_path("pljax", appauthor=False) / "compiled"
     if jax.config.values["jax_compilation_cache_dir"] or not jax.config.values["jax_enable_compilation_cache"]:
         return
-    with contextlib.suppress(OSError):  # where nothing can be kept, it is compiled anew
+    with contextlib.suppress(OSError):
         path.mkdir(parents=True, exist_ok=True)
         jax.config.update("jax_compilation_cache_dir", str(path))
         jax.config.update("jax_compilation_cache_max_size", 2**30)
@@ -69,9 +70,10 @@ def enable_compilation_cache(path: Path | None = None) -> None:
 
 
 def retain_freed_memory() -> None:
-    """Let glibc keep what is freed: it would go back to the kernel, which clears every page when it is wanted again.
+    """Let glibc keep freed memory instead of returning it to the kernel. No effect where there is no glibc.
 
-    A program's scratch memory is freed and wanted at every call: a twentieth of a CPU's time. No effect elsewhere.
+    A compiled program allocates its scratch memory at every call. The kernel clears each page that it gives out again,
+    which takes a twentieth of the time of training on a CPU.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
@@ -80,7 +82,7 @@ def retain_freed_memory() -> None:
 
 
 def device() -> dict[str, Any]:
-    """Where it is computed: results are the same to the bit only on the same kind of device and number of cores."""
+    """Describe the device. Results are equal to the bit only on the same kind of device and number of cores."""
     devices = jax.local_devices()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {

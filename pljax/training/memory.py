@@ -1,4 +1,4 @@
-"""How much memory a run takes, before it takes it."""
+"""An estimate of the memory that a run needs, made before anything is computed."""
 
 from typing import NamedTuple
 
@@ -18,22 +18,24 @@ ACTIVATIONS = 4  # arrays of a layer's size that an update holds at once: before
 
 
 class MemoryEstimate(NamedTuple):
-    """Bytes at the peak: ``fixed + at_once * each + seeds * kept``."""
+    """Peak memory in bytes: ``fixed + at_once * per_training_seed + seeds * per_seed``."""
 
     fixed: int
-    each: int  # a seed under training
-    kept: int  # what a seed leaves until the result is written
+    per_training_seed: int  # for each seed that is being trained
+    per_seed: int  # for each seed of the run: its outputs are kept until the result is written
 
     def total(self, seeds: int, at_once: int) -> int:
-        return self.fixed + at_once * self.each + seeds * self.kept
+        """Peak memory in bytes of a run with ``seeds`` seeds, ``at_once`` of which are trained together."""
+        return self.fixed + at_once * self.per_training_seed + seeds * self.per_seed
 
     def most_at_once(self, seeds: int, available: int) -> int:
-        """The most seeds at once that fit; 0 where one does not."""
-        return max(min((available - self.fixed - seeds * self.kept) // max(self.each, 1), seeds), 0)
+        """The largest number of seeds at once that fits into ``available`` bytes; 0 if one seed does not fit."""
+        room = available - self.fixed - seeds * self.per_seed
+        return max(min(room // max(self.per_training_seed, 1), seeds), 0)
 
 
 def estimate(config: Config, dataset: Dataset, at_once: int) -> MemoryEstimate:
-    """What a run will take, from the shapes of its states; nothing is computed."""
+    """Estimate the memory of a run from the shapes of its states. Nothing is computed."""
     images, features = dataset.train_images.shape
     tests = len(dataset.test_labels)
     width = features * dataset.train_images.dtype.itemsize
@@ -41,22 +43,25 @@ def estimate(config: Config, dataset: Dataset, at_once: int) -> MemoryEstimate:
     states = state_shapes(config, dataset.train_images, dataset.classes)
     params = [state.params for state in states]
     state, classifier = max(map(_bytes, states)), _bytes(params[-1])
-    work = max(_update(phase.batches.rows_at_once(), of) for phase, of in zip(config.phases, params, strict=True))
-    score = 4 * BLOCK_ROWS * _widths(params[-1])
+    update = max(
+        _update_bytes(phase.batches.rows_at_once(), of_phase)
+        for phase, of_phase in zip(config.phases, params, strict=True)
+    )
+    score = 4 * BLOCK_ROWS * _units(params[-1])
     split = 4 * images
-    estimateds = 8 * (images + tests)
+    predictions = 8 * (images + tests)  # a class and an entropy for each image
     together = 1 if layout_for(at_once).sequential else at_once
     return MemoryEstimate(
-        fixed=PROGRAM + data + together * max(work, score),
-        each=3 * state + 2 * split,  # before and after an update, and on its way to a checkpoint
-        kept=2 * classifier + max(map(_bytes, params[:-1]), default=0) + split + estimateds,
+        fixed=PROGRAM + data + together * max(update, score),
+        per_training_seed=3 * state + 2 * split,  # before and after an update, and the copy that is being saved
+        per_seed=2 * classifier + max(map(_bytes, params[:-1]), default=0) + split + predictions,
     )
 
 
 def require_memory(estimated: MemoryEstimate, seeds: int, at_once: int) -> str | None:
-    """A warning where even one seed at a time does not fit, or ``None``.
+    """Return a warning if even one seed at a time does not fit, and ``None`` if the run fits.
 
-    Raises ``InputError``, with a ``--seeds_at_once`` that fits, where so many at once do not.
+    Raises ``InputError``, with a ``--seeds_at_once`` that fits, if only fewer seeds at once do.
     """
     room, total = available(), estimated.total(seeds, at_once)
     if total <= room:
@@ -70,7 +75,7 @@ def require_memory(estimated: MemoryEstimate, seeds: int, at_once: int) -> str |
 
 
 def available() -> int:
-    """The bytes that are free where JAX computes."""
+    """Free memory in bytes on the first local device; on a CPU, that of the machine."""
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
@@ -78,7 +83,7 @@ def available() -> int:
 
 
 def format_bytes(size: int) -> str:
-    """A size as a person reads it.
+    """Format a number of bytes in MiB or GiB.
 
     >>> format_bytes(3 * 2**30 // 2), format_bytes(300 * 2**20)
     ('1.5 GiB', '300 MiB')
@@ -86,13 +91,13 @@ def format_bytes(size: int) -> str:
     return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"
 
 
-def _update(rows: int, params: Params) -> int:
-    """Bytes that one update takes: gradients and steps as large as the parameters, and the rows in every layer."""
-    return 2 * _bytes(params) + 4 * ACTIVATIONS * rows * _widths(params)
+def _update_bytes(rows: int, params: Params) -> int:
+    """Bytes of one update: gradients and steps as large as the parameters, and the activations of all rows."""
+    return 2 * _bytes(params) + 4 * ACTIVATIONS * rows * _units(params)
 
 
-def _widths(params: Params) -> int:
-    """The numbers that a row is in all layers: the inputs, and what each kernel makes."""
+def _units(params: Params) -> int:
+    """Numbers per row over all layers: the inputs and the outputs of each kernel."""
     kernels = [leaf.shape for leaf in jax.tree.leaves(params) if len(leaf.shape) == 2]
     return sum(outputs for _, outputs in kernels) + max(inputs for inputs, _ in kernels)
 

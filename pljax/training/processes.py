@@ -1,6 +1,6 @@
-"""Several processes with the seeds of one run: each trains its share in a folder of its own, the first joins them.
+"""One run on several processes: each trains a share of the seeds in its own folder, and the first joins the results.
 
-They never talk to each other while they train: they only have to see the same working folder.
+The processes exchange nothing while they train. They must see the same working folder.
 """
 
 import time
@@ -13,20 +13,20 @@ from pljax.results.folder import RunFolder
 from pljax.types import InputError
 
 AUTO = "auto"
-POLL_SECONDS = 0.5  # seconds
+POLL_SECONDS = 0.5
 
 
 def connect(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Find the other processes. To be called before anything is computed; does nothing without a coordinator.
+    """Connect this process to the others. Call it before anything is computed. Without a coordinator, do nothing.
 
     Args:
-      coordinator: ``host:port`` of the first process, or ``auto``: as Slurm, Open MPI, Kubernetes or a TPU pod
-        say it, with the two numbers.
-      processes: how many there are.
-      process: which one this is, from 0.
+      coordinator: ``host:port`` of the first process, or ``auto``: address and numbers are then taken from Slurm, Open
+        MPI, Kubernetes or a TPU pod.
+      processes: the number of processes.
+      process: the number of this process, from 0.
 
     Raises:
-      InputError: the arguments do not fit together, or the others are not found.
+      InputError: the arguments do not fit together, or the other processes are not found.
     """
     if coordinator is None:
         if processes is not None or process is not None:
@@ -37,21 +37,23 @@ def connect(coordinator: str | None, processes: int | None, process: int | None)
             raise InputError(f"--coordinator is {coordinator!r}: give host:port of the first process, or {AUTO}.")
         if processes is None or process is None or not 0 <= process < processes:
             raise InputError("--coordinator needs --num_processes, and a --process_id from 0 to one less: give both.")
-    jax.config.update("jax_cpu_collectives_implementation", None)  # seeds never talk to each other
+    jax.config.update("jax_cpu_collectives_implementation", None)  # the processes exchange no arrays
     try:
         jax.distributed.initialize(None if coordinator == AUTO else coordinator, processes, process)
     except (RuntimeError, ValueError) as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"The processes of the run do not find each other ({told}).") from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"The processes of the run do not find each other ({reason}).") from error
 
 
 def is_coordinator() -> bool:
-    """Whether this process is the one that joins the shares and tells the result."""
+    """Whether this process is the one that joins the shares and prints the result."""
     return jax.process_index() == 0
 
 
 def shares(seeds: Sequence[int], processes: int) -> list[list[int]]:
-    """The seeds of each process, as evenly as can be. Raises ``InputError`` if there are fewer than processes.
+    """Divide the seeds among the processes as evenly as possible.
+
+    Raises ``InputError`` if there are fewer seeds than processes.
 
     >>> shares(range(3, 8), 2)
     [[3, 4, 5], [6, 7]]
@@ -62,7 +64,7 @@ def shares(seeds: Sequence[int], processes: int) -> list[list[int]]:
 
 
 def wait_for(folders: Iterable[RunFolder]) -> None:
-    """Return when all these runs are finished."""
+    """Block until the runs in all folders are finished."""
     for folder in folders:
         while not folder.finished:
             time.sleep(POLL_SECONDS)

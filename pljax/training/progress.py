@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run for the user: a progress bar on a terminal, plain lines elsewhere, and handlers of signals."""
 
 import signal
 import sys
@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-LINES_A_PHASE = 10  # where there is no terminal
+LINES_A_PHASE = 10  # on a stream that is no terminal
 
-# How a metric is called in a line, and how it is written.
+# The metrics that are shown: their label and their format.
 _SHOWN = {
     "alpha": ("alpha", "{:.2f}"),
     "reconstruction_loss": ("loss", "{:.4g}"),
@@ -25,7 +25,7 @@ _SHOWN = {
 
 
 def describe(metrics: Mapping[str, float]) -> str:
-    """The metrics that tell how training goes, in one line; what is not a number is left out.
+    """Format the metrics that show how training goes, on one line. Missing metrics and NaN are left out.
 
     >>> describe({"labelled_loss": 0.25, "unlabelled_loss": float("nan"), "alpha": 1.5})
     'alpha 1.50  loss 0.2500'
@@ -35,7 +35,7 @@ def describe(metrics: Mapping[str, float]) -> str:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked for an end. ``status`` is the exit status that says which one it was."""
+    """A signal ended the run. ``status`` is the exit status for this signal: 128 plus its number."""
 
     def __init__(self, signal_number: int):
         super().__init__(f"interrupted by {signal.Signals(signal_number).name}")
@@ -72,13 +72,15 @@ class Reporter:
         self._display = Live(Group(self._bar, self._metrics), console=self._console, refresh_per_second=8)
         if self._live:
             self._display.start()
-        self.signal_received, self._usual = None, {}
-        if threading.current_thread() is threading.main_thread():
-            self._usual = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.signal_received, self._handlers_before = None, {}
+        if threading.current_thread() is threading.main_thread():  # Python allows signal handlers in no other thread
+            self._handlers_before = {
+                number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+            }
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._usual.items():
+        for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
         self._display.stop()
 
@@ -88,17 +90,18 @@ class Reporter:
         self.signal_received = number
 
     def say(self, text: str) -> None:
+        """Print a message."""
         self._console.print(text, markup=False, soft_wrap=not self._live)
 
     def phase(self, name: str, epochs: int, rounds: int, done: int = 0) -> None:
-        """A phase begins, or goes on where so many rounds are ``done``: so many epochs of so many rounds."""
+        """Start to show a phase of ``epochs`` epochs of ``rounds`` rounds each, ``done`` of which are finished."""
         self._name, self._epochs, self._rounds = name, epochs, rounds
         self._began, self._done_before = time.monotonic(), done
         self._task = self._bar.add_task(name, total=epochs * rounds, completed=done, epoch=f"{done // rounds}/{epochs}")
         self._metrics.plain = "compiling"
 
     def round(self, done: int, metrics: Mapping[str, float]) -> None:
-        """So many rounds of the phase are done; ``metrics`` are means over the seeds."""
+        """Show that ``done`` rounds of the phase are finished; ``metrics`` are means over the seeds."""
         total, epoch = self._epochs * self._rounds, f"{done // self._rounds}/{self._epochs}"
         self._bar.update(self._task, completed=done, epoch=epoch)
         self._metrics.plain = describe(metrics)

@@ -13,22 +13,22 @@ from pljax.types import Params
 
 
 class Scores(NamedTuple):
-    """What a classifier says of ``n`` images."""
+    """The outputs of a classifier for ``n`` images."""
 
-    classes: Any  # int32 [n]
-    entropy: Any  # float32 [n], conditional, in nats
+    classes: Any  # int32 [n], the predicted class
+    entropy: Any  # float32 [n], conditional entropy in nats
     probabilities: Any  # float32 [n, C]
 
 
 def score(method: Method, params: Params, extra: Any, images: jax.Array) -> Scores:
-    """What the classifier, dropout off, says of ``images``, ``[n, D]``."""
+    """Classify ``images``, ``[n, D]``, without dropout."""
     logits = in_blocks(lambda block: method.logits(params, extra, block), images)
     classes = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     return Scores(classes, conditional_entropy(logits, method.output), class_probabilities(logits, method.output))
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """How many images of each class (rows) were given each class (columns): int ``[C, C]``.
+    """Count the images of each true class (rows) by predicted class (columns): int ``[C, C]``.
 
     >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
     [[1, 0], [1, 1]]

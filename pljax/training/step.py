@@ -1,4 +1,4 @@
-"""One update: the same for every method, pre-training too."""
+"""One training step: a gradient step on the loss of a method, the same for every method and for pre-training."""
 
 import jax
 import optax
@@ -15,18 +15,18 @@ def train_step(
     weight: jax.Array,
     key: jax.Array,
 ) -> tuple[TrainState, jax.Array, Aux]:
-    """Descend the method's loss once, in all its parameters.
+    """Take one gradient step on the method's loss over all its parameters.
 
     Args:
-      method: what is minimised.
-      optimizer: how.
-      state: the parameters, the optimizer's state and what the method carries beside them.
+      method: defines the loss.
+      optimizer: the optax transformation of the gradients.
+      state: the parameters, the optimizer's state and the extra state of the method.
       batch: the images of the update.
-      weight: float32 [], of the unlabelled images: alpha(t).
-      key: draws this update's dropout masks and noise.
+      weight: float32 [], alpha(t), the weight of the unlabelled images.
+      key: the random key of this update's dropout masks and noise.
 
     Returns:
-      The next state, the loss before the update, and what it gives beside its value.
+      The next state, the loss before the update (float32 []), and the auxiliary outputs of the loss.
     """
     gradient = jax.value_and_grad(method.loss, has_aux=True)
     (loss, aux), gradients = gradient(state.params, state.extra, batch, weight, key)

@@ -1,4 +1,4 @@
-"""What TFDS records, the probe, and downloads with TFDS from a server on the loopback."""
+"""The checksums, the probe of a host, and downloads with TFDS from a server on the loopback."""
 
 import os
 import socket
@@ -29,12 +29,12 @@ from pljax.types import InputError
 
 
 class Server(ThreadingHTTPServer):
-    """Answers GET /FILE on the loopback with what ``answer(handler, file)`` does; ``asked`` lists the files."""
+    """Answers GET /FILE on the loopback with what ``answer(handler, file)`` does; ``requested`` lists the files."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.answer: Callable[[BaseHTTPRequestHandler, str], None] = send_original
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         file = self.path.strip("/")
-        self.server.asked.append(file)
+        self.server.requested.append(file)
         try:
             self.server.answer(self, file)
         except ConnectionError:
@@ -71,7 +71,7 @@ def send_original(handler: BaseHTTPRequestHandler, file: str) -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server that stands in for the host of MNIST; it sends the originals until told otherwise."""
+    """A server that stands in for the host of MNIST; it sends the originals unless ``answer`` is replaced."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with Server() as running:
         monkeypatch.setitem(URLS, "mnist", running.url)
@@ -90,15 +90,14 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(URLS, "mnist", f"http://127.0.0.1:{gone.getsockname()[1]}/")
 
 
-@pytest.mark.parametrize("name", URLS)
-def test_the_records_are_those_of_tfds(name: str) -> None:
+def test_sizes_and_checksums_are_those_of_tfds() -> None:
     from tensorflow_datasets.image_classification import mnist
 
-    builder = getattr(mnist, BUILDERS[name])
-    ours = {URLS[name] + file: tuple(record) for file, record in RECORDS[name].items()}
-    assert URLS[name] == builder.URL
-    assert builder.name == name
-    assert ours == {url: (info.size, info.checksum) for url, info in builder.url_infos.items()}
+    for name, url in URLS.items():
+        builder = getattr(mnist, BUILDERS[name])
+        ours = {url + file: tuple(record) for file, record in RECORDS[name].items()}
+        assert (url, name) == (builder.URL, builder.name)
+        assert ours == {file: (info.size, info.checksum) for file, info in builder.url_infos.items()}
 
 
 def test_the_script_imports_neither_pljax_nor_jax() -> None:
@@ -108,7 +107,7 @@ def test_the_script_imports_neither_pljax_nor_jax() -> None:
 
 
 @pytest.mark.usefixtures("no_network")
-def test_without_network_mnist_fails_at_once_and_says_what_to_do(tmp_path: Path) -> None:
+def test_without_network_mnist_is_refused_at_once_with_what_to_do(tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(InputError) as problem:
         datasets.load("mnist", tmp_path, say=never_say)
@@ -121,7 +120,7 @@ def test_without_network_mnist_fails_at_once_and_says_what_to_do(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("no_network")
-def test_without_network_auto_says_one_line_and_takes_mnist_5k(tmp_path: Path) -> None:
+def test_without_network_auto_is_mnist_5k_with_one_warning(tmp_path: Path) -> None:
     said: list[str] = []
     assert datasets.load("auto", tmp_path, say=said.append).digest == MNIST_5K_DIGEST
     (line,) = said
@@ -148,7 +147,7 @@ def test_the_probe_does_not_wait_for_a_silent_host(monkeypatch: pytest.MonkeyPat
     assert time.monotonic() - start < 1.5
 
 
-def test_the_probe_does_not_wait_for_the_look_up_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_probe_does_not_wait_for_name_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = threading.Event()
 
     def look_up(*args: object, **kwargs: object) -> None:
@@ -167,7 +166,7 @@ def test_the_probe_does_not_wait_for_the_look_up_of_a_name(monkeypatch: pytest.M
         thread.join()
 
 
-def test_the_probe_tells_an_answer_from_a_refusal(server: Server) -> None:
+def test_the_probe_distinguishes_an_answer_from_a_refusal(server: Server) -> None:
     server.answer = lambda handler, file: send(handler, b"", status=200 if file == "good" else 403)
     assert download.probe(server.url + "good") is None
     assert download.probe(server.url + "bad") == f"127.0.0.1:{server.server_port} answers 403"
@@ -180,29 +179,29 @@ def test_a_download_is_kept_under_the_original_names(tmp_path: Path, server: Ser
     assert len(said) == 1
     assert said[0].startswith("Downloading 4 of the 4 files of mnist from http://127.0.0.1")
     assert left_in(tmp_path) == {"new/mnist/.lock", *(f"new/mnist/{file}" for file in FILES)}
-    asked = len(server.asked)
+    requested = len(server.requested)
     assert datasets.load("mnist", tmp_path / "new", say=never_say).digest == MNIST_DIGEST
-    assert len(server.asked) == asked
+    assert len(server.requested) == requested
 
 
 @needs_mnist
-def test_only_missing_files_are_downloaded_and_leftovers_are_swept(tmp_path: Path, server: Server) -> None:
+def test_only_missing_files_are_downloaded_and_leftovers_are_removed(tmp_path: Path, server: Server) -> None:
     lay_out(tmp_path, FILES[:3])
     (tmp_path / "mnist" / ".partial-killed").mkdir(parents=True)
     (tmp_path / "mnist" / ".partial-killed" / "half").write_text("")
     said: list[str] = []
     assert datasets.load("mnist", tmp_path, say=said.append).digest == MNIST_DIGEST
-    assert set(server.asked) == {TEST_LABELS}
+    assert set(server.requested) == {TEST_LABELS}
     assert [line.partition(" from ")[0] for line in said] == ["Downloading 1 of the 4 files of mnist"]
     assert left_in(tmp_path / "mnist") == {".lock", TEST_LABELS}
 
 
 @needs_mnist
-def test_a_bad_file_is_found_before_anything_is_downloaded(tmp_path: Path, server: Server) -> None:
+def test_a_corrupt_file_is_found_before_anything_is_downloaded(tmp_path: Path, server: Server) -> None:
     (tmp_path / TEST_LABELS).write_bytes(b"short")
     with pytest.raises(InputError, match="found 5 bytes"):
         datasets.load("auto", tmp_path, say=never_say)
-    assert server.asked == []
+    assert server.requested == []
 
 
 def send_truncated(handler: BaseHTTPRequestHandler, file: str) -> None:
@@ -217,7 +216,7 @@ def send_and_hang_up(handler: BaseHTTPRequestHandler, file: str) -> None:
 
 @needs_mnist
 @pytest.mark.parametrize(("answer", "reason"), [(send_truncated, "wrong checksum"), (send_and_hang_up, "Incomplete")])
-def test_a_bad_download_leaves_nothing(
+def test_a_corrupt_download_leaves_nothing(
     tmp_path: Path, server: Server, answer: Callable[[BaseHTTPRequestHandler, str], None], reason: str
 ) -> None:
     lay_out(tmp_path, FILES[:3])
@@ -243,7 +242,7 @@ def careless_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_mnist
 @pytest.mark.usefixtures("server", "careless_script")
-def test_a_download_is_checked_here_too_before_it_is_kept(tmp_path: Path) -> None:
+def test_a_download_is_checked_once_more_before_it_is_kept(tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "data", FILES[:3])
     with pytest.raises(InputError, match=rf"the download fails .*is not the {TEST_LABELS} of mnist: .*found 5 bytes"):
         datasets.load("mnist", folder, say=lambda line: None)
@@ -252,7 +251,7 @@ def test_a_download_is_checked_here_too_before_it_is_kept(tmp_path: Path) -> Non
 
 @needs_mnist
 @pytest.mark.usefixtures("server", "careless_script")
-def test_one_bad_file_of_four_keeps_the_others_out(tmp_path: Path) -> None:
+def test_one_corrupt_file_of_four_keeps_the_others_out(tmp_path: Path) -> None:
     said: list[str] = []
     assert datasets.load("auto", tmp_path / "data", say=said.append).digest == MNIST_5K_DIGEST
     downloading, fallback = said
@@ -262,12 +261,12 @@ def test_one_bad_file_of_four_keeps_the_others_out(tmp_path: Path) -> None:
     assert left_in(tmp_path / "data" / "mnist") == {".lock"}
 
 
-def test_a_download_that_stalls_is_given_up(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_stalls_is_stopped(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     done = threading.Event()
 
     def stall(handler: BaseHTTPRequestHandler, file: str) -> None:
         send(handler, b"the beginning", length=1_000_000)
-        if len(server.asked) > 1:
+        if len(server.requested) > 1:
             done.wait(20)
 
     server.answer = stall
@@ -296,15 +295,15 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, server: Server
 
 
 @needs_mnist
-def test_of_two_processes_at_once_one_downloads_and_both_end_well(tmp_path: Path, server: Server) -> None:
-    both_asked = threading.Event()
+def test_of_two_processes_at_once_one_downloads_and_both_get_the_data(tmp_path: Path, server: Server) -> None:
+    both_requested = threading.Event()
 
     def wait_for_both(handler: BaseHTTPRequestHandler, file: str) -> None:
         # Each probe asks for the first file, and so does the one download: the third time, both are there.
-        if server.asked.count(TRAIN_IMAGES) >= 3:
-            both_asked.set()
+        if server.requested.count(TRAIN_IMAGES) >= 3:
+            both_requested.set()
         if file == TRAIN_LABELS:
-            both_asked.wait(60)
+            both_requested.wait(60)
         send_original(handler, file)
 
     server.answer = wait_for_both
@@ -317,6 +316,6 @@ def test_of_two_processes_at_once_one_downloads_and_both_end_well(tmp_path: Path
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
         assert datasets.load("mnist", tmp_path, say=lambda line: None).digest == MNIST_DIGEST
         assert other.communicate(timeout=60)[0].strip() == MNIST_DIGEST
-    assert both_asked.is_set()
-    assert [server.asked.count(file) for file in FILES] == [3, 1, 1, 1]
+    assert both_requested.is_set()
+    assert [server.requested.count(file) for file in FILES] == [3, 1, 1, 1]
     assert left_in(tmp_path / "mnist") == {".lock", *FILES}

@@ -1,3 +1,5 @@
+"""The split of the training images: what each of the three sets holds, and what cannot be split is refused."""
+
 import jax
 import numpy as np
 import pytest
@@ -18,24 +20,21 @@ def split_of(seed, labels, *, choose="random", classes=4, labelled=8, validation
     )
 
 
-@pytest.mark.parametrize("choose", ["random", "first"])
-def test_the_three_sets_are_disjoint_and_cover_everything(blobs, choose):
-    parts = split_of(0, blobs.train_labels, choose=choose)
-    everything = np.concatenate([parts.labelled, parts.validation, parts.unlabelled])
-    assert sorted(everything.tolist()) == list(range(len(blobs.train_labels)))
-    assert (len(parts.labelled), len(parts.validation)) == (8, 10)
+def test_the_three_sets_are_disjoint_and_cover_everything_with_as_many_labels_of_each_class(blobs):
+    for choose in ("random", "first"):
+        parts = split_of(0, blobs.train_labels, choose=choose)
+        everything = np.concatenate([parts.labelled, parts.validation, parts.unlabelled])
+        assert sorted(everything.tolist()) == list(range(len(blobs.train_labels)))
+        assert (len(parts.labelled), len(parts.validation)) == (8, 10)
+        assert np.bincount(blobs.train_labels[parts.labelled]).tolist() == [2, 2, 2, 2]
 
 
-@pytest.mark.parametrize("choose", ["random", "first"])
-def test_labels_are_shared_evenly(blobs, choose):
-    parts = split_of(1, blobs.train_labels, choose=choose)
-    assert np.bincount(blobs.train_labels[parts.labelled]).tolist() == [2, 2, 2, 2]
+UNEQUAL = np.repeat([0, 1, 2, 3], [3, 100, 7, 50]).astype(np.int32)
 
 
-def test_uneven_classes_still_give_even_labels():
-    labels = np.repeat([0, 1, 2, 3], [3, 100, 7, 50]).astype(np.int32)
-    parts = split_of(2, labels, labelled=12, validation=5)
-    assert np.bincount(labels[parts.labelled]).tolist() == [3, 3, 3, 3]
+def test_classes_of_different_sizes_have_as_many_labels_each():
+    parts = split_of(2, UNEQUAL, labelled=12, validation=5)
+    assert np.bincount(UNEQUAL[parts.labelled]).tolist() == [3, 3, 3, 3]
 
 
 def test_the_first_images_of_each_class_are_taken_in_file_order_whatever_the_seed():
@@ -47,7 +46,15 @@ def test_the_first_images_of_each_class_are_taken_in_file_order_whatever_the_see
         assert parts.unlabelled.tolist() == [10, 11, 12, 13]
 
 
-# Of 40 images half are known: 10, 6 and 4 of a class.
+def test_more_labels_include_the_fewer(blobs):
+    """The labelled sets of a seed are nested, so that a study over the number of labels is paired too."""
+    few, many = (set(split_of(3, blobs.train_labels, labelled=n).labelled.tolist()) for n in (8, 24))
+    assert few < many
+
+
+# ---- given labels
+
+# Of 40 images half have a label: 10, 6 and 4 of a class.
 GIVEN = np.concatenate([np.repeat([0, 1, 2], [10, 6, 4]), np.full(20, -1)]).astype(np.int32)
 GIVEN = np.random.default_rng(0).permutation(GIVEN)
 
@@ -56,25 +63,19 @@ def given_split(seed, validation=10):
     return split_of(seed, GIVEN, choose="given", classes=3, labelled=20 - validation, validation=validation)
 
 
-@pytest.mark.parametrize("validation", [0, 1, 7, 10, 19])
-def test_given_labels_are_all_used_and_unknown_ones_never(validation):
-    for seed in range(5):
-        parts = given_split(seed, validation)
+def test_given_labels_are_all_used_and_shared_with_validation_evenly_by_class():
+    for validation in range(21):
+        parts = given_split(3, validation)
         assert (len(parts.labelled), len(parts.validation)) == (20 - validation, validation)
         known = np.concatenate([parts.labelled, parts.validation])
         assert sorted(known.tolist()) == np.flatnonzero(GIVEN >= 0).tolist()
         assert sorted(parts.unlabelled.tolist()) == np.flatnonzero(GIVEN == -1).tolist()
         assert {leaf.dtype for leaf in jax.tree.leaves(parts)} == {np.dtype(np.int32)}
+        counts = np.bincount(GIVEN[parts.validation], minlength=3)
+        assert (abs(counts - validation / 20 * np.array([10, 6, 4])) < 1).all(), validation
 
 
-@pytest.mark.parametrize("validation", range(21))
-def test_given_labels_are_shared_with_validation_evenly_by_class(validation):
-    parts = given_split(3, validation)
-    counts = np.bincount(GIVEN[parts.validation], minlength=3)
-    assert (abs(counts - validation / 20 * np.array([10, 6, 4])) < 1).all()
-
-
-def test_seeds_differ_in_what_of_the_given_labels_is_for_validation_alone():
+def test_seeds_differ_in_the_validation_images_of_given_labels_and_in_nothing_else():
     splits = [given_split(seed) for seed in range(5)]
     assert len({tuple(sorted(parts.validation.tolist())) for parts in splits}) == 5
     without = [given_split(seed, validation=0) for seed in range(5)]
@@ -86,6 +87,9 @@ def test_given_labels_of_all_images_leave_none_unlabelled(blobs):
     parts = split_of(0, blobs.train_labels, choose="given", labelled=200, validation=40)
     assert len(parts.unlabelled) == 0
     assert np.bincount(blobs.train_labels[parts.validation]).tolist() == [10, 10, 10, 10]
+
+
+# ---- seeds
 
 
 def test_a_seed_has_the_same_split_alone_and_among_others(blobs):
@@ -101,8 +105,7 @@ def test_a_seed_has_the_same_split_alone_and_among_others(blobs):
     assert len({tuple(sorted(row.tolist())) for row in stacked.labelled}) == 5
 
 
-def test_the_split_of_a_seed_has_a_key_that_no_phase_has(blobs):
-    """And that depends on the root key alone: a seed has the same labels in all scenarios."""
+def test_the_key_of_the_split_depends_on_the_root_key_alone_and_no_phase_has_it(blobs):
     sizes = {"classes": 4, "labels": 8, "validation": 10, "choose": "random"}
     root, labels = jax.random.key(3), jax.numpy.asarray(blobs.train_labels)
     expected = split.make(jax.random.fold_in(root, split.SPLIT), labels, **sizes)
@@ -110,49 +113,44 @@ def test_the_split_of_a_seed_has_a_key_that_no_phase_has(blobs):
     assert split.SPLIT not in PURPOSE.values()
 
 
-def test_more_labels_keep_the_ones_there_were(blobs):
-    """The labelled sets of a seed are nested, so that a study over the number of labels is paired too."""
-    few, many = (set(split_of(3, blobs.train_labels, labelled=n).labelled.tolist()) for n in (8, 24))
-    assert few < many
+# ---- what is refused
 
 
-@pytest.mark.parametrize(
-    ("labels", "validation", "sentence"),
-    [
+def test_what_the_data_cannot_give_is_refused_with_the_numbers(blobs):
+    for labels, validation, sentence in (
         (101, 0, "101 labels cannot be shared evenly by 4 classes: give a multiple of 4, 100 or 104"),
+        (3, 0, "give a multiple of 4, 4 or 8"),
         (244, 0, "244 labels need 61 images of each class, but class 0 has 60: give at most 240"),
         (8, 49, "49 validation images are more than a fifth of the 240 training images: give at most 48"),
-        (200, 48, "leave none of the 240 training images unlabelled"),
-        (3, 0, "give a multiple of 4, 4 or 8"),
-    ],
-)
-def test_what_the_data_cannot_give_is_refused_with_the_numbers(blobs, labels, validation, sentence):
-    with pytest.raises(InputError, match=sentence):
-        split.check(blobs.train_labels, 4, labels, validation)
-
-
-def test_what_the_data_can_give_is_not_refused(blobs):
+        (192, 48, "leave none of the 240 training images unlabelled"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            split.check(blobs.train_labels, 4, labels, validation)
     split.check(blobs.train_labels, 4, 8, 48)
+    with pytest.raises(InputError, match="16 labels need 4 images of each class, but class 0 has 3: give at most 12"):
+        split.check(UNEQUAL, 4, 16, 0)
 
 
-@pytest.mark.parametrize(("labels", "validation"), [(20, 0), (13, 7)])
-def test_all_given_labels_may_be_asked_for(labels, validation):
-    split.check(GIVEN, 3, labels, validation, "given")
-
-
-def test_a_class_of_which_all_given_labels_would_be_held_back_is_told_of():
-    with pytest.raises(InputError, match="19 validation images of 20 that have a label leave a class without"):
-        split.check(GIVEN, 3, 1, 19, "given")
-
-
-@pytest.mark.parametrize(("labels", "validation"), [(20, 1), (19, 0), (40, 0), (0, 20)])
-def test_more_or_fewer_than_the_given_labels_are_refused(labels, validation):
-    sentence = f"{labels} labels and {validation} validation images are asked for, but 20 images have a label"
-    with pytest.raises(InputError, match=sentence):
+def test_given_labels_that_are_not_used_exactly_once_are_refused():
+    for labels, validation in ((20, 1), (19, 0), (40, 0), (0, 20)):
+        sentence = f"{labels} labels and {validation} validation images are asked for, but 20 images have a label"
+        with pytest.raises(InputError, match=sentence):
+            split.check(GIVEN, 3, labels, validation, "given")
+    for labels, validation in ((20, 0), (13, 7)):
         split.check(GIVEN, 3, labels, validation, "given")
 
 
-@pytest.mark.parametrize("choose", ["random", "first"])
-def test_images_without_a_label_are_refused_where_labels_are_chosen(choose):
-    with pytest.raises(InputError, match="20 of the 40 training images have no label"):
-        split.check(GIVEN, 3, 3, 0, choose)
+def test_a_split_is_refused_exactly_if_all_given_labels_of_a_class_would_be_for_validation():
+    for validation in range(20):
+        if np.bincount(GIVEN[given_split(3, validation).labelled], minlength=3).all():
+            split.check(GIVEN, 3, 20 - validation, validation, "given")
+        else:
+            sentence = f"{validation} validation images of 20 that have a label leave a class without"
+            with pytest.raises(InputError, match=sentence):
+                split.check(GIVEN, 3, 20 - validation, validation, "given")
+
+
+def test_images_without_a_label_are_refused_where_labels_are_chosen():
+    for choose in ("random", "first"):
+        with pytest.raises(InputError, match="20 of the 40 training images have no label"):
+            split.check(GIVEN, 3, 3, 0, choose)

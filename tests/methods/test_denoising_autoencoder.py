@@ -1,3 +1,5 @@
+"""The denoising auto-encoder against the paper's equations, its noise, and the layer that it transfers."""
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ from one_seed import (
     training_data,
 )
 
-from pljax.methods.denoising_autoencoder import Extra, blur_once, mask_pixels
+from pljax.methods.denoising_autoencoder import Extra, add_fixed_noise, mask_pixels
 from pljax.nn.losses import reconstruction_loss
 from pljax.nn.networks import forward
 from pljax.training.step import train_step
@@ -96,7 +98,7 @@ def test_steps_are_the_papers_equations(method, data, blobs):
 
 @pytest.mark.parametrize("method", [MASKING, GAUSSIAN], ids=["masking", "gaussian"])
 def test_the_loss_is_the_error_of_what_is_made_of_the_corrupted_images(method, data, blobs):
-    """ReferenceDifference the images without noise."""
+    """Compared with the images without noise."""
     key, made = jax.random.key(3), batch(blobs, 9)
     params, extra = method.init(key, data, split_of(key, data), {})
     corrupted = method.corrupt(jax.random.wrap_key_data(extra.noise), made.images, made.rows, 4)
@@ -108,13 +110,13 @@ def test_the_loss_is_the_error_of_what_is_made_of_the_corrupted_images(method, d
     np.testing.assert_array_equal(aux.extra.noise, extra.noise)
 
 
-@pytest.mark.parametrize("error", ["cross_entropy", "squared"])
-def test_a_reconstruction_is_the_outputs_as_pixels(error, data, blobs):
-    method, made, key = MASKING.replace(error=error), batch(blobs, 9), jax.random.key(3)
-    params, _ = method.init(key, data, split_of(key, data), {})
-    outputs = forward(method.model, params, made.images)
-    expected = 1 / (1 + np.exp(-outputs)) if error == "cross_entropy" else outputs
-    np.testing.assert_allclose(method.reconstruct(params, made.images), expected, rtol=1e-5)
+def test_a_reconstruction_is_the_outputs_as_pixels(data, blobs):
+    made, key = batch(blobs, 9), jax.random.key(3)
+    for method in (MASKING, SQUARED):
+        params, _ = method.init(key, data, split_of(key, data), {})
+        outputs = forward(method.model, params, made.images)
+        expected = 1 / (1 + np.exp(-outputs)) if method.error == "cross_entropy" else outputs
+        np.testing.assert_allclose(method.reconstruct(params, made.images), expected, rtol=1e-5)
 
 
 # ---- noise
@@ -129,16 +131,16 @@ def test_masking_noise_blackens_a_share_of_the_pixels():
 def test_gaussian_noise_belongs_to_the_image_and_not_to_its_place():
     key, images = jax.random.key(0), jnp.full((5, 400), 0.5)
     rows = jnp.array([7, 3, 9, 3, 1])
-    noisy = blur_once(key, images, rows, 0.1)
+    noisy = add_fixed_noise(key, images, rows, 0.1)
     np.testing.assert_array_equal(noisy[1], noisy[3])
     assert (noisy[0] != noisy[1]).any()
-    np.testing.assert_array_equal(noisy[2], blur_once(key, images[:1], rows[2:3], 0.1)[0])
+    np.testing.assert_array_equal(noisy[2], add_fixed_noise(key, images[:1], rows[2:3], 0.1)[0])
     assert abs(float(noisy.mean()) - 0.5) < 0.01
     assert abs(float(noisy.std()) - 0.1) < 0.01
 
 
 def test_gaussian_noise_is_clipped_to_the_unit_interval():
-    strong = blur_once(jax.random.key(0), jnp.full((5, 400), 0.5), jnp.arange(5), 5.0)
+    strong = add_fixed_noise(jax.random.key(0), jnp.full((5, 400), 0.5), jnp.arange(5), 5.0)
     assert strong.min() == 0
     assert strong.max() == 1
 
@@ -157,17 +159,15 @@ def test_noise_is_the_same_every_time_for_an_image_or_drawn_anew_at_every_update
     assert len({float(loss(jnp.int32(update), 0)) for update in range(3)}) == (1 if method.noise == "gaussian" else 3)
 
 
-@every_phase
-def test_seeds_have_noise_of_their_own(phase, data):
-    noises = {init(phase, jax.random.key(seed), split_of(jax.random.key(seed), data), data).extra.noise.tobytes()
-              for seed in range(3)}  # fmt: skip
-    assert len(noises) == 3
+def test_seeds_have_noise_of_their_own(data):
+    keys = [jax.random.key(seed) for seed in range(3)]
+    assert len({init(MASKING_PHASE, key, split_of(key, data), data).extra.noise.tobytes() for key in keys}) == 3
 
 
 # ---- the phase
 
 
-@pytest.mark.parametrize("phase", [*PHASES.values(), MASKING_PHASE.replace(method=SQUARED)], ids=[*PHASES, "squared"])
+@every_phase
 def test_reconstruction_is_learned(phase, data):
     _, metrics = train(phase, data, rounds=100)
     of_rounds = [float(of_round["reconstruction_loss"]) for of_round in metrics]
@@ -182,7 +182,7 @@ def test_features_of_any_sign_are_reconstructed_with_squared_errors(data):
 
 
 @every_phase
-def test_labels_and_validation_images_are_not_looked_at(phase, data):
+def test_labels_and_validation_images_do_not_change_the_training(phase, data):
     parts = split_of(jax.random.key(0), data)
     other = data.replace(images=data.images.at[parts.validation].set(0), labels=jnp.full_like(data.labels, -1))
     chex.assert_trees_all_equal(*(train(phase, of, parts=parts) for of in (data, other)))

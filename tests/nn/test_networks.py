@@ -1,4 +1,6 @@
-"""The networks and their layers."""
+"""The networks and their layers: dropout, the classifier, the auto-encoders, and the transfer of weights."""
+
+import itertools
 
 import chex
 import jax
@@ -14,11 +16,10 @@ from pljax.protocols.config import shapes
 
 KEY = jax.random.key(0)
 NETWORK = Network(hidden=(8,), initial_weights="normal", inverted_dropout=False, output="sigmoid")
-KINDS = pytest.mark.parametrize("inverted", [False, True], ids=["paper", "inverted"])
 
 
-def begun(model, features=12):
-    """A network's first weights, and somewhat more than 0 in each place."""
+def initial(model, features=12):
+    """The initial weights of a network, moved so that no bias is 0."""
     params = model.init(KEY, jnp.zeros((1, features)))["params"]
     return jax.tree.map(lambda leaf: leaf + 0.1, params)
 
@@ -26,69 +27,58 @@ def begun(model, features=12):
 # ---- dropout
 
 
-@pytest.mark.parametrize("keep", [0.5, 0.8, 0.3, 0.999])
-@pytest.mark.parametrize("traced", [False, True])
-def test_keep_mask_is_true_with_its_probability_everywhere(keep, traced):
-    mask = keep_mask(KEY, jnp.float32(keep) if traced else keep, (2000, 45))
-    error = 4 * (keep * (1 - keep)) ** 0.5
-    assert abs(mask.mean() - keep) < error / mask.size**0.5
-    assert (abs(mask.mean(axis=0) - keep) < 1.5 * error / 2000**0.5).all()
-
-
-def test_a_mask_keeps_all_or_none_where_the_probability_says_so():
+def test_a_mask_is_true_with_its_probability_in_every_column():
+    for keep in (0.5, 0.8, 0.3, 0.999):
+        for value in (keep, jnp.float32(keep)):  # a traced one is an array
+            mask = np.asarray(keep_mask(KEY, value, (2000, 45)))
+            error = 4 * (keep * (1 - keep)) ** 0.5
+            assert abs(mask.mean() - keep) < error / mask.size**0.5, value
+            assert (abs(mask.mean(axis=0) - keep) < 1.5 * error / 2000**0.5).all(), value
     for keep in (0.0, 1.0):
         np.testing.assert_array_equal(keep_mask(KEY, keep, (50, 45)), bool(keep))
 
 
-@pytest.mark.parametrize("keep", [0.5, 0.8])
-def test_the_units_of_a_mask_are_independent(keep):
-    mask = keep_mask(KEY, keep, (4000, 64)).astype(jnp.float32)
-    correlation = jnp.corrcoef(mask, rowvar=False) - jnp.eye(64)
-    assert abs(correlation).max() < 5 / 4000**0.5
+def test_the_units_of_a_mask_are_independent():
+    for keep in (0.5, 0.8):
+        mask = keep_mask(KEY, keep, (4000, 64))
+        correlation = np.corrcoef(np.asarray(mask, np.float32), rowvar=False) - np.eye(64)
+        assert abs(correlation).max() < 5 / 4000**0.5, keep
 
 
-@pytest.mark.parametrize("keep", [0.5, 0.8])
-def test_rows_of_a_mask_do_not_depend_on_how_many_there_are(keep):
-    few, many = keep_mask(KEY, keep, (3, 50)), keep_mask(KEY, keep, (9, 50))
-    np.testing.assert_array_equal(few, many[:3])
+def test_rows_of_a_mask_do_not_depend_on_how_many_there_are():
+    for keep in (0.5, 0.8):
+        few, many = keep_mask(KEY, keep, (3, 50)), keep_mask(KEY, keep, (8, 50))
+        np.testing.assert_array_equal(few, many[:3])
 
 
-def test_the_papers_dropout_masks_in_training_and_scales_afterwards():
+def test_the_papers_dropout_masks_in_training_and_scales_in_evaluation():
     x = jnp.ones((64, 500))
     dropout = Dropout(rate=0.2, inverted=False)
     trained = dropout.apply({}, x, train=True, rngs={"dropout": KEY})
     assert set(np.unique(trained)) == {0.0, 1.0}
+    assert abs(trained.mean() - 0.8) < 0.01
     np.testing.assert_allclose(dropout.apply({}, x, train=False), 0.8)
 
 
-def test_inverted_dropout_scales_in_training_and_leaves_evaluation_alone():
+def test_inverted_dropout_scales_in_training_and_is_the_identity_in_evaluation():
     x = jnp.ones((64, 500))
     dropout = Dropout(rate=0.2, inverted=True)
     trained = dropout.apply({}, x, train=True, rngs={"dropout": KEY})
     np.testing.assert_allclose(np.unique(trained), [0.0, 1.25])
+    assert abs(trained.mean() - 1) < 0.01
     np.testing.assert_array_equal(dropout.apply({}, x, train=False), x)
 
 
-@KINDS
-@pytest.mark.parametrize("rate", [0.5, 0.2])
-def test_both_kinds_of_dropout_expect_what_evaluation_gives(rate, inverted):
-    x = jnp.linspace(0, 1, 400).reshape(1, 400).repeat(3000, axis=0)
-    dropout = Dropout(rate=rate, inverted=inverted)
-    trained = dropout.apply({}, x, train=True, rngs={"dropout": KEY}).mean(axis=0)
-    np.testing.assert_allclose(trained, dropout.apply({}, x[0], train=False), atol=0.06)
+def test_dropout_of_rate_0_is_the_identity_and_draws_nothing():
+    x = jnp.linspace(0, 1, 40).reshape(4, 10)
+    for inverted, train in itertools.product((False, True), (False, True)):
+        np.testing.assert_array_equal(Dropout(rate=0.0, inverted=inverted).apply({}, x, train=train), x)
 
 
-@KINDS
-def test_dropout_of_nothing_is_nothing(inverted):
-    x, none = jnp.linspace(0, 1, 40).reshape(4, 10), Dropout(rate=0.0, inverted=inverted)
-    for train in (True, False):
-        np.testing.assert_array_equal(none.apply({}, x, train=train), x)  # without a key
-
-
-def test_every_layer_draws_a_mask_of_its_own():
+def test_every_layer_draws_its_own_mask():
     """Hidden layers of one width have the same dropout, but not the same mask."""
     model = Classifier(NETWORK.replace(hidden=(64, 64)), 3, 0.5, 0.5)
-    params = jax.tree.map(jnp.ones_like, begun(model, 64))
+    params = jax.tree.map(jnp.ones_like, initial(model, 64))
     _, seen = model.apply(
         {"params": params},
         jnp.ones((9, 64)),
@@ -110,7 +100,7 @@ def test_every_layer_draws_a_mask_of_its_own():
 class ClassifierTest(chex.TestCase):
     def test_shapes(self):
         model = Classifier(NETWORK.replace(hidden=(8, 5)), 3, 0.2, 0.5)
-        params = begun(model)
+        params = initial(model)
         assert sorted(params) == ["hidden", "hidden_1", "output"]
         logits = self.variant(lambda images: forward(model, params, images))(jnp.zeros((7, 12)))
         chex.assert_shape(logits, (7, 3))
@@ -120,7 +110,7 @@ class ClassifierTest(chex.TestCase):
         x = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 12)
         for inverted, keep_visible, keep_hidden in ((False, 0.8, 0.5), (True, 1.0, 1.0)):
             model = Classifier(NETWORK.replace(inverted_dropout=inverted), 3, 0.2, 0.5)
-            params = begun(model)
+            params = initial(model)
             hidden = (keep_visible * x) @ params["hidden"]["kernel"] + params["hidden"]["bias"][None]
             hidden = keep_hidden * np.maximum(hidden, 0)
             expected = hidden @ params["output"]["kernel"] + params["output"]["bias"][None]
@@ -128,17 +118,16 @@ class ClassifierTest(chex.TestCase):
             np.testing.assert_allclose(logits, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.5])
-def test_training_mode_draws_from_its_key(noise):
-    model = Classifier(NETWORK.replace(hidden=(64,)), 3, 0.2, 0.5, noise)
-    params, images = begun(model), jnp.ones((2, 12))
+def test_a_forward_pass_in_training_depends_on_its_key_alone():
+    model = Classifier(NETWORK.replace(hidden=(64,)), 3, 0.2, 0.5, 0.5)
+    params, images = initial(model), jnp.ones((2, 12))
     one, same, other = (forward(model, params, images, jax.random.fold_in(KEY, n)) for n in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
 
 
-def test_input_noise_is_there_in_training_alone_and_has_its_deviation():
-    """Through a network that gives its inputs back."""
+def test_input_noise_is_added_in_training_only_and_has_its_standard_deviation():
+    """Seen through a network that is the identity."""
     model = Classifier(NETWORK.replace(hidden=(50,)), 50, input_noise=0.5)
     through = {
         "hidden": {"kernel": jnp.eye(50), "bias": jnp.full(50, 10.0)},
@@ -156,20 +145,20 @@ def test_input_noise_is_there_in_training_alone_and_has_its_deviation():
 # ---- the auto-encoder
 
 
-@KINDS
-def test_a_tied_autoencoder_by_hand(inverted):
-    model = Autoencoder(NETWORK.replace(hidden=(5,), inverted_dropout=inverted), (), 0.5)
-    params = begun(model, 7)
-    x = np.linspace(0, 1, 14, dtype=np.float32).reshape(2, 7)
-    kernel = params["hidden"]["kernel"]
-    hidden = (1.0 if inverted else 0.5) * np.maximum(x @ kernel + params["hidden"]["bias"][None], 0)
-    expected = hidden @ kernel.T + params["reconstruction_bias"][None]
-    np.testing.assert_allclose(forward(model, params, jnp.asarray(x)), expected, rtol=1e-5)
+def test_a_tied_autoencoder_by_hand():
+    for inverted, scale in ((False, 0.5), (True, 1.0)):
+        model = Autoencoder(NETWORK.replace(hidden=(5,), inverted_dropout=inverted), (), 0.5)
+        params = initial(model, 7)
+        x = np.linspace(0, 1, 14, dtype=np.float32).reshape(2, 7)
+        kernel = params["hidden"]["kernel"]
+        hidden = scale * np.maximum(x @ kernel + params["hidden"]["bias"][None], 0)
+        expected = hidden @ kernel.T + params["reconstruction_bias"][None]
+        np.testing.assert_allclose(forward(model, params, jnp.asarray(x)), expected, rtol=1e-5)
 
 
 def test_an_autoencoder_with_a_bottleneck_by_hand():
     model = Autoencoder(NETWORK.replace(hidden=(5,)), (3, 2), 0.2)
-    params = begun(model, 7)
+    params = initial(model, 7)
     layers = ("hidden", "bottleneck_0", "bottleneck_1", "decoder", "reconstruction")
     assert sorted(params) == sorted(layers)
     x = np.linspace(0, 1, 14, dtype=np.float32).reshape(2, 7)
@@ -181,74 +170,67 @@ def test_an_autoencoder_with_a_bottleneck_by_hand():
     np.testing.assert_allclose(given, x, rtol=1e-5)
 
 
-# ---- sizes and first weights
+# ---- sizes and initial weights
 
 
-@pytest.mark.parametrize(
-    ("config", "phase", "count"),
-    [
+def test_a_network_has_the_number_of_parameters_of_its_publication():
+    images = jax.ShapeDtypeStruct((60_000, 784), np.uint8)
+    for config, phase, count in (
         (lee2013.SCENARIOS["pl"], -1, 3_975_010),
         (arab2022.SCENARIOS["pl"], -1, 3_975_010),
         (arab2022.SCENARIOS["pl_dae"], 0, 9_151_680),
         (quick.SCENARIOS["pl_dae"], 0, 784 * 1000 + 1000 + 784),  # tied
-    ],
-    ids=["lee2013", "arab2022", "arab2022's auto-encoder", "quick's auto-encoder"],
-)
-def test_a_network_has_the_publications_number_of_parameters(config, phase, count):
-    params, _ = shapes(config, jax.ShapeDtypeStruct((60_000, 784), np.uint8), 10)[phase]
-    assert parameter_count(params) == count
+    ):
+        params, _ = shapes(config, images, 10)[phase]
+        assert parameter_count(params) == count, (config.protocol, config.scenario)
 
 
-@pytest.mark.parametrize(("kind", "spread"), [("normal", 0.01), ("glorot", (2 / (300 + 200)) ** 0.5)])
-@pytest.mark.parametrize("model", [Classifier, Autoencoder], ids=["classifier", "autoencoder"])
-def test_first_weights_have_their_spread_and_biases_are_zero(model, kind, spread):
-    network = NETWORK.replace(hidden=(200,), initial_weights=kind)
-    made = Classifier(network, 3) if model is Classifier else Autoencoder(network, (9,))
-    params = made.init(KEY, jnp.zeros((1, 300)))["params"]
-    np.testing.assert_allclose(params["hidden"]["kernel"].std(), spread, rtol=0.02)
-    assert not any(layer["bias"].any() for layer in params.values())
+def test_initial_weights_have_their_standard_deviation_and_biases_are_0():
+    for kind, deviation in (("normal", 0.01), ("glorot", (2 / (300 + 200)) ** 0.5)):
+        network = NETWORK.replace(hidden=(200,), initial_weights=kind)
+        for model in (Classifier(network, 3), Autoencoder(network, (9,))):
+            params = model.init(KEY, jnp.zeros((1, 300)))["params"]
+            np.testing.assert_allclose(params["hidden"]["kernel"].std(), deviation, rtol=0.02)
+            assert not any(layer["bias"].any() for layer in params.values())
 
 
-# ---- images in, layers over
+# ---- inputs, and the transfer of layers
 
 
-@pytest.mark.parametrize("rows", [3, 8, 11])
-def test_in_blocks_is_the_function_of_all_rows(monkeypatch, rows):
+def test_in_blocks_is_the_function_of_all_rows(monkeypatch):
     monkeypatch.setattr(networks, "BLOCK_ROWS", 4)
-    model = Classifier(NETWORK, 3, 0.2, 0.5)
-    params, images = begun(model), jax.random.randint(KEY, (rows, 12), 0, 256).astype(jnp.uint8)
-    blocks = in_blocks(lambda block: forward(model, params, block), images)
-    np.testing.assert_allclose(blocks, forward(model, params, to_inputs(images)), rtol=1e-5, atol=1e-7)
+    weights = jax.random.normal(KEY, (12, 3))
+    for rows in (3, 8, 11):
+        images = jax.random.randint(KEY, (rows, 12), 0, 256).astype(jnp.uint8)
+        blocks = in_blocks(lambda block: block @ weights, images)
+        np.testing.assert_allclose(blocks, to_inputs(images) @ weights, rtol=1e-5, atol=1e-6, err_msg=str(rows))
 
 
-def test_pixels_are_scaled_to_the_unit_interval():
+def test_pixels_are_scaled_to_the_unit_interval_and_other_features_unchanged():
     pixels = to_inputs(jnp.array([0, 51, 255], jnp.uint8))
     np.testing.assert_allclose(pixels, [0, 0.2, 1], rtol=1e-6)
     chex.assert_type(pixels, jnp.float32)
-
-
-def test_features_that_are_floats_pass_unchanged():
     features = jnp.array([-3.5, 0.0, 1e30], jnp.float32)
     np.testing.assert_array_equal(to_inputs(features), features)
     chex.assert_type(to_inputs(features), jnp.float32)
 
 
-def test_a_transfer_touches_one_layer():
-    params = begun(Classifier(NETWORK, 3))
+def test_a_transfer_replaces_the_layers_of_the_donor_and_no_other():
+    params = initial(Classifier(NETWORK, 3))
     donor = {"hidden": jax.tree.map(lambda leaf: leaf + 1, params["hidden"])}
     chex.assert_trees_all_equal(transfer(donor, params), {**params, **donor})
     chex.assert_trees_all_equal(transfer({}, params), params)
 
 
-def test_a_transfer_that_does_not_fit_is_loud():
-    params = begun(Classifier(NETWORK, 3))
+def test_a_transfer_that_does_not_fit_is_an_error():
+    params = initial(Classifier(NETWORK, 3))
     with pytest.raises(ValueError, match="no layer 'encoder'"):
         transfer({"encoder": params["hidden"]}, params)
     with pytest.raises(ValueError, match="has shapes"):
         transfer({"hidden": params["output"]}, params)
 
 
-def test_all_finite_sees_a_single_bad_number():
+def test_all_finite_finds_a_single_nan_or_infinity():
     params = {"a": jnp.ones((3, 3)), "b": jnp.ones(2)}
     assert networks.all_finite(params)
     for bad in (jnp.nan, jnp.inf):

@@ -55,7 +55,7 @@ def test_paper_momentum_is_not_optax_sgd():
     np.testing.assert_allclose(their_step, -1.0, rtol=1e-4)
 
 
-def test_gradient_descent_steps_against_the_gradient_at_a_rate_that_counts_updates():
+def test_gradient_descent_follows_its_recurrence_at_a_rate_that_decays_by_updates():
     steps = 1.5 * 0.88 ** (np.arange(30) / 10) * np.asarray(GRADIENTS)
     np.testing.assert_allclose(descend(DESCENT, GRADIENTS), 1 - np.cumsum(steps), rtol=1e-4)
 
@@ -71,20 +71,14 @@ def test_adam_follows_its_recurrence_by_hand():
 
 
 @pytest.mark.parametrize("optimizer", [MOMENTUM, DESCENT, ADAM], ids=lambda optimizer: type(optimizer).__name__)
-def test_traced_settings_give_the_same_updates(optimizer):
-    traced = jax.jit(descend)(optimizer, GRADIENTS)
-    np.testing.assert_allclose(traced, descend(optimizer, GRADIENTS), rtol=1e-5)
-
-
-@pytest.mark.parametrize("optimizer", [MOMENTUM, DESCENT, ADAM], ids=lambda optimizer: type(optimizer).__name__)
-def test_optimizers_of_several_rates_can_be_stacked(optimizer):
+def test_traced_and_stacked_settings_give_the_same_updates(optimizer):
     several = [optimizer.replace(learning_rate=rate) for rate in (0.01, 0.1, 0.5)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *several)
-    together = jax.vmap(descend, (0, None))(stacked, GRADIENTS)
+    together = jax.jit(jax.vmap(descend, (0, None)))(stacked, GRADIENTS)
     np.testing.assert_allclose(together, [descend(one, GRADIENTS) for one in several], rtol=1e-4, atol=1e-4)
 
 
-def test_the_rate_and_the_momentum_are_told_by_the_number_of_updates():
+def test_rate_and_momentum_are_those_of_the_number_of_updates():
     np.testing.assert_allclose(MOMENTUM.rate(4)(11), 1.5 * 0.9**2, rtol=1e-6)
     np.testing.assert_allclose(MOMENTUM.momentum(4)(11), 0.7, rtol=1e-6)
     np.testing.assert_allclose(DESCENT.rate(4)(11), 1.5 * 0.88**1.1, rtol=1e-6)
@@ -92,9 +86,13 @@ def test_the_rate_and_the_momentum_are_told_by_the_number_of_updates():
     assert jnp.isnan(DESCENT.momentum(4)(11))
 
 
-@pytest.mark.parametrize("optimizer", [MOMENTUM, DESCENT, ADAM], ids=lambda optimizer: type(optimizer).__name__)
-def test_an_optimizer_keeps_dtype_and_shape_of_every_leaf(optimizer):
+def test_updates_have_dtype_and_shape_of_the_parameters():
     params = {"a": jnp.zeros((2, 3)), "b": {"c": jnp.zeros(4)}}
-    transform = optimizer.transform(4)
-    updates, _ = jax.jit(transform.update)(params, transform.init(params), params)
-    assert jax.tree.map(jax.typeof, updates) == jax.tree.map(jax.typeof, params)
+    for optimizer in (MOMENTUM, DESCENT, ADAM):
+        transform = optimizer.transform(4)
+        updates, _ = jax.eval_shape(
+            lambda params, transform=transform: transform.update(params, transform.init(params), params), params
+        )
+        assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), updates) == jax.tree.map(
+            lambda leaf: (leaf.shape, leaf.dtype), params
+        )

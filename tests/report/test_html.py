@@ -1,4 +1,4 @@
-"""The page of a comparison: everything is in it, it asks for nothing from outside, and text stays text."""
+"""The report of a comparison: complete, without references to other sites, and with all text escaped."""
 
 import base64
 import re
@@ -18,7 +18,7 @@ PNG = base64.b64decode(
 )
 FIGURES = [
     Figure("scores", "Scores", "A caption.", "Dots & lines", PNG, None),
-    Figure("courses", "Courses", "Another.", "Lines", PNG, None),
+    Figure("curves", "Curves", "Another.", "Lines", PNG, None),
     Figure("digits", "Digits", "", "", None, "No images are at hand."),
 ]
 
@@ -75,45 +75,38 @@ def read(compared):
     return Reader(html.render("report.html", compared, FIGURES))
 
 
-def test_the_page_is_whole_and_asks_for_nothing_from_outside(read):
+def test_the_page_is_complete_and_refers_to_no_other_site(read, compared):
     assert read.open == []
     assert not set(read.tags) & {"script", "link", "iframe", "object", "form"}
     assert read.addresses
     assert all(address.startswith("data:image/png;base64,") for address in read.addresses)
+    assert not re.search(r"@import|url\(|https?://", html.render("report.html", compared, FIGURES))
 
 
-def test_the_style_asks_for_nothing_either(compared):
-    text = html.render("report.html", compared, FIGURES)
-    assert not re.search(r"@import|url\(|https?://", text)
-
-
-def test_every_figure_is_in_it_with_a_text_for_those_who_do_not_see_it(read):
+def test_every_figure_has_its_caption_and_alternative_text_or_the_reason_why_it_is_missing(read):
     assert [image["alt"] for image in read.images] == ["Dots & lines", "Lines"]
     assert all(base64.b64decode(image["src"].partition(",")[2]) == PNG for image in read.images)
     assert "A caption." in read.text
+    assert "No images are at hand." in read.text
 
 
-def test_a_figure_that_is_left_out_says_why(read):
-    assert "Left out, Digits: No images are at hand." in read.text
+def test_every_accuracy_and_every_pair_is_in_the_report(compared):
+    for name in ("report.html", "report.md"):
+        text = html.render(name, compared, FIGURES)
+        for row in compared.rows:
+            assert all(f"{accuracy:.2f}" in text for accuracy in row.accuracies)
+            assert f"{row.summary.interquartile_mean:.2f}" in text
+        for pair in compared.pairs:
+            assert f"{pair.test.low:.2f} to {pair.test.high:.2f}".replace("-", "−") in text
+            assert f"{pair.first} − {pair.second}" in text
 
 
-@pytest.mark.parametrize("name", ["report.html", "report.md"])
-def test_every_score_and_every_figure_of_a_pair_is_in_it(compared, name):
-    text = html.render(name, compared, FIGURES)
-    for row in compared.rows:
-        assert all(f"{accuracy:.2f}" in text for accuracy in row.accuracies)
-        assert f"{row.summary.interquartile_mean:.2f}" in text
-    for pair in compared.pairs:
-        assert f"{pair.test.low:.2f} to {pair.test.high:.2f}".replace("-", "−") in text
-        assert f"{pair.first} − {pair.second}" in text
+def test_the_bootstrap_interval_is_shown_from_ten_seeds_on():
+    for n in (9, 10):
+        assert ("BCa" in html.render("report.md", four(n), [])) is (n >= 10)
 
 
-@pytest.mark.parametrize("n", [5, 10])
-def test_the_bootstrap_interval_is_shown_from_ten_seeds_on(n):
-    assert ("BCa" in html.render("report.md", four(n), [])) is (n >= 10)
-
-
-def test_published_figures_say_whether_the_protocol_was_theirs():
+def test_published_figures_have_the_protocol_of_their_source():
     own = html.published_table(four(protocol="lee2013"))
     assert [row[1:4] for row in own.rows[-2:]] == [
         ["89.51 ± 1.5", "Lee 2013", "the source's"],
@@ -129,19 +122,19 @@ def test_without_pairs_there_is_no_table_of_pairs():
 
 def test_a_seed_that_a_run_does_not_have_is_a_dash_and_a_diverged_one_is_named():
     longer = make_result(SCENARIOS["quick"]["nn"], [0.7, 0.8, 0.9])
-    lost = make_result(SCENARIOS["quick"]["pl"], [0.7, None], diverged={"1": "finetune, epoch 3"})
-    table = html.scores_table(compare([longer, lost]))
+    diverged = make_result(SCENARIOS["quick"]["pl"], [0.7, None], diverged={"1": "finetune, epoch 3"})
+    table = html.scores_table(compare([longer, diverged]))
     assert table.rows == [["0", "70.00", "70.00"], ["1", "80.00", "diverged"], ["2", "90.00", "-"]]
 
 
-def test_text_stays_text(compared):
+def test_all_text_is_escaped(compared):
     hostile = Figure("x", "<script>alert(1)</script>", '"><img src=x>', '" onerror="alert(1)', PNG, None)
     read = Reader(html.render("report.html", compared, [hostile]))
     assert "script" not in read.tags
     assert [image["alt"] for image in read.images] == ['" onerror="alert(1)']
 
 
-def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(compared):
+def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_header(compared):
     text = html.render("report.md", compared, FIGURES)
     tables = re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE)
     assert len(tables) == 4
@@ -150,15 +143,15 @@ def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(compared):
         assert len(table.splitlines()) > 2
 
 
-def test_markdown_shows_the_files_beside_it(tmp_path, compared):
+def test_markdown_refers_to_the_files_of_its_figures(tmp_path, compared):
     html.write(compared, FIGURES, tmp_path)
     shown = re.findall(r"!\[.*?\]\((.*?)\)", (tmp_path / "report.md").read_text())
-    assert shown == ["figures/scores.png", "figures/courses.png"]
+    assert shown == ["figures/scores.png", "figures/curves.png"]
     assert all((tmp_path / path).read_bytes() == PNG for path in shown)
     assert not (tmp_path / "figures/digits.png").exists()
 
 
-def test_a_figure_of_an_earlier_report_does_not_stay_beside_a_later_one(tmp_path, compared):
+def test_a_figure_of_an_earlier_report_is_removed(tmp_path, compared):
     html.write(compared, FIGURES, tmp_path)
     html.write(compared, [FIGURES[0]._replace(png=None, missing="Gone."), *FIGURES[1:]], tmp_path)
     assert not (tmp_path / "figures/scores.png").exists()

@@ -1,14 +1,13 @@
-"""The block before training and the table after it, from results made by hand."""
+"""The summary before training and the tables after it, from results made by hand."""
 
 import re
 
 import numpy as np
-import pytest
 from made_results import MNIST, make_result
 
 from pljax.analysis.comparison import compare
 from pljax.protocols import SCENARIOS
-from pljax.report.tables import WIDTH, accuracy_table, in_full, introduction
+from pljax.report.tables import WIDTH, accuracy_table, comparison_text, introduction
 from pljax.settings import override
 from pljax.types import Dataset
 
@@ -34,7 +33,7 @@ LEE = SCENARIOS["lee2013"]
 QUICK = SCENARIOS["quick"]
 
 
-def test_a_row_a_scenario_with_mean_sd_interval_and_seeds():
+def test_a_scenario_has_a_row_with_mean_sd_interval_and_seeds():
     table = accuracy_table([make_result(QUICK["nn"], [0.70, 0.72, 0.74]), make_result(QUICK["pl"], [0.8, 0.8, 0.8])])
     assert header_of(table) == ["scenario", "mean", "SD", "95 % interval", "per seed"]
     # t of 2 degrees of freedom at 0.975 is 4.302653; 4.302653 * 2 / sqrt(3) = 4.968276
@@ -42,73 +41,56 @@ def test_a_row_a_scenario_with_mean_sd_interval_and_seeds():
     assert row(table, "pl") == ["pl", "80.00", "0.00", "80.00 to 80.00", "80.00 80.00 80.00"]
 
 
-def test_one_seed_has_no_spread():
+def test_what_is_unknown_is_a_dash():
     assert row(accuracy_table([make_result(QUICK["nn"], [0.5])]), "nn") == ["nn", "50.00", "-", "-", "50.00"]
+    diverged = make_result(QUICK["nn"], [None, None], diverged={"0": "finetune, epoch 0", "1": "finetune, epoch 0"})
+    assert row(accuracy_table([diverged]), "nn") == ["nn", "-", "-", "-", "diverged diverged"]
 
 
-def test_published_figures_stand_beside_the_papers_own_runs():
-    table = accuracy_table([make_result(LEE["drop_nn"], [0.7, 0.7]), make_result(LEE["pl"], [0.8, 0.8])])
-    assert header_of(table)[4] == "published"
-    assert row(table, "drop_nn")[4] == "78.11 (Lee 2013)"
-    assert row(table, "pl")[4] == "83.85 (Lee 2013)"
-
-
-def test_a_dash_stands_where_a_published_figure_would_not_be_fair():
+def test_a_published_figure_is_beside_a_run_of_its_own_protocol_only():
     dropped, _ = override(LEE["drop_nn"], {"hidden_dropout": 0.4})
-    results = [make_result(LEE["nn"], [0.7, 0.7]), make_result(LEE["pl"], [0.7, 0.7]), make_result(dropped, [0.7, 0.7])]
-    table = accuracy_table(results)
-    assert row(table, "pl")[4] == "83.85 (Lee 2013)"
-    assert row(table, "drop_nn")[4] == "-"
-    assert row(table, "nn")[4] == "-"  # the paper quotes it from another
+    configs = [LEE["nn"], LEE["pl"], dropped]  # the paper quotes the figure of nn from another
+    table = accuracy_table([make_result(config, [0.7, 0.7]) for config in configs])
+    assert header_of(table)[4] == "published"
+    assert [row(table, name)[4] for name in ("nn", "pl", "drop_nn")] == ["-", "83.85 (Lee 2013)", "-"]
 
 
-@pytest.mark.parametrize(
-    ("config", "dataset"),
-    [(QUICK["pl"], MNIST), (LEE["pl"], {**MNIST, "digest": "0" * 64}), (override(LEE["pl"], {"t1": 9})[0], MNIST)],
-)
-def test_there_is_no_published_column_where_no_figure_is_fair(config, dataset):
-    table = accuracy_table([make_result(config, [0.7, 0.7], dataset)])
-    assert "Lee" not in table
-    assert len(row(table, "pl")) == 5
+def test_there_is_no_published_column_without_a_figure():
+    for config, dataset in (
+        (QUICK["pl"], MNIST),
+        (LEE["pl"], {**MNIST, "digest": "0" * 64}),
+        (override(LEE["pl"], {"t1": 9})[0], MNIST),
+    ):
+        table = accuracy_table([make_result(config, [0.7, 0.7], dataset)])
+        assert "Lee" not in table
+        assert len(row(table, "pl")) == 5
 
 
-@pytest.mark.parametrize("seeds", [2, 13, 30, 100])
-def test_the_table_keeps_to_the_page_and_folds_seeds_under_their_column(seeds):
-    table = accuracy_table([make_result(LEE["pl_dae"], [0.9 + seed / 10_000 for seed in range(seeds)])])
-    assert max(map(len, table.splitlines())) <= WIDTH
-    header, *below = table[table.index("scenario ") :].splitlines()
-    column = header.index("per seed")
-    folded = [line[column:] for line in below[: below.index("")]]
-    assert " ".join(folded).split() == [f"{90 + seed / 100:.2f}" for seed in range(seeds)]
+def test_the_seeds_are_wrapped_in_their_column_within_the_width():
+    for seeds in (2, 13, 30, 100):
+        table = accuracy_table([make_result(LEE["pl_dae"], [0.9 + seed / 10_000 for seed in range(seeds)])])
+        assert max(map(len, table.splitlines())) <= WIDTH
+        header, *below = table[table.index("scenario ") :].splitlines()
+        column = header.index("per seed")
+        wrapped = [line[column:] for line in below[: below.index("")]]
+        assert " ".join(wrapped).split() == [f"{90 + seed / 100:.2f}" for seed in range(seeds)]
 
 
-def test_a_diverged_seed_is_marked_explained_and_in_no_mean():
-    result = make_result(QUICK["nn"], [0.5, None, 0.7], diverged={"1": "finetune, epoch 7"})
-    table = accuracy_table([result])
+def test_diverged_seeds_and_drops_of_accuracy_are_marked_and_explained():
+    diverged = make_result(QUICK["nn"], [0.5, None, 0.7], diverged={"1": "finetune, epoch 7"})
+    dropped = make_result(QUICK["pl"], [0.8, 0.6, 0.7], before=[0.7, 0.7, 0.7], after=[0.8, 0.6, 0.7])
+    table = accuracy_table([diverged, dropped])
     assert row(table, "nn")[1] == "60.00"
     assert row(table, "nn")[-1] == "50.00 diverged 70.00"
-    assert "nn: seed 1 diverged (finetune, epoch 7). What diverged is in no mean" in flat(table)
-
-
-def test_where_all_seeds_diverged_there_is_no_mean():
-    result = make_result(QUICK["nn"], [None, None], diverged={"0": "finetune, epoch 0", "1": "finetune, epoch 0"})
-    assert row(accuracy_table([result]), "nn") == ["nn", "-", "-", "-", "diverged diverged"]
-
-
-def test_a_seed_that_pseudo_labels_made_worse_is_marked_and_explained():
-    result = make_result(QUICK["pl"], [0.8, 0.6, 0.7], before=[0.7, 0.7, 0.7], after=[0.8, 0.6, 0.7])
-    table = accuracy_table([result])
     assert row(table, "pl")[-1] == "80.00 60.00* 70.00"
-    assert "pl: pseudo-labels left seed 1 by 10.0 points less accurate (*) on 1,000 validation images" in flat(table)
-
-
-def test_nothing_is_marked_where_all_went_well():
+    assert "nn: seed 1 diverged (finetune, epoch 7)." in flat(table)
+    assert "seed 1 by 10.0 points (*)" in flat(table)
     table = accuracy_table([make_result(QUICK["pl"], [0.8, 0.8], before=[0.7, 0.7], after=[0.8, 0.7])])
     assert "*" not in table
     assert "diverged" not in table
 
 
-def test_protocols_may_stand_in_one_table_under_their_names():
+def test_runs_of_two_protocols_are_named_by_both():
     table = accuracy_table([make_result(QUICK["pl"], [0.8, 0.8]), make_result(LEE["pl"], [0.9, 0.9])])
     assert row(table, "quick pl")[-2:] == ["-", "80.00 80.00"]
     assert row(table, "lee2013 pl")[-2:] == ["83.85 (Lee 2013)", "90.00 90.00"]
@@ -117,7 +99,7 @@ def test_protocols_may_stand_in_one_table_under_their_names():
 def test_several_runs_have_a_table_of_pairs():
     scores = np.array([[0.70, 0.72, 0.71], [0.75, 0.78, 0.70]])
     results = [make_result(QUICK[name], of.tolist()) for name, of in zip(("nn", "pl"), scores, strict=True)]
-    text = in_full(compare(results))
+    text = comparison_text(compare(results))
     # Differences 5, 6, -1: mean 3.3333, SD 3.7859, t 4.302653; sign flips reach |10| in 4 of 8 cases.
     assert row(text, "pl - nn") == ["pl - nn", "3", "3.33", "-6.07 to 12.74", "0.5000", "0.5000", "2 of 3"]
     assert "The smallest p that 3 seeds can reach" in flat(text)
@@ -126,17 +108,17 @@ def test_several_runs_have_a_table_of_pairs():
 
 def test_one_run_has_no_pairs():
     result = make_result(QUICK["nn"], [0.7, 0.8])
-    assert in_full(compare([result])) == accuracy_table([result])
+    assert comparison_text(compare([result])) == accuracy_table([result])
 
 
-@pytest.mark.parametrize("seeds", [2, 10, 30])
-def test_all_four_scenarios_keep_to_the_page(seeds):
-    noise = np.random.default_rng(0).normal(0, 0.02, (4, seeds))
-    results = [
-        make_result(config, (0.75 + 0.05 * place + of).tolist())
-        for place, (config, of) in enumerate(zip(QUICK.values(), noise, strict=True))
-    ]
-    assert max(map(len, in_full(compare(results)).splitlines())) <= WIDTH
+def test_the_tables_of_four_scenarios_are_within_the_width():
+    for seeds in (2, 10, 30):
+        noise = np.random.default_rng(0).normal(0, 0.02, (4, seeds))
+        results = [
+            make_result(config, (0.75 + 0.05 * place + of).tolist())
+            for place, (config, of) in enumerate(zip(QUICK.values(), noise, strict=True))
+        ]
+        assert max(map(len, comparison_text(compare(results)).splitlines())) <= WIDTH
 
 
 def test_the_introduction_says_what_is_run_on_what_and_where(tmp_path):

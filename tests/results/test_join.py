@@ -10,7 +10,7 @@ import pytest
 from tiny_runs import DROPOUT, autoencoder, config, network, pseudo_label, supervised
 
 from pljax.results.folder import EXTRA, METRICS, PARAMETERS, RunFolder
-from pljax.results.join import join, parts
+from pljax.results.join import find_parts, join
 from pljax.training.progress import Reporter
 from pljax.training.run import run
 from pljax.types import InputError
@@ -22,13 +22,11 @@ NN = config("nn", supervised(LAYERS, 2))
 
 @pytest.fixture(scope="module")
 def runs(blobs, tmp_path_factory):
-    """A run with seeds 0 to 2, its parts, and others, each on one device: there a seed does not know of the others."""
-    place, one_device = tmp_path_factory.mktemp("runs"), jax.local_devices()[:1]
+    """A run with seeds 0 to 2, its parts, and others, one seed after another: there a seed is the same to the bit."""
+    place = tmp_path_factory.mktemp("runs")
     chosen = {"whole": (PL_DAE, [0, 1, 2]), "late": (PL_DAE, [2]), "early": (PL_DAE, [0, 1]), "nn": (NN, [5])}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jax, "local_devices", lambda: one_device)
-        for name, (chosen_config, seeds) in chosen.items():
-            run(chosen_config, seeds, blobs, RunFolder(place / name), Reporter(io.StringIO()))
+    for name, (chosen_config, seeds) in chosen.items():
+        run(chosen_config, seeds, blobs, RunFolder(place / name), Reporter(io.StringIO()), seeds_at_once=1)
     return {name: RunFolder(place / name) for name in chosen}
 
 
@@ -44,29 +42,28 @@ def test_the_parts_make_the_whole(runs, tmp_path):
     assert joined.load_result() == result
     for file in (PARAMETERS, EXTRA, "autoencoder.npz"):
         jax.tree.map(np.testing.assert_array_equal, joined.load_arrays(file), whole.load_arrays(file))
-    assert (joined.path / METRICS).read_bytes() == (whole.path / METRICS).read_bytes()
+    lines = whole.load_metrics()
+    assert joined.load_metrics() == sorted(lines, key=lambda line: (line["phase"], line["epoch"], line["seed"]))
+    assert (joined.path / METRICS).stat().st_size == (whole.path / METRICS).stat().st_size
     assert json.loads((joined.path / "config.json").read_text()) == result.config
 
 
 def test_parts_of_a_run_are_found_and_put_in_order(runs):
     results = {name: folder.load_result() for name, folder in runs.items()}
-    assert parts([results[name] for name in ("late", "nn", "early")]) == [[2, 0], [1]]
-    assert parts([results[name] for name in ("whole", "early")]) == [[0], [1]]  # they have seeds in common
-    assert parts([]) == []
+    assert find_parts([results[name] for name in ("late", "nn", "early")]) == [[2, 0], [1]]
+    assert find_parts([results[name] for name in ("whole", "early")]) == [[0], [1]]  # they have seeds in common
+    assert find_parts([]) == []
 
 
-@pytest.mark.parametrize(
-    ("names", "told"), [(["early", "nn"], "differ in scenario, phases"), (["whole", "late"], "both have seed 2")]
-)
-def test_what_is_no_part_of_a_run_is_refused(runs, tmp_path, names, told):
-    with pytest.raises(InputError, match=told):
-        join([runs[name] for name in names], RunFolder(tmp_path))
-    assert not (tmp_path / "result.json").exists()
-
-
-def test_parts_on_other_data_are_refused(runs, blobs, tmp_path):
-    other = dataclasses.replace(blobs, test_labels=np.roll(blobs.test_labels, 1))
-    folder = RunFolder(tmp_path / "other")
-    run(PL_DAE, [9], other, folder, Reporter(io.StringIO()))
-    with pytest.raises(InputError, match="differ in the data set"):
-        join([runs["early"], folder], RunFolder(tmp_path / "joined"))
+def test_runs_that_are_no_parts_of_one_are_refused(runs, blobs, tmp_path):
+    other = RunFolder(tmp_path / "other")
+    changed = dataclasses.replace(blobs, test_labels=np.roll(blobs.test_labels, 1))
+    run(PL_DAE, [9], changed, other, Reporter(io.StringIO()))
+    for folders, told in (
+        ([runs["early"], runs["nn"]], "differ in scenario, phases"),
+        ([runs["whole"], runs["late"]], "both have seed 2"),
+        ([runs["early"], other], "differ in the data set"),
+    ):
+        with pytest.raises(InputError, match=told):
+            join(folders, RunFolder(tmp_path / "joined"))
+        assert not (tmp_path / "joined" / "result.json").exists()

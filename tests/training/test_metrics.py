@@ -1,4 +1,4 @@
-"""What a log writes and tells of a run, driven by hand with figures of two or three seeds."""
+"""What the metrics log writes and reports of a run, driven by hand with figures of two or three seeds."""
 
 import io
 import json
@@ -74,7 +74,7 @@ def bench(tmp_path):
 def test_a_line_an_epoch_a_seed(bench):
     two = bench(3, 8)
     with two as log:
-        log.begin(1, "finetune 2", schedule(epochs=2, updates=4))
+        log.start_phase(1, "finetune 2", schedule(epochs=2, updates=4))
         log.record(0, metrics([0.5, 0.25]), evaluation=evaluation([0.75, 0.5]))
         log.record(1, metrics([0.125, 0.0]))
     where = {"phase": 1, "name": "finetune 2"}
@@ -92,7 +92,7 @@ def test_a_line_an_epoch_a_seed(bench):
 def test_an_epoch_of_several_rounds_is_one_line_still(bench):
     two = bench(0, 1)
     with two as log:
-        log.begin(0, "pretrain", schedule(epochs=3, rounds=4, updates=30))
+        log.start_phase(0, "pretrain", schedule(epochs=3, rounds=4, updates=30))
         for t in range(12):
             log.record(t, metrics([t, t]), evaluation=Evaluation({}))
     assert [(line["epoch"], line["seed"], line["updates"]) for line in two.lines] == [
@@ -104,10 +104,10 @@ def test_an_epoch_of_several_rounds_is_one_line_still(bench):
 # ---------------------------------------------------------------------------------------------- divergence
 
 
-def test_a_diverged_seed_is_told_once_and_left_out_of_the_means(bench):
+def test_a_diverged_seed_is_reported_once_and_left_out_of_the_means(bench):
     three = bench(5, 6, 7)
     with three as log:
-        log.begin(0, "finetune", schedule(epochs=4))
+        log.start_phase(0, "finetune", schedule(epochs=4))
         log.record(0, metrics([0.5, 0.5, 0.5]), evaluation=evaluation([0.5, 0.5, 0.5]))
         log.record(1, metrics([0.25, math.nan, 0.75]), evaluation=evaluation([0.5, 0.125, 0.75]))
         log.record(2, metrics([0.25, math.nan, 0.25]))
@@ -128,16 +128,16 @@ def test_a_diverged_seed_is_told_once_and_left_out_of_the_means(bench):
 def test_weights_that_are_not_finite_are_a_divergence_under_a_finite_loss(bench):
     two = bench(0, 1)
     with two as log:
-        log.begin(0, "pretrain", schedule(epochs=2, rounds=3))
+        log.start_phase(0, "pretrain", schedule(epochs=2, rounds=3))
         for t in range(6):
             log.record(t, metrics([1.0, 1.0], finite=[t < 4, True]))
     assert log.diverged == {0: "pretrain, epoch 1"}
 
 
-def test_all_seeds_may_diverge(bench):
+def test_where_all_seeds_diverge_no_loss_is_shown(bench):
     two = bench(0, 1)
     with two as log:
-        log.begin(0, "finetune", schedule(epochs=1))
+        log.start_phase(0, "finetune", schedule(epochs=1))
         log.record(0, metrics([math.nan, math.inf]), evaluation=evaluation([0.1, 0.1]))
     assert log.diverged.keys() == {0, 1}
     assert "loss" not in two.told[-1]
@@ -150,7 +150,7 @@ def test_all_seeds_may_diverge(bench):
 def test_pseudo_labels_changed_is_the_share_since_the_evaluation_before(bench):
     two = bench(0, 1)
     with two as log:
-        log.begin(0, "finetune", schedule(epochs=4, alpha=schedules.alpha(3.0, 0, 2)))
+        log.start_phase(0, "finetune", schedule(epochs=4, alpha=schedules.alpha(3.0, 0, 2)))
         log.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 3], [0, 0, 0, 0]]))
         log.record(1, metrics([1, 1]))
         log.record(2, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, 2, 0], [1, 1, 1, 1]]))
@@ -163,7 +163,7 @@ def test_a_phase_is_not_compared_with_the_one_before_it(bench):
     one = bench(0)
     with one as log:
         for number in range(2):
-            log.begin(number, "finetune", schedule(epochs=1, alpha=schedules.alpha(3.0, 0, 2)))
+            log.start_phase(number, "finetune", schedule(epochs=1, alpha=schedules.alpha(3.0, 0, 2)))
             log.record(0, metrics([1]), evaluation=evaluation([0.5], labels=[[number, number]]))
     assert [line["pseudo_labels_changed"] for line in one.lines] == [None, None]
 
@@ -171,42 +171,37 @@ def test_a_phase_is_not_compared_with_the_one_before_it(bench):
 ALPHA = schedules.alpha(3.0, 2, 4)  # 0 at epochs 0, 1 and 2
 
 
-def look_every_epoch(log, validation, unlabelled):
-    log.begin(0, "finetune", schedule(epochs=6, alpha=ALPHA))
+def evaluate_every_epoch(log, validation, unlabelled):
+    log.start_phase(0, "finetune", schedule(epochs=6, alpha=ALPHA))
     for t in range(6):
-        looked = evaluation([validation[t]] * 2, [unlabelled[t]] * 2, labels=[[0], [0]])
-        log.record(t, metrics([1, 1]), evaluation=looked)
+        found = evaluation([validation[t]] * 2, [unlabelled[t]] * 2, labels=[[0], [0]])
+        log.record(t, metrics([1, 1]), evaluation=found)
 
 
 ACCURACIES = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75]
 
 
-def test_before_and_after_are_of_the_validation_images(bench):
+@pytest.mark.parametrize("validated", [True, False])
+def test_before_and_after_are_of_the_validation_images_or_of_hidden_labels_where_there_are_none(bench, validated):
+    course = (ACCURACIES, [0.0] * 6) if validated else ([math.nan] * 6, ACCURACIES)
     with bench(0, 1) as log:
-        look_every_epoch(log, ACCURACIES, unlabelled=[0.0] * 6)
-    assert log.before.tolist() == [0.375, 0.375]
-    assert log.after.tolist() == [0.75, 0.75]
-
-
-def test_before_and_after_are_of_hidden_labels_where_nothing_is_held_out(bench):
-    with bench(0, 1) as log:
-        look_every_epoch(log, [math.nan] * 6, unlabelled=ACCURACIES)
+        evaluate_every_epoch(log, *course)
     assert log.before.tolist() == [0.375, 0.375]
     assert log.after.tolist() == [0.75, 0.75]
 
 
 def test_without_pseudo_labels_there_is_no_before_and_after(bench):
     with bench(0, 1) as log:
-        log.begin(0, "finetune", schedule(epochs=1))
+        log.start_phase(0, "finetune", schedule(epochs=1))
         log.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5]))
     assert np.isnan([*log.before, *log.after]).all()
 
 
 def test_before_and_after_are_of_the_phase_with_pseudo_labels(bench):
     with bench(0) as log:
-        log.begin(0, "finetune", schedule(epochs=1))
+        log.start_phase(0, "finetune", schedule(epochs=1))
         log.record(0, metrics([1]), evaluation=evaluation([0.125]))
-        log.begin(1, "finetune 2", schedule(epochs=3, alpha=schedules.alpha(1.0, 0, 2)))
+        log.start_phase(1, "finetune 2", schedule(epochs=3, alpha=schedules.alpha(1.0, 0, 2)))
         for t, accuracy in enumerate([0.5, 0.625, 0.75]):
             log.record(t, metrics([1]), evaluation=evaluation([accuracy], labels=[[0]]))
     assert (log.before.tolist(), log.after.tolist()) == ([0.5], [0.75])
@@ -219,10 +214,10 @@ def assigned(rows, labels):
     return AssignedLabels(np.asarray(rows, np.int32), np.asarray(labels, np.int32))
 
 
-def test_the_labels_that_images_were_given_are_remembered_and_recalled(bench):
+def test_the_history_of_pseudo_labels_is_saved_and_restored(bench):
     two = bench(0, 1)
     with two as log:
-        log.begin(0, "finetune", schedule(epochs=4))
+        log.start_phase(0, "finetune", schedule(epochs=4))
         log.record(0, metrics([1, 1]), assigned([[0, 1, 4], [1, 2, 3]], [[2, 0, 1], [0, -1, 3]]))
         log.record(1, metrics([1, 1]))
         log.record(2, metrics([1, 1]), assigned([[0, 1, 4], [1, 2, 3]], [[2, 1, -1], [3, 1, 3]]))
@@ -231,7 +226,7 @@ def test_the_labels_that_images_were_given_are_remembered_and_recalled(bench):
         other = MetricsLog([0, 1], IMAGES, [].extend, two.reporter)
         other.restore({name: array.copy() for name, array in arrays.items()}, facts)
         for each in (log, other):
-            each.begin(0, "finetune", schedule(epochs=4), done=3)
+            each.start_phase(0, "finetune", schedule(epochs=4), done=3)
             each.record(3, metrics([1, 1]), assigned([[4], [1]], [[0], [0]]))
     for each in (log, other):
         assert each.labels.last.tolist() == [[2, 1, -1, -1, 0], [-1, 0, 1, 3, -1]]
@@ -239,10 +234,10 @@ def test_the_labels_that_images_were_given_are_remembered_and_recalled(bench):
         assert each.labels.last_change.tolist() == [[-1, 2, -1, -1, 3], [-1, 3, -1, -1, -1]]
 
 
-def test_what_a_journal_remembers_is_what_it_takes_back(bench):
+def test_a_restored_log_has_the_state_that_was_saved(bench):
     two = bench(0, 1)
     with two as log:
-        log.begin(0, "finetune", schedule(epochs=2, alpha=ALPHA))
+        log.start_phase(0, "finetune", schedule(epochs=2, alpha=ALPHA))
         given = assigned([[0, 1], [1, 2]], [[2, 0], [0, 1]])
         log.record(0, metrics([1, math.nan]), given, evaluation([0.5, 0.25], labels=[[0], [1]]))
         arrays, facts = log.state()
@@ -257,39 +252,32 @@ def test_what_a_journal_remembers_is_what_it_takes_back(bench):
 
 def test_labels_change_in_an_epoch_however_many_rounds_it_has(bench):
     with bench(0) as log:
-        log.begin(0, "finetune", schedule(epochs=3, rounds=4))
+        log.start_phase(0, "finetune", schedule(epochs=3, rounds=4))
         for t in range(12):
             log.record(t, metrics([1]), assigned([[3]], [[int(t >= 6)]]))
     assert log.labels.first_change.tolist() == [[-1, -1, -1, 1, -1]]
 
 
-# ------------------------------------------------------------------------------------------ when it looks
+# ------------------------------------------------------------------------------- when it asks for an evaluation
 
 
-def looks(bench, phase):
+def evaluated(bench, phase):
     with bench(0) as log:
-        log.begin(0, "finetune", phase)
+        log.start_phase(0, "finetune", phase)
         return [t for t in range(phase.epochs * phase.rounds) if log.needs_evaluation(t)]
 
 
-@pytest.mark.parametrize(("epochs", "rounds"), [(1, 1), (7, 1), (300, 1), (1003, 1), (5, 9)])
-def test_the_first_and_the_last_round_are_looked_at_and_some_fifty_between(bench, epochs, rounds):
-    phase = schedule(epochs, rounds)
-    chosen = looks(bench, phase)
-    total = epochs * rounds
-    assert (chosen[0], chosen[-1]) == (0, total - 1)
-    assert min(total, EVALUATIONS) <= len(chosen) <= 2 * EVALUATIONS + 1
+def test_the_first_and_the_last_round_are_evaluated_and_some_fifty_between(bench):
+    for epochs, rounds in ((1, 1), (7, 1), (300, 1), (1003, 1), (5, 9)):
+        chosen, total = evaluated(bench, schedule(epochs, rounds)), epochs * rounds
+        assert (chosen[0], chosen[-1]) == (0, total - 1)
+        assert min(total, EVALUATIONS) <= len(chosen) <= 2 * EVALUATIONS + 1
 
 
-@pytest.mark.parametrize(("t1", "t2"), [(0, 5), (77, 78), (101, 900), (999, 1000)])
-def test_the_last_epoch_before_alpha_rises_is_looked_at(bench, t1, t2):
-    alpha = schedules.alpha(3.0, t1, t2)
-    chosen = looks(bench, schedule(1000, alpha=alpha))
-    assert float(alpha(t1)) == 0 < float(alpha(t1 + 1))
-    assert set(chosen) == {*range(0, 1000, 20), t1, 999}
-
-
-def test_weights_that_never_rise_need_no_look_of_their_own(bench):
-    plain = looks(bench, schedule(1000))
-    assert looks(bench, schedule(1000, alpha=schedules.alpha(0.0, 101, 900))) == plain
-    assert looks(bench, schedule(1000, alpha=schedules.alpha(3.0, 5000, 9000))) == plain
+def test_the_last_epoch_before_alpha_rises_is_evaluated(bench):
+    for t1, t2 in ((0, 5), (77, 78), (101, 900), (999, 1000)):
+        alpha = schedules.alpha(3.0, t1, t2)
+        assert float(alpha(t1)) == 0 < float(alpha(t1 + 1))
+        assert set(evaluated(bench, schedule(1000, alpha=alpha))) == {*range(0, 1000, 20), t1, 999}
+    for never in (schedules.alpha(0.0, 101, 900), schedules.alpha(3.0, 5000, 9000)):
+        assert evaluated(bench, schedule(1000, alpha=never)) == evaluated(bench, schedule(1000))

@@ -30,16 +30,16 @@ def lines_of(epochs, rounds=1, metrics=METRICS):
     return stream.getvalue().splitlines()
 
 
-@pytest.mark.parametrize(("epochs", "rounds"), [(1, 1), (7, 1), (10, 1), (13, 1), (1000, 1), (3, 9)])
-def test_at_most_ten_lines_a_phase_each_with_phase_epoch_metrics_and_time_left(epochs, rounds):
-    lines = lines_of(epochs, rounds)
-    assert len(lines) == min(10, epochs * rounds)
-    told = [LINE.fullmatch(line) for line in lines]
-    assert all(told)
-    assert {int(match["epochs"]) for match in told} == {epochs}
-    assert [int(match["epoch"]) for match in told] == sorted(int(match["epoch"]) for match in told)
-    assert int(told[-1]["epoch"]) == epochs
-    assert lines[-1].endswith(" 0 s left")
+def test_at_most_ten_lines_a_phase_each_with_phase_epoch_metrics_and_time_left():
+    for epochs, rounds in ((1, 1), (7, 1), (10, 1), (13, 1), (1000, 1), (3, 9)):
+        lines = lines_of(epochs, rounds)
+        assert len(lines) == min(10, epochs * rounds)
+        found = [LINE.fullmatch(line) for line in lines]
+        assert all(found)
+        assert {int(match["epochs"]) for match in found} == {epochs}
+        assert [int(match["epoch"]) for match in found] == sorted(int(match["epoch"]) for match in found)
+        assert int(found[-1]["epoch"]) == epochs
+        assert lines[-1].endswith(" 0 s left")
 
 
 def test_each_phase_has_its_own_lines():
@@ -50,40 +50,31 @@ def test_each_phase_has_its_own_lines():
     assert len(stream.getvalue().splitlines()) == 20
 
 
-def test_what_was_not_measured_is_left_out():
+def test_a_metric_that_was_not_measured_is_left_out():
     (line,) = lines_of(1, metrics={"labelled_loss": 0.5, "unlabelled_loss": float("nan"), "alpha": 0.0})
     assert line == "finetune  epoch 1/1  alpha 0.00  loss 0.5000  0 s left"
 
 
-def test_the_loss_of_pretraining_is_shown_and_names_that_are_not_known_are_not():
+def test_the_loss_of_pretraining_is_shown_and_unknown_metrics_are_not():
     (line,) = lines_of(1, metrics={"reconstruction_loss": 98.76543, "momentum": 0.9})
     assert line == "finetune  epoch 1/1  loss 98.77  0 s left"
 
 
-def test_what_is_said_is_one_plain_line_however_long():
-    stream, text = io.StringIO(), "[bold]warning[/bold]: " + "seed 3 diverged " * 20
-    with Reporter(stream) as reporter:
+def test_a_message_is_one_plain_line_however_long_and_whatever_its_marks():
+    """Before the reporter is entered, too."""
+    stream, text = io.StringIO(), "[bold]warning[/bold]: runs/:smile:/a " + "seed 3 diverged " * 20
+    reporter = Reporter(stream)
+    reporter.say(text)
+    with reporter:
         reporter.say(text)
-    assert stream.getvalue() == text + "\n"
+    assert stream.getvalue() == 2 * f"{text}\n"
 
 
-@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
-def test_no_variable_makes_a_terminal_of_what_is_none(monkeypatch, variable):
-    monkeypatch.setenv(variable, "1")
-    assert len(lines_of(20)) == 10
-    assert "\x1b" not in "".join(lines_of(20))
-
-
-def test_codes_of_emoji_are_said_as_they_are_written():
-    stream = io.StringIO()
-    Reporter(stream).say("runs/:smile:/a")
-    assert stream.getvalue() == "runs/:smile:/a\n"
-
-
-def test_a_reporter_speaks_before_it_is_entered():
-    stream = io.StringIO()
-    Reporter(stream).say("hello")
-    assert stream.getvalue() == "hello\n"
+def test_no_environment_variable_makes_a_terminal_of_a_file(monkeypatch):
+    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.setenv(variable, "1")
+        assert len(lines_of(20)) == 10
+        assert "\x1b" not in "".join(lines_of(20))
 
 
 def read_all(terminal):
@@ -110,7 +101,7 @@ def test_a_terminal_gets_a_bar_and_no_lines(monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_first_signal_is_noted_and_a_second_one_is_raised(number, status):
+def test_a_first_signal_is_stored_and_a_second_one_is_raised(number, status):
     usual = signal.getsignal(number)
     with Reporter(io.StringIO()) as reporter:
         assert reporter.signal_received is None

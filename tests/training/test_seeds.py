@@ -1,3 +1,5 @@
+"""The axis of seeds: keys, layouts over devices, and functions of one seed put over all of them."""
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -19,31 +21,25 @@ def test_every_seed_up_to_the_largest_has_a_key_of_its_own():
     assert len({tuple(key) for key in np.asarray(jax.random.key_data(keys)).tolist()}) == 4
 
 
-def test_over_seeds_stacks_one_seeds_function_and_shares_the_rest():
-    function = seeds.over_seeds(lambda x, shared: x * shared.sum(), (0, None))
-    np.testing.assert_array_equal(function(jnp.arange(3.0), jnp.ones(4)), [0, 4, 8])
-
-
 ON_ONE = jax.local_devices()[:1]
-TALK = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
+COMMUNICATION = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
 
 
-@pytest.mark.parametrize(
-    ("count", "there", "used", "slots"),
-    [(1, 2, 1, 1), (2, 2, 2, 2), (3, 2, 2, 4), (5, 2, 2, 6), (5, 8, 5, 5), (9, 8, 5, 10), (16, 8, 8, 16)],
-)
-def test_no_device_has_more_seeds_than_it_must(monkeypatch, count, there, used, slots):
-    monkeypatch.setattr(jax, "local_devices", lambda: there * ON_ONE)
-    layout = seeds.layout_for(count)
-    assert (len(layout.devices), layout.slots) == (used, slots)
+def test_no_device_has_more_seeds_than_it_must(monkeypatch):
+    for count, there, used, slots in (
+        *((1, 2, 1, 1), (2, 2, 2, 2), (3, 2, 2, 4), (5, 2, 2, 6)),
+        *((5, 8, 5, 5), (9, 8, 5, 10), (16, 8, 8, 16)),
+    ):
+        monkeypatch.setattr(jax, "local_devices", lambda there=there: there * ON_ONE)
+        layout = seeds.layout_for(count)
+        assert (len(layout.devices), layout.slots) == (used, slots)
 
 
 def one_seed(key, images):
     return {"product": images @ jax.random.normal(key, (3, 2))}, images.sum()
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5])
-@pytest.mark.parametrize("sequential", [False, True])
+@pytest.mark.parametrize(("count", "sequential"), [(1, True), (3, True), (2, False), (5, False)])
 def test_every_layout_gives_the_seeds_what_they_compute_alone(count, sequential):
     layout = seeds.Layout(count, tuple(ON_ONE), sequential=True) if sequential else seeds.layout_for(count)
     keys, images = seeds.seed_keys(range(count)), jnp.ones((6, 3))
@@ -57,7 +53,7 @@ def test_every_layout_gives_the_seeds_what_they_compute_alone(count, sequential)
             np.testing.assert_allclose(gathered["product"][seed], alone, atol=1e-6)
 
 
-def test_seeds_apart_are_the_same_to_the_bit_however_many_there_are():
+def test_sequential_seeds_are_the_same_to_the_bit_however_many_there_are():
     function = seeds.over_seeds(one_seed, (0, None))
 
     def product(those):
@@ -67,29 +63,21 @@ def test_seeds_apart_are_the_same_to_the_bit_however_many_there_are():
     np.testing.assert_array_equal(product([4, 9, 2])[1:], product([9, 2]))
 
 
-def test_nothing_to_spread_is_nothing():
+def test_an_empty_tree_stays_empty_in_every_layout():
     for layout in (seeds.layout_for(3), seeds.Layout(3, tuple(ON_ONE), sequential=True)):
         assert layout.shard({}) == layout.gather({}) == {}
 
 
-def test_seeds_on_several_devices_never_talk():
-    layout = seeds.layout_for(4)
-    given = layout.shard(seeds.seed_keys(range(4))), layout.replicate(jnp.ones((6, 3)))
-    program = jax.jit(jax.vmap(one_seed, in_axes=(0, None))).lower(*given).compile()
-    assert len(program(*given)[0]["product"].sharding.device_set) == 2
-    assert not any(word in program.as_text() for word in TALK)
-
-
-def test_the_phases_of_a_run_never_let_seeds_talk(blobs):
-    """The compiled rounds themselves, of both kinds of phase, on two devices."""
+def test_devices_with_seeds_of_one_run_never_communicate(blobs):
+    """The compiled rounds of both kinds of phase, on two devices."""
     layers = network(8)
     second = pseudo_label(layers, 3, 0, 1, ADAM, **DROPOUT)
     layout = seeds.layout_for(4)
     group = make_group(config("pl_dae", autoencoder(layers, 1, 2), second), range(4), blobs, layout)
     for number, phase in enumerate(group.config.phases):
         key = group.key(number)
-        state = layout.reshard(group.programs(number).init(phase, key, {}, group.parts, group.data))
+        state = layout.reshard(group.programs(number).init(phase, key, {}, group.splits, group.data))
         a_round = jax.jit(jax.vmap(phases.train_round, in_axes=(None, 0, None, 0, 0, None)))
-        program = a_round.lower(phase, key, np.int32(2), state, group.parts, group.data).compile()
+        program = a_round.lower(phase, key, np.int32(2), state, group.splits, group.data).compile()
         assert len(program.output_shardings[1]["learning_rate"].device_set) == 2
-        assert not any(word in program.as_text() for word in TALK)
+        assert not any(word in program.as_text() for word in COMMUNICATION)

@@ -1,4 +1,4 @@
-"""Whether a network is right as often as its confidence says. Pure NumPy."""
+"""Calibration: the accuracy of a classifier by its confidence. Pure NumPy."""
 
 from typing import NamedTuple
 
@@ -8,15 +8,15 @@ BINS = 10
 
 
 class Bins(NamedTuple):
-    """Images by confidence, in bins of equal width; NaN where a bin is empty."""
+    """Images in bins of equal width by confidence; the means of an empty bin are NaN."""
 
     counts: np.ndarray  # int [bins]
-    confidence: np.ndarray  # float64 [bins], the mean
+    confidence: np.ndarray  # float64 [bins], the mean confidence
     accuracy: np.ndarray  # float64 [bins]
 
 
 def by_confidence(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> Bins:
-    """Sort images into bins of [0, 1] by ``confidence`` (``[n]``); ``correct`` is bool ``[n]``.
+    """Bin images by ``confidence``, ``[n]`` in [0, 1]; ``correct`` is bool ``[n]``.
 
     >>> found = by_confidence(np.array([0.1, 0.6, 0.8]), np.array([False, True, False]), bins=2)
     >>> found.counts.tolist(), found.confidence.round(3).tolist(), found.accuracy.tolist()
@@ -31,7 +31,7 @@ def by_confidence(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS)
 
 
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float:
-    """The distance of accuracy from confidence, bin by bin, averaged over the images.
+    """The expected calibration error: the distance of accuracy from confidence in a bin, averaged over the images.
 
     >>> round(expected_calibration_error(np.array([0.1, 0.6, 0.8]), np.array([False, True, False]), bins=2), 4)
     0.1667

@@ -1,6 +1,7 @@
-"""Which class is taken for which."""
+"""The figure of the confusion matrix."""
 
 import itertools
+from typing import Any
 
 import matplotlib.axes
 import numpy as np
@@ -8,16 +9,16 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from pljax.report.figures import style
 from pljax.report.figures.figure_data import FigureData
-from pljax.report.figures.style import Drawing, counted
-from pljax.report.sentences import interval, number, several
+from pljax.report.figures.style import Drawing, count_of
+from pljax.report.sentences import format_interval, format_number, join_names
 
-MOST_NUMBERS = 20  # classes; with more a confusion matrix has no numbers
+MOST_CLASSES = 20  # with numbers in the cells
 ERRORS = LinearSegmentedColormap.from_list("errors", ["#ffffff", "#fdd49e", "#ef6548", "#7f0000"])
 
 
 def confusion(data: FigureData) -> Drawing:
-    """The confusion matrix of the last run, summed over its seeds, in per cent of the images of each class."""
-    _, run = data.numbered()[-1]
+    """Draw the confusion matrix of the last run, summed over its seeds, in per cent of the images of each class."""
+    _, run = data.valid_runs()[-1]
     matrices = [np.asarray(matrix) for matrix in run.result.confusion if matrix is not None]
     counts = np.sum(matrices, axis=0)
     share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -27,46 +28,39 @@ def confusion(data: FigureData) -> Drawing:
     figure.set_layout_engine("compressed")
     axes = figure.subplots()
     picture = axes.imshow(errors, cmap=ERRORS, vmin=0, vmax=max(errors.max(), 0.1))
-    if classes <= MOST_NUMBERS:
+    if classes <= MOST_CLASSES:
         axes.tick_params(length=0)
         _write_cells(axes, share, errors.max())
         axes.set_xticks(range(classes))
         axes.set_yticks(range(classes))
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("class given by the network")
+    axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     bar = figure.colorbar(picture, ax=axes, shrink=0.6, aspect=28, label="errors, % of the images of the class")
     bar.outline.set_visible(False)
     worst = np.argsort(-errors, axis=None, kind="stable")[:3]
-    named = [f"{truth} as {given} ({number(share[truth, given], 1)} %)" for truth, given in _places(worst, classes)]
+    cells = [divmod(int(cell), classes) for cell in worst]
+    named = [f"{truth} as {predicted} ({format_number(share[truth, predicted], 1)} %)" for truth, predicted in cells]
+    diagonal = share.diagonal()
     return Drawing(
         figure,
-        f"{run.label}, {counted(len(matrices), 'seed')} together: of the test images of a class (row), how many per "
-        "cent the network gives each class (column). Colour is for errors alone, the diagonal is what is right; "
-        "a cell below 0.05 % is left blank.",
-        f"Confusion matrix of {run.label}. Right are {interval(*_ends(share.diagonal()), 1)} per cent of a class. "
-        f"The commonest errors: {several(named)}.",
+        f"{run.label}, sum of {count_of(len(matrices), 'seed')}: the share of the test images of a class (row) that "
+        "are classified as each class (column), in per cent. Only errors are coloured; the diagonal is the share that "
+        "is correct. Cells below 0.05 % are blank.",
+        f"Confusion matrix of {run.label}. Of the images of a class, "
+        f"{format_interval(float(diagonal.min()), float(diagonal.max()), 1)} per cent are classified correctly. "
+        f"The most frequent errors: {join_names(named)}.",
     )
 
 
-def _ends(values: np.ndarray) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
-
-
-def _places(cells: np.ndarray, classes: int) -> list[tuple[int, int]]:
-    return [divmod(int(cell), classes) for cell in cells]
-
-
 def _write_cells(axes: matplotlib.axes.Axes, share: np.ndarray, most: float) -> None:
-    """The number of each cell, in white where the cell is dark."""
+    """Write the number of each cell, in white on a dark cell."""
     classes = len(share)
     size = min(9.0, 90 / classes)
-    for truth, given in itertools.product(range(classes), repeat=2):
-        value, right = share[truth, given], truth == given
+    for truth, predicted in itertools.product(range(classes), repeat=2):
+        value, correct = share[truth, predicted], truth == predicted
         if value >= 0.05:
-            dark = not right and value > 0.7 * most
-            weight = "bold" if right else "normal"
+            dark = not correct and value > 0.7 * most
+            font: dict[str, Any] = {"fontsize": size, "fontweight": "bold" if correct else "normal"}
             colour = "white" if dark else style.INK
-            axes.text(
-                given, truth, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=size, fontweight=weight
-            )
+            axes.text(predicted, truth, f"{value:.1f}", ha="center", va="center", color=colour, **font)

@@ -1,4 +1,4 @@
-"""What figures are drawn from: the runs, and what is read or computed of them, each thing once."""
+"""The data of the figures: the runs of a report, with their metrics and network outputs, each loaded once."""
 
 import dataclasses
 import functools
@@ -15,84 +15,85 @@ from pljax.types import Dataset, InputError
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run, under the name that it has beside others."""
+    """A finished run of a report."""
 
-    label: str
+    label: str  # its unique name in the report
     result: Result
     folder: RunFolder
 
 
 class FigureData:
-    """The runs of a report. Every question raises ``InputError``, one sentence, where the answer cannot be had."""
+    """The runs of a report and their data. Methods raise ``InputError``, one sentence, if their data are missing."""
 
     def __init__(self, runs: Sequence[Run], dataset: Dataset | None, why_no_dataset: str | None = None):
         self.runs = list(runs)
         self._dataset, self._why_no_dataset = dataset, why_no_dataset
         self._metrics: dict[str, list[dict[str, Any]]] = {}
         self._outputs: dict[tuple[str, int], np.ndarray] = {}
-        self._networks: tuple[str, dict[int, trained.Networks]] = ("", {})  # of one run: those of all fill the memory
+        # Of the last run, by seed: those of all runs might not fit into memory.
+        self._networks: tuple[str, dict[int, trained.TrainedNetworks]] = ("", {})
 
     @functools.cached_property
     def seeds(self) -> list[int]:
-        """The seeds that all runs share and that diverged in none; a run whose every seed diverged has no say."""
-        first, *others = [list(accuracy_by_seed(run)) for _, run in self.numbered()]
+        """The seeds that all :meth:`valid_runs` share and that diverged in none of them."""
+        first, *others = [list(accuracy_by_seed(run)) for _, run in self.valid_runs()]
         shared = [seed for seed in first if all(seed in other for other in others)]
         if not shared:
             raise InputError("There is no seed that all runs share and that diverged in none.")
         return shared
 
-    def numbered(self) -> list[tuple[int, Run]]:
-        """The runs with a seed that did not diverge, each with its place among all runs, which gives its look."""
-        sound = [(place, run) for place, run in enumerate(self.runs) if accuracy_by_seed(run)]
-        if not sound:
+    def valid_runs(self) -> list[tuple[int, Run]]:
+        """The runs with a seed that did not diverge, with their indices among all runs."""
+        valid = [(index, run) for index, run in enumerate(self.runs) if accuracy_by_seed(run)]
+        if not valid:
             raise InputError("Every seed of every run diverged.")
-        return sound
+        return valid
 
-    def with_pseudo_labels(self) -> list[tuple[int, Run]]:
-        """Those of them that use pseudo-labels."""
-        using = [(place, run) for place, run in self.numbered() if uses_pseudo_labels(run)]
+    def pseudo_label_runs(self) -> list[tuple[int, Run]]:
+        """The :meth:`valid_runs` that use pseudo-labels."""
+        using = [(index, run) for index, run in self.valid_runs() if uses_pseudo_labels(run)]
         if not using:
             raise InputError("No run uses pseudo-labels.")
         return using
 
     def dataset_of(self, run: Run) -> Dataset:
-        """The images that a run was made on."""
+        """The data set of a run."""
         if self._dataset is None:
-            raise InputError(self._why_no_dataset or "The data set is not at hand.")
+            raise InputError(self._why_no_dataset or "The data set is not available.")
         if self._dataset.digest != run.result.dataset["digest"]:
-            raise InputError(f"The data set at hand is not the one that {run.label} was run on.")
+            raise InputError(f"The data set is not the one that {run.label} was run on.")
         return self._dataset
 
     def metrics(self, run: Run) -> list[dict[str, Any]]:
-        """The lines of metrics of a run."""
+        """The lines of ``metrics.jsonl`` of a run."""
         path = str(run.folder.path)
         if path not in self._metrics:
             self._metrics[path] = run.folder.load_metrics()
         return self._metrics[path]
 
-    def networks(self, run: Run, seed: int) -> trained.Networks:
-        """What a seed of a run ended with."""
+    def networks(self, run: Run, seed: int) -> trained.TrainedNetworks:
+        """The trained networks of one seed of a run."""
         path = str(run.folder.path)
         if self._networks[0] != path:
             self._networks = path, trained.load(run.folder, run.result)
         return self._networks[1][seed]
 
     def test_outputs(self, run: Run, seed: int) -> np.ndarray:
-        """The outputs of a seed's network for the test images, float32 ``[M, C]``."""
-        place = str(run.folder.path), seed
-        if place not in self._outputs:
+        """The class outputs of one seed's network for the test images, float32 ``[M, C]``."""
+        key = str(run.folder.path), seed
+        if key not in self._outputs:
             images = self.dataset_of(run).test_images
-            self._outputs[place] = trained.probabilities(self.networks(run, seed), images)
-        return self._outputs[place]
+            self._outputs[key] = trained.probabilities(self.networks(run, seed), images)
+        return self._outputs[key]
 
 
 def accuracy_by_seed(run: Run) -> dict[int, float]:
-    """Test accuracy in per cent of the seeds that did not diverge."""
+    """The test accuracy, in per cent, of the seeds that did not diverge."""
     pairs = zip(run.result.seeds, run.result.test_accuracy, strict=True)
     return {seed: 100 * accuracy for seed, accuracy in pairs if accuracy is not None}
 
 
 def uses_pseudo_labels(run: Run) -> bool:
-    """Whether a phase of the run trains on pseudo-labels."""
+    """Whether any phase of the run trains on pseudo-labels."""
     phases = run.result.effective_config().phases
     return any(phase.batches.unlabelled and phase.method.gives_labels for phase in phases)

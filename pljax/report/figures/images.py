@@ -1,4 +1,4 @@
-"""Images among the numbers: filters of the first layer, reconstructions, and pseudo-labels that are wrong."""
+"""The figures of images: filters of the first layer, reconstructions, and images with wrong pseudo-labels."""
 
 import math
 import textwrap
@@ -9,18 +9,18 @@ import numpy as np
 
 from pljax.report.figures import style
 from pljax.report.figures.figure_data import FigureData, Run
-from pljax.report.figures.style import Drawing, counted
-from pljax.report.sentences import number, several
+from pljax.report.figures.style import Drawing, count_of
+from pljax.report.sentences import format_number, join_names
 from pljax.results import trained
 from pljax.types import Dataset, InputError
 
-FILTERS = 8  # a side
+FILTERS = 8  # in a row and in a column
 MOST_COLUMNS = 10
-MISTAKES = (4, 10)
+MISTAKES = (4, 10)  # rows and columns
 
 
 def side_of(pixels: int) -> int:
-    """The side of square images of so many pixels. Raises ``InputError`` if they are not square."""
+    """The side length of square images of ``pixels`` pixels. Raises ``InputError`` if they are not square."""
     side = math.isqrt(pixels)
     if side * side != pixels:
         raise InputError(f"The images have {pixels} pixels: they are not square.")
@@ -28,13 +28,13 @@ def side_of(pixels: int) -> int:
 
 
 def require_pixels(dataset: Dataset) -> None:
-    """Raise ``InputError`` for features that are no pixels, or are not as they were: they cannot be shown."""
+    """Raise ``InputError`` if the features are not pixels from 0 to 255, which alone can be shown."""
     if dataset.train_images.dtype != np.uint8:
         raise InputError(f"The inputs made of {dataset.name} are no pixels.")
 
 
 def mosaic(tiles: np.ndarray, columns: int) -> np.ndarray:
-    """Square tiles, ``[n, D]``, beside and below each other, a pixel of NaN between them.
+    """Arrange square tiles, ``[n, D]``, in a grid, with one pixel of NaN between them.
 
     >>> mosaic(np.arange(3.0)[:, None], columns=2)
     array([[ 0., nan,  1.],
@@ -43,8 +43,8 @@ def mosaic(tiles: np.ndarray, columns: int) -> np.ndarray:
     """
     side, rows = side_of(tiles.shape[1]), -(-len(tiles) // columns)
     canvas = np.full((rows, side + 1, columns, side + 1), np.nan)
-    for place, tile in enumerate(tiles):
-        canvas[place // columns, :side, place % columns, :side] = tile.reshape(side, side)
+    for index, tile in enumerate(tiles):
+        canvas[index // columns, :side, index % columns, :side] = tile.reshape(side, side)
     return canvas.reshape(rows * (side + 1), columns * (side + 1))[:-1, :-1]
 
 
@@ -55,8 +55,8 @@ def _show(axes: matplotlib.axes.Axes, picture: np.ndarray, least: float, most: f
 
 
 def filters(data: FigureData) -> Drawing:
-    """The weights from the pixels to the first hidden units, a panel a run."""
-    runs, seed = data.numbered(), data.seeds[0]
+    """Draw the weights from the pixels to the first hidden units, a panel per run."""
+    runs, seed = data.valid_runs(), data.seeds[0]
     for _, run in runs:
         inputs = run.folder.load_inputs()
         if inputs is not None and not inputs[0].image:
@@ -74,56 +74,56 @@ def filters(data: FigureData) -> Drawing:
     shown = min(FILTERS**2, *(kernel.shape[1] for kernel in kernels))
     return Drawing(
         figure,
-        f"The weights from the pixels to the first {shown} hidden units of seed {seed}, a square a unit. White is "
-        "positive, black negative, middle grey is 0; each square has a scale of its own, from minus to plus its "
-        "largest weight.",
-        f"First-layer filters as grey squares, a panel a run: {several(run.label for _, run in runs)}.",
+        f"The weights from the pixels to the first {shown} hidden units of seed {seed}, one square per unit. White is "
+        "positive, black negative, middle grey is 0. Each square is scaled by its largest absolute weight.",
+        f"First-layer filters as grey squares, a panel per run: {join_names(run.label for _, run in runs)}.",
     )
 
 
 def _scaled(weights: np.ndarray) -> np.ndarray:
-    """Filters ``[n, D]``, each divided by its largest absolute weight."""
+    """Divide each filter of ``[n, D]`` by its largest absolute weight."""
     largest = np.abs(weights).max(axis=1, keepdims=True)
     return weights / np.where(largest > 0, largest, 1)
 
 
 def autoencoder(data: FigureData) -> Drawing:
-    """Images, the same with noise, and what the auto-encoder of the first run that has one makes of them."""
+    """Draw images, the same with noise, and their reconstructions by the first auto-encoder of the runs."""
     seed = data.seeds[0]
     run, networks = _with_autoencoder(data, seed)
     dataset = data.dataset_of(run)
     require_pixels(dataset)
     side_of(dataset.train_images.shape[1])
-    rows, kind = one_a_class(networks, dataset)
+    rows, kind = one_per_class(networks, dataset)
     pictures = trained.reconstruct(networks, dataset, rows)
     figure = style.new_figure(0.3 + 3 * (style.WIDTH - 0.9) / max(len(rows), 6))
     panels = figure.subplots(3, 1)
-    for axes, tiles, name in zip(panels, pictures, ("original", "with noise", "restored"), strict=True):
+    for axes, tiles, name in zip(panels, pictures, ("original", "with noise", "reconstructed"), strict=True):
         _show(axes, mosaic(tiles, len(rows)), 0, 1)
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
     before, after = (np.mean((tiles - pictures.originals) ** 2) ** 0.5 for tiles in pictures[1:])
-    met = "was trained on none of" if kind == "validation" else "may have been trained on"
+    used = "was not trained on" if kind == "validation" else "may have been trained on"
     return Drawing(
         figure,
-        f"The auto-encoder of {run.label}, seed {seed}, which the classifier's first layer comes from: {kind} images, "
-        "one a class, the same with the noise of its training, and what it restores. "
-        f"It {met} these images.",
-        f"Three rows of {len(rows)} images: originals, with noise, restored. The root mean square distance of a "
-        f"pixel from the original, in [0, 1], is {number(before)} with noise and {number(after)} restored.",
+        f"The auto-encoder of {run.label}, seed {seed}, from which the classifier takes its first layer: {kind} "
+        "images, one per class, the same images with the noise of its training, and their reconstructions. The "
+        f"auto-encoder {used} these images.",
+        f"Three rows of {len(rows)} images: originals, with noise, reconstructed. The root mean square distance of a "
+        f"pixel from the original, in [0, 1], is {format_number(before)} with noise and {format_number(after)} in the "
+        "reconstruction.",
     )
 
 
-def _with_autoencoder(data: FigureData, seed: int) -> tuple[Run, trained.Networks]:
-    for _, run in data.numbered():
+def _with_autoencoder(data: FigureData, seed: int) -> tuple[Run, trained.TrainedNetworks]:
+    for _, run in data.valid_runs():
         if any(phase.method.pretrains == trained.AUTOENCODER for phase in run.result.effective_config().phases):
             networks = data.networks(run, seed)
             if trained.AUTOENCODER in networks.pretrained:
                 return run, networks
-    raise InputError("No run has kept an auto-encoder.")
+    raise InputError("No run has an auto-encoder.")
 
 
-def one_a_class(networks: trained.Networks, dataset: Dataset) -> tuple[np.ndarray, str]:
-    """The first validation image of each class, or the first unlabelled one, and which of the two."""
+def one_per_class(networks: trained.TrainedNetworks, dataset: Dataset) -> tuple[np.ndarray, str]:
+    """The index of the first image of each class, and the kind of the images: ``validation`` or ``unlabelled``."""
     parts = trained.split(networks, dataset)
     kind = "validation" if len(parts.validation) else "unlabelled"
     candidates = np.asarray(getattr(parts, kind))
@@ -132,27 +132,27 @@ def one_a_class(networks: trained.Networks, dataset: Dataset) -> tuple[np.ndarra
 
 
 class Mistakes(NamedTuple):
-    """Unlabelled images that a network classifies wrongly, the most confident first."""
+    """Unlabelled images that a network classifies wrongly, in the order of falling confidence."""
 
     rows: np.ndarray  # int [n], indices of training images
-    given: np.ndarray  # int [n]
+    predicted: np.ndarray  # int [n]
     confidence: np.ndarray  # float32 [n]
-    among: int  # unlabelled images
+    unlabelled: int  # the number of all unlabelled images
 
 
-def find_mistakes(networks: trained.Networks, dataset: Dataset) -> Mistakes:
-    """All unlabelled images whose pseudo-label is wrong."""
+def find_mistakes(networks: trained.TrainedNetworks, dataset: Dataset) -> Mistakes:
+    """Find the unlabelled images that the network of a seed classifies wrongly."""
     rows = np.asarray(trained.split(networks, dataset).unlabelled)
-    answers = trained.probabilities(networks, dataset.train_images[rows])
-    given, confidence = answers.argmax(axis=1), answers.max(axis=1)
-    wrong = np.nonzero(given != dataset.train_labels[rows])[0]
+    outputs = trained.probabilities(networks, dataset.train_images[rows])
+    predicted, confidence = outputs.argmax(axis=1), outputs.max(axis=1)
+    wrong = np.nonzero(predicted != dataset.train_labels[rows])[0]
     order = wrong[np.argsort(-confidence[wrong], kind="stable")]
-    return Mistakes(rows[order], given[order], confidence[order], len(rows))
+    return Mistakes(rows[order], predicted[order], confidence[order], len(rows))
 
 
 def mistakes(data: FigureData) -> Drawing:
-    """The wrong pseudo-labels that the last run with pseudo-labels is surest of."""
-    _, run = data.with_pseudo_labels()[-1]
+    """Draw the images with the most confident wrong pseudo-labels, of the last run with pseudo-labels."""
+    _, run = data.pseudo_label_runs()[-1]
     seed, dataset = data.seeds[0], data.dataset_of(run)
     require_pixels(dataset)
     side = side_of(dataset.train_images.shape[1])
@@ -164,18 +164,20 @@ def mistakes(data: FigureData) -> Drawing:
     rows = -(-shown // columns)
     figure = style.new_figure(rows * (style.WIDTH / columns + 0.2))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, row, given in zip(panels, found.rows, found.given, strict=False):
+    for axes, row, predicted in zip(panels, found.rows, found.predicted, strict=False):
         _show(axes, dataset.train_images[row].reshape(side, side), 0, 255)
-        axes.set_title(f"{given} → {dataset.train_labels[row]}", pad=2)
+        axes.set_title(f"{predicted} → {dataset.train_labels[row]}", pad=2)
     for axes in panels[shown:]:
         axes.set_axis_off()
-    share = f"{len(found.rows):,} of {found.among:,} ({number(100 * len(found.rows) / found.among, 1)} %)"
+    per_cent = format_number(100 * len(found.rows) / found.unlabelled, 1)
+    share = f"{len(found.rows):,} of {found.unlabelled:,} ({per_cent} %)"
     least = math.floor(1000 * float(found.confidence[shown - 1])) / 1000
     return Drawing(
         figure,
-        f"The {counted(shown, 'unlabelled image')} whose wrong pseudo-label the final network of {run.label}, seed "
-        f"{seed}, is surest of, in reading order: pseudo-label → true class. Its output for that label is at least "
-        f"{number(least, 3)}. In all, {share} of the pseudo-labels are wrong.",
-        f"{counted(shown, 'unlabelled image')} with a wrong pseudo-label, titled with it and with the true class. In "
-        f"all {share} are wrong.",
+        f"The {count_of(shown, 'unlabelled image')} with the most confident wrong pseudo-labels of the final network "
+        f"of {run.label}, seed {seed}, in the order of falling confidence: pseudo-label → true class. The output of "
+        f"the network for the pseudo-label is at least {format_number(least, 3)}. In all, {share} of the pseudo-labels "
+        "are wrong.",
+        f"{count_of(shown, 'unlabelled image')} with a wrong pseudo-label; titles give the pseudo-label and the true "
+        f"class. In all {share} are wrong.",
     )

@@ -1,4 +1,4 @@
-"""What happens through the epochs: learning curves, alpha(t) and the pseudo-labels."""
+"""The figures by epoch: learning curves, alpha(t) and pseudo-labels."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,16 +13,17 @@ from pljax.analysis.stats import summarize
 from pljax.report.figures import style
 from pljax.report.figures.figure_data import FigureData, Run, accuracy_by_seed, uses_pseudo_labels
 from pljax.report.figures.style import Drawing
-from pljax.report.sentences import number, several
+from pljax.report.sentences import format_number, join_names
+from pljax.results.result import MONITORED_IMAGES
 from pljax.types import InputError
 
-BAND_FROM = 3  # seeds; the interval of two, 12.7 standard errors to either side, fills any axis
+BAND_FROM = 3  # seeds; the interval of two extends over 12.7 standard errors to either side, too wide to draw
 
 
 class Curve(NamedTuple):
-    """One metric of a run through the epochs of its classifier, over the seeds that did not diverge."""
+    """One metric of a run by epoch of its classifier, for the seeds that did not diverge."""
 
-    epochs: np.ndarray  # int [T], those where it was measured
+    epochs: np.ndarray  # int [T], the epochs in which it was measured, from 1
     values: np.ndarray  # float64 [S, T]
     mean: np.ndarray  # float64 [T]
     low: np.ndarray  # float64 [T], of the 95 % t-interval
@@ -30,104 +31,104 @@ class Curve(NamedTuple):
 
 
 def read_curve(data: FigureData, run: Run, metric: str, scale: float = 1.0) -> Curve:
-    """Read a metric of a run. Raises ``InputError`` where the run never measured it."""
-    begins = _begins(run)
+    """Read a metric of a run, multiplied by ``scale``. Raises ``InputError`` if the run never measured it."""
+    starts = _phase_starts(run)
     measured: dict[int, dict[int, float]] = {seed: {} for seed in accuracy_by_seed(run)}
     for line in data.metrics(run):
         seed, phase, epoch, value = (line.get(name) for name in ("seed", "phase", "epoch", metric))
         if not isinstance(epoch, int) or not isinstance(value, int | float):
             continue
-        if seed in measured and phase in begins:
-            measured[seed][begins[phase] + epoch + 1] = scale * value
+        if seed in measured and phase in starts:
+            measured[seed][starts[phase] + epoch + 1] = scale * value
     epochs = sorted(set().union(*measured.values()))
     if not epochs:
         raise InputError(f"The metrics of {run.label} do not have {metric}.")
     values = np.array([[of_seed.get(epoch, np.nan) for epoch in epochs] for of_seed in measured.values()])
     summaries = [summarize(column) for column in values.T]
-    mean, low, high = (np.array([getattr(each, name) for each in summaries]) for name in ("mean", "low", "high"))
+    mean, low, high = (np.array([getattr(of, name) for of in summaries]) for name in ("mean", "low", "high"))
     return Curve(np.array(epochs), values, mean, low, high)
 
 
-def _begins(run: Run) -> dict[int, int]:
-    """After how many epochs of the classifier each phase that trains it begins."""
-    begins, epochs = {}, 0
-    for number_of_phase, phase in enumerate(run.result.effective_config().phases):
+def _phase_starts(run: Run) -> dict[int, int]:
+    """For each phase that trains the classifier, the number of epochs of the classifier before it."""
+    starts, epochs = {}, 0
+    for index, phase in enumerate(run.result.effective_config().phases):
         if not phase.method.pretrains:
-            begins[number_of_phase] = epochs
+            starts[index] = epochs
             epochs += phase.epochs
-    return begins
+    return starts
 
 
 def learning_curves(data: FigureData) -> Drawing:
-    """Accuracy by epoch, and below it alpha(t) of the runs that have one."""
-    runs = data.numbered()
+    """Draw accuracy by epoch and, below it, alpha(t) of the runs with pseudo-labels."""
+    runs = data.valid_runs()
     validated = all(run.result.effective_config().validation for _, run in runs)
     metric = "validation_accuracy" if validated else "unlabelled_accuracy"
     images = "validation" if validated else "unlabelled"
     curves = [read_curve(data, run, metric, 100) for _, run in runs]
-    pseudo = [(place, run) for place, run in runs if uses_pseudo_labels(run)]
+    pseudo = [(index, run) for index, run in runs if uses_pseudo_labels(run)]
     figure = style.new_figure(5.0 if pseudo else 3.8)
     top, *below = _panels(figure, [3, 1] if pseudo else [1])
-    for (place, _), curve in zip(runs, curves, strict=True):
-        _draw_curve(top, place, curve)
+    for (index, _), curve in zip(runs, curves, strict=True):
+        _draw_curve(top, index, curve)
     top.set_ylim(*_settled_limits(curves))
     top.set_ylabel(f"accuracy on {images} images (%)")
     if below:
-        for place, run in pseudo:
+        for index, run in pseudo:
             alpha = read_curve(data, run, "alpha")
-            look = style.look(place)
-            below[0].plot(alpha.epochs, alpha.mean, color=look.colour, linestyle=look.dashes)
+            line = style.series_style(index)
+            below[0].plot(alpha.epochs, alpha.mean, color=line.colour, linestyle=line.dashes)
         below[0].set_ylabel(r"$\alpha(t)$")
         below[0].set_ylim(bottom=0)
-    _finish(figure, runs)
-    ends = several(f"{run.label} {number(curve.mean[-1], 1)}" for (_, run), curve in zip(runs, curves, strict=True))
+    _add_legend(figure, runs)
+    final = [f"{run.label} {format_number(curve.mean[-1], 1)}" for (_, run), curve in zip(runs, curves, strict=True)]
     weights = " Below, the weight α(t) of the pseudo-labels." if pseudo else ""
-    which = "" if validated else " Not every run has a validation set, so these are unlabelled images."
+    which = "" if validated else " Not every run has validation images, so unlabelled images are used."
     return Drawing(
         figure,
-        f"Accuracy on {images} images, mean over seeds; the band is the 95 % t-interval at each epoch by itself"
-        f"{_instead(curves)}. The axis is made for what follows the first tenth of the epochs: these may lie below "
-        f"it.{which} An epoch is a pass over the labelled images; epochs are counted on through the phases that train "
-        f"the classifier.{weights} Nothing was chosen by these curves.",
-        f"Learning curves of {several(run.label for _, run in runs)}. Mean accuracy on {images} images after the "
-        f"last epoch, per cent: {ends}.",
+        f"Accuracy on {images} images, mean over seeds; the band is the 95 % t-interval of each epoch"
+        f"{_thin_lines_note(curves)}. The vertical axis fits the measurements after the first tenth of the epochs; "
+        f"earlier ones may be outside it.{which} An epoch is a pass over the labelled images, counted through all "
+        f"phases that train the classifier.{weights} These curves were not used to select anything.",
+        f"Learning curves of {join_names(run.label for _, run in runs)}. Mean accuracy on {images} images after the "
+        f"last epoch, per cent: {join_names(final)}.",
     )
 
 
 def pseudo_labels(data: FigureData) -> Drawing:
-    """How many pseudo-labels are right, and how many change, by epoch."""
-    runs = data.with_pseudo_labels()
+    """Draw the share of pseudo-labels that are right, and the share that changed, by epoch."""
+    runs = data.pseudo_label_runs()
     right = [read_curve(data, run, "pseudo_label_accuracy", 100) for _, run in runs]
     changed = [read_curve(data, run, "pseudo_labels_changed", 100) for _, run in runs]
     figure = style.new_figure(4.8)
     top, bottom = _panels(figure, [3, 2])
-    for (place, _), of_right, of_changed in zip(runs, right, changed, strict=True):
-        _draw_curve(top, place, of_right)
-        _draw_curve(bottom, place, of_changed)
+    for (index, _), of_right, of_changed in zip(runs, right, changed, strict=True):
+        _draw_curve(top, index, of_right)
+        _draw_curve(bottom, index, of_changed)
     top.set_ylim(*_settled_limits(right))
     top.set_ylabel("pseudo-labels\nthat are right (%)")
     bottom.set_ylim(0, max(_settled_limits(changed)[1], 1))
     bottom.set_ylabel("changed since the last\nmeasurement (%)")
-    _finish(figure, runs)
-    last = [f"{run.label} {number(of_run.mean[-1], 1)}" for (_, run), of_run in zip(runs, changed, strict=True)]
-    told = [
-        f"{run.label} from {number(of_run.mean[0], 1)} to {number(of_run.mean[-1], 1)}"
+    _add_legend(figure, runs)
+    last = [f"{run.label} {format_number(of_run.mean[-1], 1)}" for (_, run), of_run in zip(runs, changed, strict=True)]
+    first_to_last = [
+        f"{run.label} from {format_number(of_run.mean[0], 1)} to {format_number(of_run.mean[-1], 1)}"
         for (_, run), of_run in zip(runs, right, strict=True)
     ]
     return Drawing(
         figure,
-        "Above: how many of the pseudo-labels agree with the labels that training never sees. Below: how many are "
-        "not what they were at the measurement before. Mean over seeds, the band is "
-        f"the 95 % t-interval at each epoch by itself{_instead(right)}. Labels given anew at every update are followed "
-        "on the same unlabelled images throughout, at most 1,000; labels given once cannot change. The first "
-        "tenth may lie outside the axes.",
-        f"Two panels by epoch. Pseudo-labels that are right, per cent, first and last measurement: {several(told)}. "
-        f"Changed at the last one: {several(last)}.",
+        "Above: the share of the pseudo-labels that agree with the hidden labels, which training does not use. Below: "
+        "the share that differ from the previous measurement. Means over seeds; the band is the 95 % t-interval of "
+        f"each epoch{_thin_lines_note(right)}. If pseudo-labels are assigned at every update, they are measured on "
+        f"the same unlabelled images throughout, at most {MONITORED_IMAGES:,}; if they are assigned once, they cannot "
+        "change. The vertical axes fit the measurements after the first tenth of the epochs.",
+        "Two panels by epoch. Pseudo-labels that are right, per cent, first and last measurement: "
+        f"{join_names(first_to_last)}. Changed at the last one: {join_names(last)}.",
     )
 
 
 def _panels(figure: matplotlib.figure.Figure, heights: Sequence[int]) -> list[matplotlib.axes.Axes]:
-    """Panels above each other with one axis of epochs."""
+    """Make panels above each other that share the axis of epochs."""
     grid: Any = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
     panels = list(grid[:, 0])
     for axes in panels:
@@ -139,45 +140,45 @@ def _panels(figure: matplotlib.figure.Figure, heights: Sequence[int]) -> list[ma
     return panels
 
 
-def _draw_curve(axes: matplotlib.axes.Axes, place: int, drawn: Curve) -> None:
-    """The mean and its band, or the seeds where they are too few for one.
+def _draw_curve(axes: matplotlib.axes.Axes, index: int, curve: Curve) -> None:
+    """Draw the mean of a run with its interval, or with its seeds if they are fewer than ``BAND_FROM``.
 
-    Runs take turns with their markers, so that these do not fall on each other.
+    The markers of different runs are at different epochs, so that they do not overlap.
     """
-    look, every = style.look(place), max(len(drawn.epochs) // 6, 1)
+    line, every = style.series_style(index), max(len(curve.epochs) // 6, 1)
     axes.plot(
-        drawn.epochs,
-        drawn.mean,
-        color=look.colour,
-        linestyle=look.dashes,
-        marker=look.marker,
-        markevery=((2 * place + 1) % every if every > 1 else 0, every),
+        curve.epochs,
+        curve.mean,
+        color=line.colour,
+        linestyle=line.dashes,
+        marker=line.marker,
+        markevery=((2 * index + 1) % every if every > 1 else 0, every),
     )
-    if len(drawn.values) >= BAND_FROM:
-        axes.fill_between(drawn.epochs, drawn.low, drawn.high, color=look.colour, alpha=0.13, linewidth=0)
+    if len(curve.values) >= BAND_FROM:
+        axes.fill_between(curve.epochs, curve.low, curve.high, color=line.colour, alpha=0.13, linewidth=0)
     else:
-        axes.plot(drawn.epochs, drawn.values.T, color=look.colour, linewidth=0.6, alpha=0.7)
+        axes.plot(curve.epochs, curve.values.T, color=line.colour, linewidth=0.6, alpha=0.7)
 
 
-def _instead(curves: Sequence[Curve]) -> str:
+def _thin_lines_note(curves: Sequence[Curve]) -> str:
     few = any(len(curve.values) < BAND_FROM for curve in curves)
-    return f" (thin lines are the seeds themselves where there are fewer than {BAND_FROM})" if few else ""
+    return f" (thin lines are single seeds, drawn instead if there are fewer than {BAND_FROM})" if few else ""
 
 
 def _settled_limits(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Limits that show all seeds and bands once the first tenth of the measurements is over."""
+    """Axis limits that show all seeds and bands after the first tenth of the measurements."""
     shown: list[float] = []
     for curve in curves:
-        begin = curve.values.shape[1] // 10
+        first = curve.values.shape[1] // 10
         bands = [curve.low, curve.high] if len(curve.values) >= BAND_FROM else []
-        for drawn in (*curve.values, *bands):
-            shown += np.clip(drawn[begin:], 0, 100).tolist()
+        for line in (*curve.values, *bands):
+            shown += np.clip(line[first:], 0, 100).tolist()
     return style.limits(shown, 0, 100)
 
 
-def _finish(figure: matplotlib.figure.Figure, runs: Sequence[tuple[int, Run]]) -> None:
+def _add_legend(figure: matplotlib.figure.Figure, runs: Sequence[tuple[int, Run]]) -> None:
     handles = []
-    for place, run in runs:
-        look = style.look(place)
-        handles.append(Line2D([], [], color=look.colour, linestyle=look.dashes, marker=look.marker, label=run.label))
+    for index, run in runs:
+        line = style.series_style(index)
+        handles.append(Line2D([], [], color=line.colour, linestyle=line.dashes, marker=line.marker, label=run.label))
     style.legend(figure, handles)

@@ -1,4 +1,4 @@
-"""How every figure looks: sizes, colours that the colour-blind can tell apart, and PNG bytes."""
+"""The common style of the figures: sizes, colours that are safe for colour-blind readers, and PNG output."""
 
 import io
 import itertools
@@ -12,11 +12,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
-WIDTH = 7.2  # inches; a page shows them 860 pixels wide
+WIDTH = 7.2  # inches; the report shows a figure 860 pixels wide
 DPI = 180
 INK, GREY, FAINT = "#222222", "#767676", "#d9d9d9"
 WARNING = "#d55e00"
-# Okabe and Ito (2008), neighbours of different lightness; as many markers, and a number of dashes prime to it.
+# Colours of Okabe and Ito (2008), in an order of alternating lightness. The number of dashes has no common factor with
+# theirs, so that the first 35 runs have different combinations.
 COLOURS = ("#000000", "#e69f00", "#0072b2", "#d55e00", "#56b4e9", "#009e73", "#cc79a7")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
@@ -49,7 +50,7 @@ RC: dict[Any, Any] = {
 
 
 class Drawing(NamedTuple):
-    """A figure and the words that go with it."""
+    """A matplotlib figure with its caption and alternative text."""
 
     figure: matplotlib.figure.Figure
     caption: str
@@ -57,30 +58,30 @@ class Drawing(NamedTuple):
 
 
 class SeriesStyle(NamedTuple):
-    """How one run is drawn, in every figure alike."""
+    """The colour, marker and dashes of one run, the same in every figure."""
 
     colour: str
     marker: str
     dashes: Any
 
 
-def look(place: int) -> SeriesStyle:
-    """The look of the run at a place among the others.
+def series_style(index: int) -> SeriesStyle:
+    """The style of the run with this index.
 
-    >>> look(0).colour, look(7).colour, look(0).dashes == look(7).dashes
+    >>> series_style(0).colour, series_style(7).colour, series_style(0).dashes == series_style(7).dashes
     ('#000000', '#000000', False)
     """
-    return SeriesStyle(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
+    return SeriesStyle(COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
 
 
 def new_figure(height: float) -> matplotlib.figure.Figure:
-    """An empty figure as wide as the page, ``height`` in inches."""
+    """Make an empty figure of the common width; ``height`` is in inches."""
     layout = ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.03, hspace=0.03)
     return matplotlib.figure.Figure(figsize=(WIDTH, height), dpi=DPI, layout=layout)
 
 
 def to_png(figure: matplotlib.figure.Figure) -> bytes:
-    """The figure as PNG, in one channel where it has no colour: the same figure gives the same bytes."""
+    """Render a figure as PNG, in one channel if it has no colours. The same figure gives the same bytes."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
@@ -91,7 +92,7 @@ def to_png(figure: matplotlib.figure.Figure) -> bytes:
 
 
 def legend(figure: matplotlib.figure.Figure, handles: Sequence[Any]) -> None:
-    """A legend above the axes, in as many columns as have room; the figure grows by its further rows."""
+    """Add a legend above the axes, in as many columns as fit. The figure grows with the rows of the legend."""
     for most in range(len(handles), 0, -1):
         rows, columns = grid_of(len(handles), most)
         drawn = figure.legend(handles=handles, loc="outside upper left", ncols=columns)
@@ -101,17 +102,17 @@ def legend(figure: matplotlib.figure.Figure, handles: Sequence[Any]) -> None:
     figure.set_figheight(figure.get_figheight() + 0.18 * (rows - 1))
 
 
-def counted(count: int, thing: str) -> str:
-    """A number of things in words.
+def count_of(count: int, noun: str) -> str:
+    """A number with a noun, in the plural if need be.
 
-    >>> counted(1, "seed"), counted(5, "seed")
+    >>> count_of(1, "seed"), count_of(5, "seed")
     ('1 seed', '5 seeds')
     """
-    return f"{count} {thing}" + ("" if count == 1 else "s")
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def grid_of(count: int, columns: int = 4) -> tuple[int, int]:
-    """Rows and columns for so many panels, rows of about one length.
+    """The rows and columns of a grid of ``count`` panels, at most ``columns`` in a row, with rows of similar length.
 
     >>> [grid_of(count) for count in (1, 4, 5, 6, 12)]
     [(1, 1), (1, 4), (2, 3), (2, 3), (3, 4)]
@@ -121,7 +122,7 @@ def grid_of(count: int, columns: int = 4) -> tuple[int, int]:
 
 
 def limits(values: Sequence[float], least: float, most: float, margin: float = 0.06) -> tuple[float, float]:
-    """The ends of an axis that shows the finite ``values`` with some room, and nothing below or above what can be.
+    """Axis limits that show the finite ``values`` with a margin, within the possible values, ``least`` to ``most``.
 
     >>> limits([20.0, float("nan"), 70.0], 0, 100, margin=0.1)
     (15.0, 75.0)
@@ -135,13 +136,13 @@ def limits(values: Sequence[float], least: float, most: float, margin: float = 0
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """The places of labels, moved upwards so that no two are nearer than ``gap``, then back to where they were.
+    """Positions of labels that are at least ``gap`` apart and as near as possible to ``places``, in their order.
 
     >>> spread([3.0, 0.0, 0.5], 1.0)
     [3.0, -0.25, 0.75]
     """
     order = np.argsort(places, kind="stable")
-    groups: list[list[float]] = []  # of places that touch, in order
+    groups: list[list[float]] = []  # places whose labels touch each other, in order
     for place in np.asarray(places, np.float64)[order]:
         groups.append([float(place)])
         while len(groups) > 1 and _lowest(groups[-1], gap) < _lowest(groups[-2], gap) + len(groups[-2]) * gap:
@@ -155,5 +156,5 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 
 def _lowest(group: Sequence[float], gap: float) -> float:
-    """Where labels a ``gap`` apart begin so that their middle is that of their places."""
+    """The first position of labels that are ``gap`` apart and centred on the mean of their places."""
     return float(np.mean(group)) - gap * (len(group) - 1) / 2
