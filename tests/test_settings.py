@@ -203,10 +203,11 @@ def loss_of(method):
     return jax.value_and_grad(lambda params: method.loss(params, extra, BATCH, 0.5, jax.random.key(2))[0])(params)
 
 
-LABELS_ONCE = every_setting.PSEUDO_LABEL
-LABELS_ANEW = every_setting.PSEUDO_LABEL.replace(assign="every_update")
-GAUSSIAN = every_setting.AUTOENCODER.replace(bottleneck=(4,))
-MASKING = every_setting.AUTOENCODER.replace(bottleneck=(), noise="masking", error="cross_entropy")
+SMALL = every_setting.NETWORK.replace(hidden=(4,))
+LABELS_ONCE = every_setting.PSEUDO_LABEL.replace(network=SMALL)
+LABELS_ANEW = LABELS_ONCE.replace(assign="every_update")
+GAUSSIAN = every_setting.AUTOENCODER.replace(network=SMALL, bottleneck=(3,))
+MASKING = GAUSSIAN.replace(bottleneck=(), noise="masking", error="cross_entropy")
 
 
 @pytest.mark.parametrize(

@@ -113,17 +113,12 @@ class Checkpointer:
             return Progress()
         self._saves, self.metrics_size = facts["saves"], facts["metrics"]
         self._log.restore(with_prefix(arrays, "journal/"), facts["journal"])
-        state = None
-        if facts["t"]:
-            self._folder.truncate_metrics(self.metrics_size)
-            state = self._layout.shard(
-                with_leaves(shapes(facts["phase"]), self._layout.seeds, with_prefix(arrays, "state/"))
-            )
-        params, pretrained = (
-            flax.traverse_util.unflatten_dict(with_prefix(arrays, name), sep="/") for name in ("params/", "pretrained/")
+        self._folder.truncate_metrics(self.metrics_size)
+        state = with_leaves(shapes(facts["phase"]), self._layout.seeds, with_prefix(arrays, "state/"))
+        pretrained = flax.traverse_util.unflatten_dict(with_prefix(arrays, "pretrained/"), sep="/")
+        return Progress(
+            facts["phase"], facts["t"], self._layout.shard(state), pretrained=pretrained, seconds=facts["seconds"]
         )
-        params = self._layout.shard(params)
-        return Progress(facts["phase"], facts["t"], state, params, pretrained, facts["seconds"])
 
     def save_if_due(self, progress: Progress, rounds: int) -> None:
         """Save between two rounds if it is time. ``rounds`` is the number of rounds in an epoch.
@@ -141,10 +136,8 @@ class Checkpointer:
             raise Interrupted(self._reporter.signal_received)
 
     def save(self, progress: Progress) -> None:
-        """Save now. Raises ``InputError`` if the disk cannot be written."""
-        on_device = {"params": progress.params} if progress.state is None else {"state": progress.state}
-        gathered = {name: self._layout.gather(tree) for name, tree in on_device.items()}
-        trees = {"pretrained": progress.pretrained, **gathered}
+        """Save now, after a round of a phase. Raises ``InputError`` if the disk cannot be written."""
+        trees = {"pretrained": progress.pretrained, "state": self._layout.gather(progress.state)}
         arrays = {f"{name}/{path}": leaf for name, tree in trees.items() for path, leaf in by_path(tree).items()}
         log_arrays, log_facts = self._log.state()
         arrays |= {f"journal/{name}": array for name, array in log_arrays.items()}

@@ -81,6 +81,7 @@ def test_arrays_that_are_missing_are_refused_with_the_ones_there_are(tmp_path):
 
 UNUSABLE = {
     "features that are texts": (saved(X=np.array([["1", "2"]])), "str32 [1, 2]: give numbers"),
+    "texts of no length": (npz([("X", npy("<U0", "(2, 2)", b""))]), "str [2, 2]: give numbers"),
     "features without rows": (saved(X=np.zeros((0, 3))), "0 rows of 3 features"),
     "rows without features": (saved(X=np.zeros((3, 0))), "3 rows of 0 features"),
     "many rows without features": (npz([("X", npy("<f4", "(1099511627776, 0)", b""))]), "1099511627776 rows of 0"),
@@ -116,9 +117,7 @@ UNREADABLE = {
     "complex": saved(X=np.zeros((3, 2), "c8")),
     "void": saved(X=np.zeros((3, 2), "V4")),
     "bytes": saved(X=np.zeros((3, 2)), y=np.array([b"a", b"b", b"c"])),
-    "long double": saved(X=np.zeros((3, 2), np.longdouble)),
     "unknown type": npz([("X", npy("<f3", "(2, 2)", bytes(12)))]),
-    "texts of no length": npz([("X", npy("<U0", "(2, 2)", b""))]),
     "texts of gigantic length": npz([("X", npy("<U999999999", "(0, 2)", b""))]),
     "fewer numbers than the header says": npz([("X", npy("<f4", "(2, 3)", bytes(20)))]),
     "more numbers than the header says": npz([("X", npy("<f4", "(2, 3)", bytes(28)))]),
@@ -176,7 +175,7 @@ def test_a_pickle_in_an_archive_is_not_executed(tmp_path):
         npz([("X", trapped.dumps())]),
     ):
         (tmp_path / "rows.npz").write_bytes(content)
-        assert "no array of numbers or texts" in refused(tmp_path / "rows.npz")
+        assert "is no file of arrays" in refused(tmp_path / "rows.npz")
         assert not sprung.exists()
     with np.load(io.BytesIO(saved(X=np.array([Trap(sprung)], object))), allow_pickle=True) as archive:
         archive["X"]

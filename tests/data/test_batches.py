@@ -53,7 +53,7 @@ def make_split(labelled=8, validation=20, unlabelled=172, labelled_padding=0, pa
 
 
 def test_a_pass_sees_every_image_once_and_pads_its_last_batch_with_its_first_images():
-    for count, size in ((8, 5), (6, 6), (3, 10)):
+    for count, size in ((8, 5), (8, 8), (3, 10)):
         positions, weights = one_pass(KEY, count, count, size, filled=False)
         updates = -(-count // size)
         chex.assert_shape([positions, weights], (updates, min(size, count)))
@@ -69,7 +69,7 @@ def test_a_pass_sees_every_image_once_and_pads_its_last_batch_with_its_first_ima
 @pytest.mark.parametrize("filled", [True, False])
 def test_padding_changes_nothing_of_a_pass(filled):
     """Where the updates are as many. If the mini-batch is larger than the pass, all that is more has weight 0."""
-    for count, size, batch_size in ((8, 10, 5), (3, 10, 10), (97, 128, 32), (1569, 1600, 32)):
+    for count, size, batch_size in ((8, 10, 5), (3, 10, 10), (1569, 1600, 32)):
         case = f"{count} of {size} positions, {batch_size} a batch"
         positions, weights = one_pass(KEY, size, jnp.int32(count), batch_size, filled)
         expected, expected_weights = one_pass(KEY, count, count, batch_size, filled)

@@ -57,6 +57,7 @@ def test_more_labels_include_the_fewer(blobs):
 # Of 40 images half have a label: 10, 6 and 4 of a class.
 GIVEN = np.concatenate([np.repeat([0, 1, 2], [10, 6, 4]), np.full(20, -1)]).astype(np.int32)
 GIVEN = np.random.default_rng(0).permutation(GIVEN)
+SIZES = (0, 1, 10, 17, 18, 20)  # of the validation set
 
 
 def given_split(seed, validation=10):
@@ -64,7 +65,7 @@ def given_split(seed, validation=10):
 
 
 def test_given_labels_are_all_used_and_shared_with_validation_evenly_by_class():
-    for validation in range(21):
+    for validation in SIZES:
         parts = given_split(3, validation)
         assert (len(parts.labelled), len(parts.validation)) == (20 - validation, validation)
         known = np.concatenate([parts.labelled, parts.validation])
@@ -141,7 +142,7 @@ def test_given_labels_that_are_not_used_exactly_once_are_refused():
 
 
 def test_a_split_is_refused_exactly_if_all_given_labels_of_a_class_would_be_for_validation():
-    for validation in range(20):
+    for validation in SIZES[:-1]:
         if np.bincount(GIVEN[given_split(3, validation).labelled], minlength=3).all():
             split.check(GIVEN, 3, 20 - validation, validation, "given")
         else:

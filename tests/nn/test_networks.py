@@ -19,9 +19,20 @@ NETWORK = Network(hidden=(8,), initial_weights="normal", inverted_dropout=False,
 
 
 def initial(model, features=12):
-    """The initial weights of a network, moved so that no bias is 0."""
-    params = model.init(KEY, jnp.zeros((1, features)))["params"]
-    return jax.tree.map(lambda leaf: leaf + 0.1, params)
+    """The initial weights of a network as NumPy arrays, moved so that no bias is 0."""
+    params = jax.jit(model.init)(KEY, np.zeros((1, features), np.float32))["params"]
+    return jax.tree.map(lambda leaf: np.asarray(leaf) + np.float32(0.1), params)
+
+
+def dense(params, layer, x):
+    return x @ params[layer]["kernel"] + params[layer]["bias"][None]
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+apply = jax.jit(forward, static_argnums=0)
 
 
 # ---- dropout
@@ -78,14 +89,19 @@ def test_dropout_of_rate_0_is_the_identity_and_draws_nothing():
 def test_every_layer_draws_its_own_mask():
     """Hidden layers of one width have the same dropout, but not the same mask."""
     model = Classifier(NETWORK.replace(hidden=(64, 64)), 3, 0.5, 0.5)
-    params = jax.tree.map(jnp.ones_like, initial(model, 64))
-    _, seen = model.apply(
-        {"params": params},
-        jnp.ones((9, 64)),
-        train=True,
-        rngs={"dropout": KEY},
-        capture_intermediates=lambda module, _: isinstance(module, Dropout),
-    )
+    params = jax.tree.map(np.ones_like, initial(model, 64))
+
+    @jax.jit
+    def forward_with_intermediates(images):
+        return model.apply(
+            {"params": params},
+            images,
+            train=True,
+            rngs={"dropout": KEY},
+            capture_intermediates=lambda module, _: isinstance(module, Dropout),
+        )
+
+    _, seen = forward_with_intermediates(np.ones((9, 64), np.float32))
     outputs = [*seen["intermediates"]["visible"]["__call__"], *seen["intermediates"]["drop"]["__call__"]]
     masks = [np.asarray(output) != 0 for output in outputs]
     assert len(masks) == 3
@@ -96,32 +112,23 @@ def test_every_layer_draws_its_own_mask():
 # ---- the classifier
 
 
-@chex.variants(with_jit=True, without_jit=True)
-class ClassifierTest(chex.TestCase):
-    def test_shapes(self):
-        model = Classifier(NETWORK.replace(hidden=(8, 5)), 3, 0.2, 0.5)
+def test_a_classifier_by_hand():
+    x = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 12)
+    for inverted, keep_visible, keep_hidden in ((False, 0.8, 0.5), (True, 1.0, 1.0)):
+        model = Classifier(NETWORK.replace(hidden=(8, 5), inverted_dropout=inverted), 3, 0.2, 0.5)
         params = initial(model)
         assert sorted(params) == ["hidden", "hidden_1", "output"]
-        logits = self.variant(lambda images: forward(model, params, images))(jnp.zeros((7, 12)))
-        chex.assert_shape(logits, (7, 3))
+        hidden = keep_hidden * relu(dense(params, "hidden", keep_visible * x))
+        expected = dense(params, "output", keep_hidden * relu(dense(params, "hidden_1", hidden)))
+        logits = apply(model, params, x)
         chex.assert_type(logits, jnp.float32)
-
-    def test_by_hand(self):
-        x = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 12)
-        for inverted, keep_visible, keep_hidden in ((False, 0.8, 0.5), (True, 1.0, 1.0)):
-            model = Classifier(NETWORK.replace(inverted_dropout=inverted), 3, 0.2, 0.5)
-            params = initial(model)
-            hidden = (keep_visible * x) @ params["hidden"]["kernel"] + params["hidden"]["bias"][None]
-            hidden = keep_hidden * np.maximum(hidden, 0)
-            expected = hidden @ params["output"]["kernel"] + params["output"]["bias"][None]
-            logits = self.variant(lambda images: forward(model, params, images))(jnp.asarray(x))  # noqa: B023
-            np.testing.assert_allclose(logits, expected, rtol=1e-5)
+        np.testing.assert_allclose(logits, expected, rtol=1e-5)
 
 
 def test_a_forward_pass_in_training_depends_on_its_key_alone():
     model = Classifier(NETWORK.replace(hidden=(64,)), 3, 0.2, 0.5, 0.5)
-    params, images = initial(model), jnp.ones((2, 12))
-    one, same, other = (forward(model, params, images, jax.random.fold_in(KEY, n)) for n in (1, 1, 2))
+    params, images = initial(model), np.ones((2, 12), np.float32)
+    one, same, other = (apply(model, params, images, jax.random.key(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
 
@@ -130,12 +137,12 @@ def test_input_noise_is_added_in_training_only_and_has_its_standard_deviation():
     """Seen through a network that is the identity."""
     model = Classifier(NETWORK.replace(hidden=(50,)), 50, input_noise=0.5)
     through = {
-        "hidden": {"kernel": jnp.eye(50), "bias": jnp.full(50, 10.0)},
-        "output": {"kernel": jnp.eye(50), "bias": jnp.full(50, -10.0)},
+        "hidden": {"kernel": np.eye(50, dtype=np.float32), "bias": np.full(50, 10, np.float32)},
+        "output": {"kernel": np.eye(50, dtype=np.float32), "bias": np.full(50, -10, np.float32)},
     }
-    images = jnp.ones((100, 50))
-    np.testing.assert_allclose(forward(model, through, images), images, atol=1e-5)
-    noise = forward(model, through, images, KEY) - images
+    images = np.ones((100, 50), np.float32)
+    np.testing.assert_allclose(apply(model, through, images), images, atol=1e-5)
+    noise = np.asarray(apply(model, through, images, KEY)) - images
     np.testing.assert_allclose(noise.std(), 0.5, rtol=0.05)
     np.testing.assert_allclose(noise.mean(), 0.0, atol=0.02)
     np.testing.assert_allclose(noise.mean(axis=0), 0.0, atol=0.25)
@@ -146,14 +153,13 @@ def test_input_noise_is_added_in_training_only_and_has_its_standard_deviation():
 
 
 def test_a_tied_autoencoder_by_hand():
+    x = np.linspace(0, 1, 14, dtype=np.float32).reshape(2, 7)
     for inverted, scale in ((False, 0.5), (True, 1.0)):
         model = Autoencoder(NETWORK.replace(hidden=(5,), inverted_dropout=inverted), (), 0.5)
         params = initial(model, 7)
-        x = np.linspace(0, 1, 14, dtype=np.float32).reshape(2, 7)
-        kernel = params["hidden"]["kernel"]
-        hidden = scale * np.maximum(x @ kernel + params["hidden"]["bias"][None], 0)
-        expected = hidden @ kernel.T + params["reconstruction_bias"][None]
-        np.testing.assert_allclose(forward(model, params, jnp.asarray(x)), expected, rtol=1e-5)
+        hidden = scale * relu(dense(params, "hidden", x))
+        expected = hidden @ params["hidden"]["kernel"].T + params["reconstruction_bias"][None]
+        np.testing.assert_allclose(apply(model, params, x), expected, rtol=1e-5)
 
 
 def test_an_autoencoder_with_a_bottleneck_by_hand():
@@ -162,12 +168,12 @@ def test_an_autoencoder_with_a_bottleneck_by_hand():
     layers = ("hidden", "bottleneck_0", "bottleneck_1", "decoder", "reconstruction")
     assert sorted(params) == sorted(layers)
     x = np.linspace(0, 1, 14, dtype=np.float32).reshape(2, 7)
+    expected = x
     for layer in layers:
-        x = x @ params[layer]["kernel"] + params[layer]["bias"][None]
+        expected = dense(params, layer, expected)
         if layer != "reconstruction":
-            x = np.maximum(x, 0) * (0.8 if layer in ("hidden", "decoder") else 1.0)
-    given = forward(model, params, jnp.linspace(0, 1, 14).reshape(2, 7))
-    np.testing.assert_allclose(given, x, rtol=1e-5)
+            expected = relu(expected) * (0.8 if layer in ("hidden", "decoder") else 1.0)
+    np.testing.assert_allclose(apply(model, params, x), expected, rtol=1e-5)
 
 
 # ---- sizes and initial weights
@@ -189,9 +195,9 @@ def test_initial_weights_have_their_standard_deviation_and_biases_are_0():
     for kind, deviation in (("normal", 0.01), ("glorot", (2 / (300 + 200)) ** 0.5)):
         network = NETWORK.replace(hidden=(200,), initial_weights=kind)
         for model in (Classifier(network, 3), Autoencoder(network, (9,))):
-            params = model.init(KEY, jnp.zeros((1, 300)))["params"]
-            np.testing.assert_allclose(params["hidden"]["kernel"].std(), deviation, rtol=0.02)
-            assert not any(layer["bias"].any() for layer in params.values())
+            params = jax.jit(model.init)(KEY, np.zeros((1, 300), np.float32))["params"]
+            np.testing.assert_allclose(np.std(params["hidden"]["kernel"]), deviation, rtol=0.02)
+            assert not any(np.any(layer["bias"]) for layer in params.values())
 
 
 # ---- inputs, and the transfer of layers
@@ -199,11 +205,12 @@ def test_initial_weights_have_their_standard_deviation_and_biases_are_0():
 
 def test_in_blocks_is_the_function_of_all_rows(monkeypatch):
     monkeypatch.setattr(networks, "BLOCK_ROWS", 4)
-    weights = jax.random.normal(KEY, (12, 3))
+    generator = np.random.default_rng(0)
+    weights = generator.normal(size=(12, 3)).astype(np.float32)
     for rows in (3, 8, 11):
-        images = jax.random.randint(KEY, (rows, 12), 0, 256).astype(jnp.uint8)
-        blocks = in_blocks(lambda block: block @ weights, images)
-        np.testing.assert_allclose(blocks, to_inputs(images) @ weights, rtol=1e-5, atol=1e-6, err_msg=str(rows))
+        images = generator.integers(0, 256, (rows, 12)).astype(np.uint8)
+        blocks = jax.jit(lambda images: in_blocks(lambda block: block @ weights, images))(images)
+        np.testing.assert_allclose(blocks, images / 255 @ weights, rtol=1e-4, atol=1e-5, err_msg=str(rows))
 
 
 def test_pixels_are_scaled_to_the_unit_interval_and_other_features_unchanged():

@@ -8,10 +8,9 @@ import sys
 
 import jax
 import pytest
-from absl.testing import flagsaver
 from tiny_runs import write_table
 
-from pljax import main as program
+from pljax.main import main
 from pljax.training import processes
 from pljax.types import InputError
 
@@ -53,16 +52,18 @@ def results(workdir, seeds):
 
 
 def test_two_processes_give_what_one_gives_and_the_first_one_prints_it(options, tmp_path, monkeypatch):
+    one_device = jax.local_devices()[:1]
+    monkeypatch.setattr(jax, "local_devices", lambda: one_device)
+    assert main([*options, f"--workdir={tmp_path / 'one'}"]) == 0
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     flags = (*options, "--checkpoint_every=1epochs", f"--coordinator=localhost:{port}", "--num_processes=2")
-    both = [start(tmp_path / "two", *flags, f"--process_id={process}") for process in range(2)]
-    one_device = jax.local_devices()[:1]
-    monkeypatch.setattr(jax, "local_devices", lambda: one_device)
-    with flagsaver.flagsaver():
-        assert program.main(program.parse(["pljax", *options, f"--workdir={tmp_path / 'one'}"])) == 0
-    printed = [finish(process) for process in both]
+    with (
+        start(tmp_path / "two", *flags, "--process_id=0") as first,
+        start(tmp_path / "two", *flags, "--process_id=1") as second,
+    ):
+        printed = [finish(first), finish(second)]
     assert "3 seeds" in printed[0]
     assert "report:" in printed[0]
     assert printed[1] == ""

@@ -47,16 +47,14 @@ CASES = {  # every setting of a method that changes its program, in a few combin
     "pseudo_label": PSEUDO_LABEL,
     "pseudo_label, noise, inverted, aligned": PSEUDO_LABEL.replace(network=KERAS, input_noise=0.3, alignment=0.7),
     "pseudo_label, once": PSEUDO_LABEL.replace(assign="once", threshold=0.505),
-    "autoencoder, masking": MASKING,
-    "autoencoder, masking, squared, bottleneck": MASKING.replace(network=KERAS, error="squared", bottleneck=(6, 4, 6)),
-    "autoencoder, gaussian": GAUSSIAN,
+    "autoencoder, masking, squared, inverted": MASKING.replace(network=KERAS, error="squared"),
+    "autoencoder, gaussian, bottleneck": GAUSSIAN,
 }
 PHASES = {
     "supervised": SUPERVISED_PHASE,
     "pseudo_label, aligned": ALIGNED_PHASE,
     "pseudo_label, once": ONCE_PHASE,
-    "autoencoder, masking": MASKING_PHASE,
-    "autoencoder, gaussian": GAUSSIAN_PHASE,
+    "autoencoder": GAUSSIAN_PHASE,
 }
 every_method = pytest.mark.parametrize("method", CASES.values(), ids=CASES)
 every_phase = pytest.mark.parametrize("phase", PHASES.values(), ids=PHASES)
