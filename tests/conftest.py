@@ -14,8 +14,10 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_force_host_platform_device_count=2",
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
-        # Nearly half of the time. Later versions may lack this flag, and one that XLA does not know ends the process.
-        "--xla_cpu_use_fusion_emitters=false" if importlib.metadata.version("jaxlib").startswith("0.10.") else "",
+        # Half of the time. Later versions may lack these flags, and one that XLA does not know ends the process.
+        "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+        if importlib.metadata.version("jaxlib").startswith("0.10.")
+        else "",
     )
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -49,6 +49,11 @@ def make_split(labelled=8, validation=20, unlabelled=172, labelled_padding=0, pa
     return split, data
 
 
+@jax.jit
+def draw(batches, t, split, data):
+    return batches.draw(KEY, jnp.asarray(t, jnp.int32), split, data)
+
+
 # ---- one pass
 
 
@@ -117,7 +122,7 @@ def test_a_shuffle_buffer_returns_what_a_list_with_a_refilled_place_would():
 def test_indices_have_their_shapes_and_are_drawn_anew_every_round(batches):
     split, data = make_split()
     updates = batches.updates(8)
-    drawn, same, other = (batches.draw(KEY, jnp.int32(t), split, data) for t in (1, 1, 2))
+    drawn, same, other = (draw(batches, t, split, data) for t in (1, 1, 2))
     chex.assert_trees_all_equal(drawn, same)
     assert (drawn.images != other.images).any()
     chex.assert_shape([drawn.images, drawn.weights], (updates, batches.batch_size))
@@ -136,13 +141,13 @@ def test_padding_of_the_data_changes_no_draw():
     for batches in EVERY_KIND:
         if batches != BUFFERED:
             plain, padded = make_split(), make_split(labelled_padding=2, padding=17)
-            chex.assert_trees_all_equal(*(batches.draw(KEY, jnp.int32(3), *made) for made in (plain, padded)))
+            chex.assert_trees_all_equal(*(draw(batches, 3, *made) for made in (plain, padded)))
 
 
 def test_labelled_batches_are_a_pass_over_the_labelled_images():
     split, data = make_split()
     for last_batch, weight in (("filled", 1.0), ("short", 0.0)):
-        drawn = LabelledBatches(batch_size=5, last_batch=last_batch).draw(KEY, jnp.int32(0), split, data)
+        drawn = draw(LabelledBatches(batch_size=5, last_batch=last_batch), 0, split, data)
         assert sorted(drawn.images.ravel()[:8].tolist()) == sorted(split.labelled.tolist())
         np.testing.assert_array_equal(drawn.weights, [[1, 1, 1, 1, 1], [1, 1, 1, weight, weight]])
 
@@ -150,13 +155,13 @@ def test_labelled_batches_are_a_pass_over_the_labelled_images():
 def test_mixed_batches_have_the_labelled_images_of_labelled_batches():
     """So that scenarios train alike for as long as the unlabelled images have no weight."""
     split, data = make_split()
-    labelled = LabelledBatches(batch_size=5).draw(KEY, jnp.int32(4), split, data)
-    chex.assert_trees_all_equal(MIXED.draw(KEY, jnp.int32(4), split, data)._replace(unlabelled=None), labelled)
+    labelled = draw(LabelledBatches(batch_size=5), 4, split, data)
+    chex.assert_trees_all_equal(draw(MIXED, 4, split, data)._replace(unlabelled=None), labelled)
 
 
 def test_unlabelled_images_are_drawn_uniformly_from_their_set():
     split, data = make_split(labelled=20, unlabelled=40)
-    drawn = MIXED.replace(batch_size=1, unlabelled_batch_size=1000).draw(KEY, jnp.int32(0), split, data)
+    drawn = draw(MIXED.replace(batch_size=1, unlabelled_batch_size=1000), 0, split, data)
     counts = np.bincount(drawn.unlabelled.ravel(), minlength=80)
     assert abs(counts[split.unlabelled] - 500).max() < 5 * 500**0.5
     assert counts.sum() == counts[split.unlabelled].sum() == 20_000
@@ -166,19 +171,19 @@ def test_a_shuffle_buffer_draws_the_first_images_of_the_file():
     """``buffer_size`` of them and as many as are drawn, of all sets; a small file is read again."""
     split, data = make_split()
     candidates = BUFFERED.unlabelled_candidates(split, data)
-    drawn = BUFFERED.draw(KEY, jnp.int32(0), split, data)
+    drawn = draw(BUFFERED, 0, split, data)
     np.testing.assert_array_equal(candidates, np.arange(30 + 2 * 16))
     assert len(set(drawn.unlabelled.ravel().tolist())) == 2 * 16  # none twice
     assert set(drawn.unlabelled.ravel().tolist()) <= set(candidates.tolist())
     split, data = make_split(validation=4, unlabelled=8)
     np.testing.assert_array_equal(BUFFERED.unlabelled_candidates(split, data), np.arange(20))
-    drawn = BUFFERED.draw(KEY, jnp.int32(0), split, data)
+    drawn = draw(BUFFERED, 0, split, data)
     assert 0 <= drawn.unlabelled.min() <= drawn.unlabelled.max() < 20
 
 
 def test_drawn_batches_are_drawn_uniformly_from_all_but_the_validation_images():
     split, data = make_split(labelled=8, validation=20, unlabelled=52)
-    drawn = DrawnBatches(batch_size=1000, updates_per_epoch=30).draw(KEY, jnp.int32(0), split, data)
+    drawn = draw(DrawnBatches(batch_size=1000, updates_per_epoch=30), 0, split, data)
     counts = np.bincount(drawn.images.ravel(), minlength=80)
     assert (counts[split.validation] == 0).all()
     assert abs(np.delete(counts, split.validation) - 500).max() < 5 * 500**0.5
@@ -188,7 +193,7 @@ def test_drawn_batches_are_drawn_uniformly_from_all_but_the_validation_images():
 def test_drawn_batches_have_no_labels_and_train_no_classifier():
     """They hold unlabelled images, whose labels are not to be known."""
     batches = DrawnBatches(batch_size=5, updates_per_epoch=4)
-    assert (batches.draw(KEY, jnp.int32(0), *make_split()).labels == -1).all()
+    assert (draw(batches, 0, *make_split()).labels == -1).all()
     network = Network(hidden=(4,), initial_weights="glorot", inverted_dropout=True, output="softmax")
     for method in (Supervised(network=network), PseudoLabel(network=network, alpha_f=1.0, t1=0, t2=1)):
         with pytest.raises(InputError):

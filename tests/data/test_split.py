@@ -8,9 +8,11 @@ from pljax.data import split
 from pljax.training.seed_group import PURPOSE
 from pljax.types import InputError
 
+make = jax.jit(split.make, static_argnames=("classes", "labels", "validation", "choose"))
+
 
 def split_of(seed, labels, *, choose="random", classes=4, labelled=8, validation=10):
-    return split.make(
+    return make(
         jax.random.key(seed),
         jax.numpy.asarray(labels),
         classes=classes,
@@ -96,12 +98,12 @@ def test_given_labels_of_all_images_leave_none_unlabelled(blobs):
 def test_a_seed_has_the_same_split_alone_and_among_others(blobs):
     labels = jax.numpy.asarray(blobs.train_labels)
 
-    def make(key):
-        return split.make(key, labels, classes=4, labels=8, validation=10, choose="random")
+    def of_key(key):
+        return make(key, labels, classes=4, labels=8, validation=10, choose="random")
 
-    stacked = jax.vmap(make)(jax.vmap(jax.random.key)(np.arange(5, dtype=np.uint32)))
+    stacked = jax.vmap(of_key)(jax.vmap(jax.random.key)(np.arange(5, dtype=np.uint32)))
     for seed in range(5):
-        alone = make(jax.random.key(seed))
+        alone = of_key(jax.random.key(seed))
         jax.tree.map(lambda many, one: np.testing.assert_array_equal(many[seed], one), stacked, alone)  # noqa: B023
     assert len({tuple(sorted(row.tolist())) for row in stacked.labelled}) == 5
 
@@ -109,7 +111,7 @@ def test_a_seed_has_the_same_split_alone_and_among_others(blobs):
 def test_the_key_of_the_split_depends_on_the_root_key_alone_and_no_phase_has_it(blobs):
     sizes = {"classes": 4, "labels": 8, "validation": 10, "choose": "random"}
     root, labels = jax.random.key(3), jax.numpy.asarray(blobs.train_labels)
-    expected = split.make(jax.random.fold_in(root, split.SPLIT), labels, **sizes)
+    expected = make(jax.random.fold_in(root, split.SPLIT), labels, **sizes)
     jax.tree.map(np.testing.assert_array_equal, split.of_seed(root, labels, **sizes), expected)
     assert split.SPLIT not in PURPOSE.values()
 
