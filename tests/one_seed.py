@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from pljax.data import split
 from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
@@ -9,10 +10,11 @@ from pljax.methods.base import Batch
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
-from pljax.nn.networks import Network
+from pljax.nn.networks import Network, in_blocks
 from pljax.nn.optimizers import Adam, PaperMomentum
 from pljax.protocols.config import Phase
 from pljax.training import phases
+from pljax.training.step import train_step
 from pljax.types import TrainingData
 
 LABELS, VALIDATION, CLASSES, FEATURES = 8, 20, 4, 12
@@ -64,6 +66,26 @@ def split_of(key, data):
 
 
 INIT, ROUND, EVALUATE = map(jax.jit, (phases.init_state, phases.train_round, phases.evaluate))
+SGD = optax.sgd(1.0)
+step = jax.jit(train_step, static_argnums=1)  # the method is an argument: its numbers are traced
+
+
+@jax.jit
+def start(method, key, data, layers=None):
+    """The parameters of a method before its first update, and what it carries beside them."""
+    return method.init(key, data, split_of(key, data), layers or {})
+
+
+@jax.jit
+def logits_of(method, params, extra, images):
+    return in_blocks(lambda block: method.logits(params, extra, block), images)
+
+
+@jax.jit
+def draw(phase, key, t, parts, data):
+    """The mini-batches of a round, and the key of each update."""
+    rows = phase.batches.draw(key, t, parts, data)
+    return rows, phase.batches.update_keys(key, t, len(rows.images))
 
 
 def init(phase, key, parts, data, start=None):

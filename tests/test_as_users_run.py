@@ -48,7 +48,7 @@ def command(tmp_path_factory):
     np.savez(place / "test.npz", x=X[-200:], y=y[-200:])
     return (
         *("-m", "pljax.main", f"--dataset={place / 'digits.npz'}", f"--test={place / 'test.npz'}", "--seeds=2"),
-        *("--hidden=32", "--epochs=20", f"--t1={T1}", "--t2=10", "--checkpoint_every=1epochs"),
+        *("--hidden=32", "--epochs=20", f"--t1={T1}", "--t2=10"),
     )
 
 
@@ -104,7 +104,7 @@ def test_scenarios_are_the_same_to_the_bit_until_alpha_rises(all_scenarios):
 
 
 def test_a_run_that_is_ended_by_a_signal_is_resumed_to_the_same_bytes(environment, command, all_scenarios, tmp_path):
-    command = (*command, "--scenario=pl_dae", f"--workdir={tmp_path}")
+    command = (*command, "--scenario=pl_dae", "--checkpoint_every=1epochs", f"--workdir={tmp_path}")
     process = start(environment, *command)
     while process.poll() is None and not list(tmp_path.glob("*/checkpoints/group0/[0-9]*/told")):
         time.sleep(0.01)

@@ -35,7 +35,7 @@ MINUS_ONE = "it fits the classes -1 and 1, and -1 is no class here: it says that
 
 @pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API")
 def test_it_passes_the_checks_of_scikit_learn_for_classifiers():
-    classifier = PseudoLabelClassifier(epochs=10, hidden=16, random_state=0)
+    classifier = PseudoLabelClassifier("nn", epochs=10, hidden=16, random_state=0)  # its programs compile quickly
     expected = {"check_classifiers_classes": MINUS_ONE}
     checks = check_estimator(classifier, expected_failed_checks=expected, on_fail=None, on_skip=None)
     assert len(checks) > 40
@@ -99,9 +99,14 @@ def test_attributes_of_the_training_rows_are_the_given_and_the_predicted_classes
     assert fitted.supervised_ is None
 
 
-def test_the_probabilities_are_the_means_of_those_of_the_networks(rows):
+@pytest.fixture(scope="module")
+def three_networks(rows):
     X, _, few = rows
-    fitted = small(n_seeds=3, validation_fraction=0.2, scenario="drop_nn").fit(X, few)
+    return small(n_seeds=3, validation_fraction=0.2, scenario="drop_nn").fit(X, few)
+
+
+def test_the_probabilities_are_the_means_of_those_of_the_networks(rows, three_networks):
+    X, fitted = rows[0], three_networks
     assert fitted.parameters_["output"]["bias"].shape == (3, 4)
     assert fitted.seed_scores_.shape == (3,)
     assert np.isfinite(fitted.seed_scores_).all()
@@ -155,9 +160,8 @@ def test_all_rows_may_be_labelled(rows):
     np.testing.assert_array_equal(fitted.transduction_, y)
 
 
-def test_pickle_and_clone_keep_predictions(rows):
-    X, _, few = rows
-    fitted = small(n_seeds=2).fit(X, few)
+def test_pickle_and_clone_keep_predictions(rows, three_networks):
+    (X, _, few), fitted = rows, three_networks
     again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
     np.testing.assert_array_equal(clone(fitted).fit(X, few).predict_proba(X), fitted.predict_proba(X))

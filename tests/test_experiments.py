@@ -27,10 +27,11 @@ RESULTS = EXPERIMENTS / "results"
 
 
 def run(name, *options, folder=EXPERIMENTS):
-    """Run a script in this process, and return what it prints."""
-    printed = io.StringIO()
+    """Run a script in this process, on one device, and return what it prints."""
+    printed, one_device = io.StringIO(), jax.local_devices()[:1]
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr(sys, "argv", [name, *options])
+        patch.setattr(jax, "local_devices", lambda: one_device)
         patch.syspath_prepend(EXPERIMENTS)  # speed.py imports peers.py
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             runpy.run_path(str(folder / name), run_name="__main__")

@@ -1,5 +1,7 @@
 """The denoising auto-encoder against the paper's equations, its noise, and the layer that it transfers."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,8 @@ from one_seed import (
     evaluate,
     init,
     split_of,
+    start,
+    step,
     train,
     train_round,
     training_data,
@@ -25,7 +29,6 @@ from one_seed import (
 from pljax.methods.denoising_autoencoder import Extra, add_fixed_noise, mask_pixels
 from pljax.nn.losses import reconstruction_loss
 from pljax.nn.networks import forward
-from pljax.training.step import train_step
 from pljax.types import TrainState
 
 PHASES = {"masking": MASKING_PHASE, "gaussian": GAUSSIAN_PHASE}
@@ -58,6 +61,7 @@ def plain_step(params, rate, images, corrupted, mask, error):
     return [leaf - rate * slope for leaf, slope in zip(params, gradients, strict=True)], loss
 
 
+@functools.partial(jax.jit, static_argnums=2)
 def mask_of(method, key, rows):
     """The mask that the network draws from ``key``: what its dropout layer makes of ones."""
     ones = {"hidden": {"kernel": jnp.zeros((12, 12)), "bias": jnp.ones(12)}, "reconstruction_bias": jnp.zeros(12)}
@@ -68,15 +72,20 @@ def mask_of(method, key, rows):
         rngs={"dropout": key},
         capture_intermediates=lambda module, _: type(module).__name__ == "Dropout",
     )
-    return np.asarray(seen["intermediates"]["Dropout_0"]["__call__"][0])
+    return seen["intermediates"]["Dropout_0"]["__call__"][0]
+
+
+@jax.jit
+def corrupt(method, extra, images, rows, update):
+    return method.corrupt(jax.random.wrap_key_data(extra.noise), images, rows, update)
 
 
 @pytest.mark.parametrize("method", [MASKING, SQUARED], ids=["cross_entropy", "squared"])
 def test_steps_are_the_papers_equations(method, data, blobs):
     """Both uses of the tied weights are trained."""
     method, key = method.replace(network=KERAS.replace(hidden=(12,), inverted_dropout=False)), jax.random.key(3)
-    params, extra = method.init(key, data, split_of(key, data), {})
-    optimizer, step = optax.sgd(0.1), jax.jit(train_step, static_argnums=1)
+    params, extra = start(method, key, data)
+    optimizer = optax.sgd(0.1)
     state = TrainState(params, optimizer.init(params), extra)
     names = (("hidden", "kernel"), ("hidden", "bias"))
     plain = [np.asarray(params[layer][kind], np.float64) for layer, kind in names]
@@ -84,9 +93,10 @@ def test_steps_are_the_papers_equations(method, data, blobs):
     made = batch(blobs, 9)
     for update in range(6):
         update_key = jax.random.fold_in(key, update)
-        corrupted = method.corrupt(jax.random.wrap_key_data(extra.noise), made.images, made.rows, update)
+        corrupted = corrupt(method, extra, made.images, made.rows, update)
         images, corrupted = (np.asarray(of, np.float64) for of in (made.images, corrupted))
-        plain, expected = plain_step(plain, 0.1, images, corrupted, mask_of(method, update_key, 9), method.error)
+        mask = np.asarray(mask_of(method, update_key, 9))
+        plain, expected = plain_step(plain, 0.1, images, corrupted, mask, method.error)
         state, loss, aux = step(method, optimizer, state, made, jnp.float32(0), update_key)
         np.testing.assert_allclose(loss, expected, rtol=1e-5)
         assert float(aux.metrics["reconstruction_loss"]) == float(loss)
@@ -100,11 +110,18 @@ def test_steps_are_the_papers_equations(method, data, blobs):
 def test_the_loss_is_the_error_of_what_is_made_of_the_corrupted_images(method, data, blobs):
     """Compared with the images without noise."""
     key, made = jax.random.key(3), batch(blobs, 9)
-    params, extra = method.init(key, data, split_of(key, data), {})
-    corrupted = method.corrupt(jax.random.wrap_key_data(extra.noise), made.images, made.rows, 4)
-    outputs = forward(method.model, params, corrupted, key)
-    expected = reconstruction_loss(outputs, made.images, method.reduction, method.error)
-    loss, aux = method.loss(params, extra._replace(updates=jnp.int32(4)), made, jnp.float32(0), key)
+    params, extra = start(method, key, data)
+    corrupted = corrupt(method, extra, made.images, made.rows, 4)
+
+    @jax.jit
+    def by_hand(method):
+        outputs = forward(method.model, params, corrupted, key)
+        return reconstruction_loss(outputs, made.images, method.reduction, method.error)
+
+    loss, aux = jax.jit(type(method).loss)(
+        method, params, extra._replace(updates=jnp.int32(4)), made, jnp.float32(0), key
+    )
+    expected = by_hand(method)
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
     assert int(aux.extra.updates) == 5
     np.testing.assert_array_equal(aux.extra.noise, extra.noise)
@@ -113,7 +130,7 @@ def test_the_loss_is_the_error_of_what_is_made_of_the_corrupted_images(method, d
 def test_a_reconstruction_is_the_outputs_as_pixels(data, blobs):
     made, key = batch(blobs, 9), jax.random.key(3)
     for method in (MASKING, SQUARED):
-        params, _ = method.init(key, data, split_of(key, data), {})
+        params, _ = start(method, key, data)
         outputs = forward(method.model, params, made.images)
         expected = 1 / (1 + np.exp(-outputs)) if method.error == "cross_entropy" else outputs
         np.testing.assert_allclose(method.reconstruct(params, made.images), expected, rtol=1e-5)
@@ -149,7 +166,7 @@ def test_gaussian_noise_is_clipped_to_the_unit_interval():
 def test_noise_is_the_same_every_time_for_an_image_or_drawn_anew_at_every_update(method, data, blobs):
     """Gaussian and masking noise. Of the key of an update neither depends: without dropout it draws nothing."""
     method, made = method.replace(encoder_dropout=0.0), batch(blobs, 9)
-    params, extra = method.init(jax.random.key(3), data, split_of(jax.random.key(3), data), {})
+    params, extra = start(method, jax.random.key(3), data)
 
     @jax.jit
     def loss(updates, seed):

@@ -4,31 +4,30 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from one_seed import (
     DROPOUT,
     KERAS,
+    SGD,
     SUPERVISED,
     SUPERVISED_PHASE,
     batch,
     evaluate,
     init,
     leaves_of,
+    logits_of,
     split_of,
+    start,
+    step,
     train,
     train_round,
     training_data,
 )
 
 from pljax.methods.supervised import Supervised
-from pljax.nn.networks import to_inputs
 from pljax.nn.optimizers import Adam
-from pljax.training.step import train_step
 from pljax.types import TrainState
 
-SGD = optax.sgd(1.0)
-STEP = jax.jit(train_step, static_argnums=1)
 LAYERS = ("hidden", "hidden_1", "output")
 
 
@@ -37,16 +36,17 @@ def data(blobs):
     return training_data(blobs)
 
 
-def start(method, data, seed=0):
-    params, extra = method.init(jax.random.key(seed), data, split_of(jax.random.key(seed), data), {})
+def state_of(method, data):
+    """The state before the first update."""
+    params, extra = start(method, jax.random.key(0), data)
     return TrainState(params, SGD.init(params), extra)
 
 
 def test_a_step_without_dropout_is_the_gradient_of_the_cross_entropy_by_hand(data, blobs):
     """Two ReLU layers and a softmax, with sums and no library; float64."""
     method, made = Supervised(network=KERAS), batch(blobs, 9)
-    state = start(method, data)
-    after, loss, aux = STEP(method, SGD, state, made, jnp.float32(0), jax.random.key(1))
+    state = state_of(method, data)
+    after, loss, aux = step(method, SGD, state, made, jnp.float32(0), jax.random.key(1))
     w1, b1, w2, b2, w3, b3 = (np.asarray(leaf, np.float64) for leaf in leaves_of(state.params, *LAYERS))
     x, y = np.asarray(made.images, np.float64), np.eye(4)[np.asarray(made.labels)]
     first = np.maximum(x @ w1 + b1, 0)
@@ -68,14 +68,14 @@ def test_a_step_without_dropout_is_the_gradient_of_the_cross_entropy_by_hand(dat
 def test_a_short_mini_batch_is_its_rows_and_nothing_else(data, blobs):
     """Rows of weight 0 may hold anything."""
     method = Supervised(network=KERAS, **DROPOUT)
-    whole, state, key = batch(blobs, 5), start(method, data), jax.random.key(1)
+    whole, state, key = batch(blobs, 5), state_of(method, data), jax.random.key(1)
     short = jax.tree.map(lambda leaf: leaf[:3], whole)
     padded = whole._replace(
         weights=jnp.array([1.0, 1, 1, 0, 0]),
         images=whole.images.at[3:].set(7.0),
         labels=whole.labels.at[3:].set(jnp.array([0, 3])),
     )
-    one, two, full = (STEP(method, SGD, state, made, jnp.float32(0), key)[:2] for made in (short, padded, whole))
+    one, two, full = (step(method, SGD, state, made, jnp.float32(0), key)[:2] for made in (short, padded, whole))
     chex.assert_trees_all_close(one, two, rtol=1e-5, atol=1e-6)
     assert abs(one[0].params["output"]["bias"] - full[0].params["output"]["bias"]).max() > 1e-3
 
@@ -127,5 +127,5 @@ def test_a_phase_starts_from_the_layers_that_are_handed_on(data):
 def test_training_learns(data, blobs):
     method = Supervised(network=KERAS)
     state, _ = train(SUPERVISED_PHASE.replace(method=method, optimizer=Adam(learning_rate=0.03)), data, rounds=60)
-    logits = method.logits(state.params, state.extra, to_inputs(jnp.asarray(blobs.test_images)))
-    assert (jnp.argmax(logits, axis=-1) == blobs.test_labels).mean() > 0.85
+    logits = logits_of(method, state.params, state.extra, blobs.test_images)
+    assert (np.argmax(logits, axis=-1) == blobs.test_labels).mean() > 0.85

@@ -227,27 +227,27 @@ def _raise(error):
 
 
 def test_groups_of_sequential_seeds_are_resumed_to_the_same_bytes(blobs, tmp_path, monkeypatch):
-    """Two seeds, then one, on one device."""
+    """Two seeds, then two others, on one device."""
     one_device = jax.local_devices()[:1]
     monkeypatch.setattr(jax, "local_devices", lambda: one_device)
-    grouped, rounds = {"checkpoint_every": NEVER, "seeds_at_once": 2}, 2 + 3
+    seeds, grouped, rounds = [4, 0, 1, 2], {"checkpoint_every": NEVER, "seeds_at_once": 2}, 2 + 3
     uninterrupted, resumed = tmp_path / "uninterrupted", tmp_path / "resumed"
-    run(SIMPLE, SEEDS, blobs, RunFolder(uninterrupted), quiet(), **grouped)
+    run(SIMPLE, seeds, blobs, RunFolder(uninterrupted), quiet(), **grouped)
     for _ in range(2 * rounds):
         with pytest.raises(Interrupted):
-            run(SIMPLE, SEEDS, blobs, RunFolder(resumed), InterruptedAfter(1), **grouped)
-    run(SIMPLE, SEEDS, blobs, RunFolder(resumed), quiet(), **grouped)
+            run(SIMPLE, seeds, blobs, RunFolder(resumed), InterruptedAfter(1), **grouped)
+    run(SIMPLE, seeds, blobs, RunFolder(resumed), quiet(), **grouped)
     assert bytes_of(resumed) == bytes_of(uninterrupted)
 
 
 def test_a_run_is_resumed_on_another_number_of_devices_with_a_warning(blobs, tmp_path, monkeypatch):
-    expected = run(SIMPLE, SEEDS, blobs, RunFolder(tmp_path / "whole"), quiet())
+    expected = run(SIMPLE, [0, 1], blobs, RunFolder(tmp_path / "whole"), quiet())
     with pytest.raises(Interrupted):
-        run(SIMPLE, SEEDS, blobs, RunFolder(tmp_path / "cut"), InterruptedAfter(4), checkpoint_every=NEVER)
+        run(SIMPLE, [0, 1], blobs, RunFolder(tmp_path / "cut"), InterruptedAfter(4), checkpoint_every=NEVER)
     one_device = jax.local_devices()[:1]
     monkeypatch.setattr(jax, "local_devices", lambda: one_device)
     said = io.StringIO()
-    result = run(SIMPLE, SEEDS, blobs, RunFolder(tmp_path / "cut"), Reporter(said), checkpoint_every=NEVER)
+    result = run(SIMPLE, [0, 1], blobs, RunFolder(tmp_path / "cut"), Reporter(said), checkpoint_every=NEVER)
     assert "another device" in said.getvalue()
     assert result.test_accuracy == pytest.approx(expected.test_accuracy, abs=0.1)
 

@@ -21,11 +21,14 @@ from one_seed import (
     ONCE_PHASE,
     PSEUDO_LABEL,
     PSEUDO_LABEL_PHASE,
+    SGD,
     SUPERVISED,
     SUPERVISED_PHASE,
     batch,
+    draw,
     init,
     split_of,
+    step,
     train,
     train_round,
     training_data,
@@ -83,10 +86,6 @@ def mixed(blobs):
     return made._replace(images=made.images.at[:, dark].set(0), unlabelled=made.unlabelled.at[:, dark].set(0))
 
 
-SGD = optax.sgd(1.0)
-step = jax.jit(train_step, static_argnums=1)  # the method is an argument: its numbers are traced
-
-
 @jax.jit
 def begin(method, data, seed):
     """The state before the first update, with weights large enough for the outputs to differ."""
@@ -102,13 +101,17 @@ def begin(method, data, seed):
 @every_method
 def test_a_step_is_the_optimizers_along_the_gradient_of_the_loss(method, data, mixed):
     rule, state, key = paper_momentum(lambda t: 0.3, lambda t: 0.9), begin(method, data, 0), jax.random.key(1)
-    state = state.replace(opt_state=rule.init(state.params))
-    after, loss, aux = jax.jit(train_step, static_argnums=1)(method, rule, state, mixed, ALPHA, key)
-    (expected_loss, expected_aux), gradients = jax.jit(jax.value_and_grad(type(method).loss, argnums=1, has_aux=True))(
-        method, state.params, state.extra, mixed, ALPHA, key
-    )
-    updates, opt_state = rule.update(gradients, state.opt_state)
-    expected = TrainState(optax.apply_updates(state.params, updates), opt_state, expected_aux.extra)
+    state = state.replace(opt_state=jax.jit(rule.init)(state.params))
+    after, loss, aux = step(method, rule, state, mixed, ALPHA, key)
+
+    @jax.jit
+    def by_hand(method, state):
+        gradient = jax.value_and_grad(method.loss, has_aux=True)
+        (loss, aux), gradients = gradient(state.params, state.extra, mixed, ALPHA, key)
+        updates, opt_state = rule.update(gradients, state.opt_state)
+        return TrainState(optax.apply_updates(state.params, updates), opt_state, aux.extra), loss, aux, gradients
+
+    expected, expected_loss, expected_aux, gradients = by_hand(method, state)
     chex.assert_trees_all_close((after, loss, aux), (expected, expected_loss, expected_aux), rtol=1e-5, atol=1e-7)
     chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
     assert all((leaf != 0).any() for leaf in jax.tree.leaves(gradients))  # all parameters are trained
@@ -120,8 +123,9 @@ def test_a_step_is_the_optimizers_along_the_gradient_of_the_loss(method, data, m
 def test_the_gradient_is_the_slope_of_the_loss(method, data, mixed):
     """Of pseudo-labels, too: they jump, but nowhere near the weights of this test."""
     state, key = begin(method, data, 0), jax.random.key(1)
-    gradient = jax.tree.map(jnp.subtract, state.params, step(method, SGD, state, mixed, ALPHA, key)[0].params)
-    length = optax.tree.norm(gradient)
+    after = step(method, SGD, state, mixed, ALPHA, key)[0].params
+    gradient = jax.tree.map(np.subtract, *jax.device_get((state.params, after)))
+    length = np.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(gradient)))
 
     @jax.jit
     def loss(distance):
@@ -204,17 +208,20 @@ def test_a_round_is_the_steps_of_its_mini_batches(phase, data):
     key, t = jax.random.key(0), jnp.int32(2)
     parts = split_of(key, data)
     state = init(phase, key, parts, data)
-    rows = phase.batches.draw(key, t, parts, data)
-    keys = phase.batches.update_keys(key, t, len(rows.images))
-    weight = phase.method.weight(2)
-    optimizer = phase.optimizer.transform(phase.updates_per_epoch(parts))
-    assert len({bytes(np.asarray(jax.random.key_data(each))) for each in keys}) == len(rows.images)
-    expected, losses = state, []
-    one_step = jax.jit(train_step, static_argnums=1)
-    for update, update_key in enumerate(keys):
-        made = phases.make_batch(jax.tree.map(lambda leaf: leaf[update], rows), data)  # noqa: B023
+    rows, keys = draw(phase, key, t, parts, data)
+    assert len({bytes(key_data) for key_data in np.asarray(jax.random.key_data(keys))}) == len(rows.images)
+
+    @jax.jit
+    def one_step(phase, state, rows, key):
+        weight = phase.method.weight(2)
         alpha = jnp.asarray(0.0 if weight is None else weight, jnp.float32)
-        expected, _, aux = one_step(phase.method, optimizer, expected, made, alpha, update_key)
+        optimizer = phase.optimizer.transform(phase.updates_per_epoch(parts))
+        return train_step(phase.method, optimizer, state, phases.make_batch(rows, data), alpha, key)
+
+    expected, losses, rows = state, [], jax.device_get(rows)
+    for update, update_key in enumerate(keys):
+        of_update = jax.tree.map(lambda leaf: leaf[update], rows)  # noqa: B023
+        expected, _, aux = one_step(phase, expected, of_update, update_key)
         losses.append(aux.metrics)
     after, metrics, _ = train_round(phase, key, t, state, parts, data)
     chex.assert_trees_all_close(after, expected, rtol=1e-4, atol=1e-5)
