@@ -47,11 +47,11 @@ def describe(folder: RunFolder, dataset: Dataset) -> dict[str, list[Any]]:
     """What came of a run, by seed."""
     result = folder.load_result()
     lines = [json.loads(line) for line in (folder.path / "metrics.jsonl").read_text().splitlines()]
-    courses = [[line for line in lines if line["seed"] == seed] for seed in result.seeds]
+    curves = [[line for line in lines if line["seed"] == seed] for seed in result.seeds]
     return {
-        "largest_loss": [max(line["labelled_loss"] for line in course[LEARNING_HAS_BEGUN:]) for course in courses],
+        "largest_loss": [max(line["labelled_loss"] for line in curve[LEARNING_HAS_BEGUN:]) for curve in curves],
         "alive_share": alive_share(folder, dataset.train_images[:2000]),
-        "validation_accuracy": [course[-1]["validation_accuracy"] for course in courses],
+        "validation_accuracy": [curve[-1]["validation_accuracy"] for curve in curves],
         "test_accuracy": result.test_accuracy,
     }
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-DIALS = (
+SETTINGS = (
     "--hidden=100",
     "--pretrain_epochs=1",
     "--epochs=40",
@@ -111,15 +111,15 @@ def trial(fault: str, moment: float, workdir: Path, options: list[str], generato
     time.sleep(moment)
     process.send_signal(number)
     process.communicate()
-    told: dict[str, Any] = {"fault": fault, "after": round(moment, 2), "where": place(folder_of(workdir))}
-    statuses, said = [process.returncode], ""
+    record: dict[str, Any] = {"fault": fault, "after": round(moment, 2), "where": place(folder_of(workdir))}
+    statuses, printed = [process.returncode], ""
     if fault == "flipped byte" and statuses[0] != 0:
-        told["file"] = flip_a_byte(folder_of(workdir), generator)
+        record["file"] = flip_a_byte(folder_of(workdir), generator)
     while statuses[-1] != 0 and len(statuses) < 5:
         process = start(workdir, options)
-        _, said = process.communicate()
+        _, printed = process.communicate()
         statuses.append(process.returncode)
-    return {**told, "statuses": statuses, "noticed": "is corrupt" in said, "traceback": "Traceback" in said}
+    return {**record, "statuses": statuses, "noticed": "is corrupt" in printed, "traceback": "Traceback" in printed}
 
 
 def hit(fault: str, seconds: float, scratch: Path, options: list[str], generator: random.Random) -> dict[str, Any]:
@@ -127,9 +127,9 @@ def hit(fault: str, seconds: float, scratch: Path, options: list[str], generator
     while True:
         moment = generator.uniform(0, seconds if fault != "flipped byte" else seconds / 2)
         workdir = Path(tempfile.mkdtemp(dir=scratch))
-        told = trial(fault, moment, workdir, options, generator)
-        if told["statuses"][0] != 0:
-            return {**told, "digest": digest(folder_of(workdir)) if told["statuses"][-1] == 0 else None}
+        record = trial(fault, moment, workdir, options, generator)
+        if record["statuses"][0] != 0:
+            return {**record, "digest": digest(folder_of(workdir)) if record["statuses"][-1] == 0 else None}
 
 
 def main() -> None:
@@ -144,7 +144,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.tiny and arguments.output.resolve() == RESULTS.resolve():
         parser.error("figures of --tiny are not kept among the results: give an --output")
-    overrides = TINY if arguments.tiny else (*DIALS, f"--dataset={arguments.dataset}")
+    overrides = TINY if arguments.tiny else (*SETTINGS, f"--dataset={arguments.dataset}")
     options = [*overrides, *([f"--data_dir={arguments.data_dir}"] if arguments.data_dir else [])]
     generator = random.Random(0)
     faults = ["SIGKILL"] * arguments.kills + ["SIGTERM"] * arguments.terms + ["flipped byte"] * arguments.flips
@@ -155,12 +155,12 @@ def main() -> None:
         expected = digest(folder_of(Path(scratch) / "reference"))
         trials = []
         for fault in faults:
-            told = hit(fault, 0 if arguments.tiny else seconds, Path(scratch), options, generator)
-            told["equal"] = told.pop("digest") == expected
-            trials.append(told)
-            print(json.dumps(told), flush=True)
+            record = hit(fault, 0 if arguments.tiny else seconds, Path(scratch), options, generator)
+            record["equal"] = record.pop("digest") == expected
+            trials.append(record)
+            print(json.dumps(record), flush=True)
     summary = {
-        fault: f"{sum(told['equal'] for told in trials if told['fault'] == fault)} of {faults.count(fault)} equal"
+        fault: f"{sum(record['equal'] for record in trials if record['fault'] == fault)} of {faults.count(fault)} equal"
         for fault in dict.fromkeys(faults)
     }
     kept = {"command": ["--scenario=pl_dae", *overrides], "seconds_in_peace": round(seconds, 1), "summary": summary}
@@ -174,9 +174,9 @@ def peace(workdir: Path, options: list[str]) -> float:
     process = start(workdir, options)
     wait_for(workdir, "run.json", process)
     began = time.monotonic()
-    _, said = process.communicate()
+    _, printed = process.communicate()
     if process.returncode:
-        sys.exit(f"The run failed by itself: {said}")
+        sys.exit(f"The run failed by itself: {printed}")
     return time.monotonic() - began
 
 

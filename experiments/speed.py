@@ -245,14 +245,14 @@ def in_turn(names: list[str], repeats: int, plan: Plan) -> Iterator[tuple[str, d
             print(f"{name} cannot be measured here", file=sys.stderr)
         else:
             sys.exit(f"{name} failed")
-    told: dict[str, list[list[float]]] = {name: [] for name in workers}
+    times_of: dict[str, list[list[float]]] = {name: [] for name in workers}
     for _ in range(repeats):
         for name, worker in workers.items():
-            told[name].append(json.loads(ask(worker, "go\n") or ""))
+            times_of[name].append(json.loads(ask(worker, "go\n") or ""))
             ask(worker)
     for name, worker in workers.items():
         worker.communicate()
-        times, peaks = zip(*told[name], strict=True)
+        times, peaks = zip(*times_of[name], strict=True)
         figures = {"ms": float(np.median(times)), "fastest_ms": min(times), "slowest_ms": max(times), "MiB": max(peaks)}
         yield name, {key: round(value, 3) for key, value in figures.items()}
 
@@ -343,9 +343,9 @@ def checkpoints(plan: Plan) -> dict[str, float]:
     seconds = {"training_waits_s": float(np.median(held)), "on_disk_after_s": float(np.median(until_on_disk))}
     shares = {"percent_of_a_minute": 100 * seconds["training_waits_s"] / 60}
     shares["percent_of_a_minute_at_most"] = 100 * seconds["on_disk_after_s"] / 60
-    told = {name: round(value, 3) for name, value in {**seconds, **shares}.items()}
-    print(f"checkpoints: {told}", flush=True)
-    return told
+    rounded = {name: round(value, 3) for name, value in {**seconds, **shares}.items()}
+    print(f"checkpoints: {rounded}", flush=True)
+    return rounded
 
 
 def growth(plan: Plan) -> dict[str, Any]:
@@ -367,7 +367,7 @@ PARTS: dict[str, Callable[[Plan], Any]] = {
 }
 
 
-# ---- what is told
+# ---- what is printed
 
 
 def machine() -> dict[str, Any]:
