@@ -229,8 +229,21 @@ def test_a_round_is_the_steps_of_its_mini_batches(phase, data):
         np.testing.assert_allclose(metrics[name], np.mean([each[name] for each in losses]), rtol=1e-4)
 
 
+def test_weights_that_are_not_finite_after_a_finite_loss_are_reported(data):
+    phase, key = SUPERVISED_PHASE.replace(batches=SUPERVISED_PHASE.batches.replace(batch_size=8)), jax.random.key(0)
+    parts = split_of(key, data)
+    state = init(phase, key, parts, data)
+    assert phase.batches.updates(len(parts.labelled)) == 1
+    momenta = jax.tree.map(
+        lambda leaf: jnp.full_like(leaf, jnp.inf) if leaf.dtype == jnp.float32 else leaf, state.opt_state
+    )
+    _, metrics, _ = train_round(phase, key, 0, state.replace(opt_state=momenta), parts, data)
+    assert np.isfinite(metrics["labelled_loss"])
+    assert not metrics["finite"]
+
+
 @pytest.mark.parametrize("phase", [SUPERVISED_PHASE, MASKING_PHASE], ids=["supervised", "masking"])
-def test_weights_that_are_not_finite_are_reported(phase, data):
+def test_a_loss_that_is_not_finite_is_reported(phase, data):
     key = jax.random.key(0)
     parts = split_of(key, data)
     state = init(phase, key, parts, data)
