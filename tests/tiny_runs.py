@@ -5,9 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 
-from pljax.data import custom
 from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
-from pljax.data.rows import ReadOptions
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
@@ -78,14 +76,6 @@ def small(of_protocol):
 
 NAMES = ("wide", "narrow", "shifted", "noise")
 CLASSES = ("ant", "bee", "cow")
-OWN = config(
-    "pl",
-    pseudo_label(network(8, 5, **USUAL), 4, 0, 2, Adam(learning_rate=0.02), 8, alpha_f=1.0, **DROPOUT),
-    labels=12,
-    validation=0,
-    choose_labels="given",
-)
-PIXELS = config("pl", pseudo_label(network(8), 3, 0, 2, MOMENTUM.replace(learning_rate=0.5), 4, **DROPOUT))
 
 
 def rows(count, seed=0):
@@ -109,10 +99,3 @@ def finished(path, dataset, of_config, seeds):
     folder = RunFolder(path)
     run(of_config, seeds, dataset, folder, Reporter(io.StringIO()))
     return folder
-
-
-def finished_own(path, seeds=(3, 0, 7)):
-    """A run on a table that lies beside it."""
-    path.mkdir(parents=True)
-    table = write_table(path.parent / "rows.csv")
-    return finished(path, custom.load(str(table), None, ReadOptions(), print), OWN, list(seeds))
