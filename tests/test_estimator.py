@@ -106,7 +106,7 @@ def three_networks(rows):
 
 
 def test_the_probabilities_are_the_means_of_those_of_the_networks(rows, three_networks):
-    X, fitted = rows[0], three_networks
+    (X, _, few), fitted = rows, three_networks
     assert fitted.parameters_["output"]["bias"].shape == (3, 4)
     assert fitted.seed_scores_.shape == (3,)
     assert np.isfinite(fitted.seed_scores_).all()
@@ -117,6 +117,7 @@ def test_the_probabilities_are_the_means_of_those_of_the_networks(rows, three_ne
         probabilities.append(alone.predict_proba(X))
     np.testing.assert_allclose(fitted.predict_proba(X), np.mean(probabilities, axis=0), atol=1e-6)
     assert not np.allclose(probabilities[0], probabilities[1], atol=1e-3)
+    np.testing.assert_allclose(fitted.confidence_, fitted.predict_proba(X[few == -1]).max(axis=1), atol=1e-6)
 
 
 def test_pseudo_labels_that_do_harm_are_warned_of_and_the_classifier_without_them_is_kept():
