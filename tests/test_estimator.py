@@ -203,7 +203,7 @@ def jax_compiles():
 
 def test_a_wrong_parameter_is_refused_with_its_name(rows):
     X, _, few = rows
-    for parameters, told in (
+    for parameters, message in (
         ({"scenario": "svm"}, "scenario is 'svm': choose one of nn, drop_nn, pl, pl_dae"),
         ({"hidden": 0}, "give a whole number from 1"),
         ({"epochs": -1}, "epochs is -1"),
@@ -215,7 +215,7 @@ def test_a_wrong_parameter_is_refused_with_its_name(rows):
         ({"validation_fraction": 1.0}, "validation_fraction is 1.0"),
         ({"learning_rate": 1e30}, "Training diverged: give a lower learning_rate"),
     ):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             small(**parameters).fit(X, few)
 
 

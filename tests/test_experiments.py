@@ -87,20 +87,20 @@ def kept_results():
 # ------------------------------------------------------------------------------------------------------- speed.py
 
 
-def test_speed(tmp_path):
+def test_speed_measures_every_part(tmp_path):
     run_as_process("speed.py", tmp_path, "--tiny", "--output=.")
     measured = json.loads((tmp_path / "speed.json").read_text())
     figures = {part: measured[part]["figures"] for part in ("updates", "start", "checkpoints", "growth")}
     assert figures.keys() == measured.keys()
 
     for network in ("classifier", "autoencoder"):
-        of_network = {name: told for name, told in figures["updates"].items() if name.startswith(network)}
+        of_network = {name: entry for name, entry in figures["updates"].items() if name.startswith(network)}
         floor, five = (of_network[f"{network}/{name}"]["ms"] for name in ("floor", "pljax/5"))
-        for told in of_network.values():
-            assert told["of_floor"] == round(told["ms"] / floor, 3)
-            assert told["of_pljax_5"] == round(told["ms"] / five, 3)
-            assert told["fastest_ms"] <= told["ms"] <= told["slowest_ms"]
-    assert all(told["ms"] > 0 and told["MiB"] > 0 for told in figures["growth"].values())
+        for entry in of_network.values():
+            assert entry["of_floor"] == round(entry["ms"] / floor, 3)
+            assert entry["of_pljax_5"] == round(entry["ms"] / five, 3)
+            assert entry["fastest_ms"] <= entry["ms"] <= entry["slowest_ms"]
+    assert all(entry["ms"] > 0 and entry["MiB"] > 0 for entry in figures["growth"].values())
     assert 0 < figures["checkpoints"]["training_waits_s"] <= figures["checkpoints"]["on_disk_after_s"]
     assert figures["start"]["first"] > 0
     assert imread(tmp_path / "speed.png").std() > 0
@@ -147,7 +147,7 @@ def test_a_choice_changes_one_setting():
             assert differences(config, choices[name](config)).keys() == {path}
 
 
-def test_choices(tmp_path):
+def test_choices_compares_a_scenario_with_one_choice_changed(tmp_path):
     of_run = ("--choice=short_batch", "--scenario=nn", "--dataset=mnist_5k", f"--output={tmp_path}")
     run("choices.py", *of_run, "--seeds=1", "--epochs=22", "--hidden=16")
     (study,) = json.loads((tmp_path / "choices.json").read_text()).values()
@@ -171,7 +171,7 @@ def test_the_pixels_that_keep_a_unit_alive_are_scaled_as_when_a_network_is_evalu
 # ------------------------------------------------------------------------------------------------------ faults.py
 
 
-def test_faults(tmp_path):
+def test_a_run_with_a_flipped_byte_ends_as_one_without_faults(tmp_path):
     run_as_process("faults.py", tmp_path, "--tiny", "--output=.", "--kills=0", "--terms=0", "--flips=1")
     (trial,) = json.loads((tmp_path / "faults.json").read_text())["trials"]
     assert trial["equal"]
@@ -182,7 +182,7 @@ def test_faults(tmp_path):
 # ------------------------------------------------------------------------------------------------- what is learned
 
 
-def test_versus_sklearn(tmp_path):
+def test_versus_sklearn_prints_the_accuracy_of_every_contestant(tmp_path):
     printed = run("versus_sklearn.py", "--tiny", f"--output={tmp_path}")
     (case,) = json.loads((tmp_path / "versus_sklearn.json").read_text()).values()
     kept = json.loads((RESULTS / "versus_sklearn.json").read_text())
@@ -192,13 +192,13 @@ def test_versus_sklearn(tmp_path):
         assert re.search(rf"^\| {contestant} \| {100 * np.mean(of['accuracy']):.2f} \|", printed, re.MULTILINE)
 
 
-def test_own_arrays():
+def test_own_arrays_prints_accuracies_above_chance():
     without, *_, sure = percentages(run("own_arrays.py", "--epochs=5"))
     assert without > 50
     assert sure > 80
 
 
-def test_minimal(tmp_path):
+def test_minimal_prints_an_accuracy_above_chance(tmp_path):
     """It has no flags: its one line of sizes is replaced."""
     script, sizes = (EXPERIMENTS / "minimal.py").read_text(), "SEEDS, EPOCHS, LABELS = 3, 150, 100\n"
     assert sizes in script

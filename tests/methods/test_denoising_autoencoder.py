@@ -216,9 +216,9 @@ def test_nothing_is_labelled_and_nothing_evaluated(data):
     parts = split_of(key, data)
     state = init(MASKING_PHASE, key, parts, data)
     assert train_round(MASKING_PHASE, key, 0, state, parts, data)[2] is None
-    looked = evaluate(MASKING_PHASE, state, parts, data)
-    assert looked.metrics == {}
-    assert looked.pseudo_labels is None
+    evaluation = evaluate(MASKING_PHASE, state, parts, data)
+    assert evaluation.metrics == {}
+    assert evaluation.pseudo_labels is None
 
 
 @every_phase

@@ -44,7 +44,7 @@ def whole(blobs, tmp_path_factory):
     return folder
 
 
-def test_it_is_short():
+def test_its_code_is_short():
     lines = Path(entropy_minimisation.__file__).read_text().split("@register")[1].splitlines()
     assert len(lines) < 40
 
@@ -54,7 +54,7 @@ def test_its_config_goes_through_json():
     assert METHODS["EntropyMinimisation"] is entropy_minimisation.EntropyMinimisation
 
 
-def test_its_setting_is_a_dial():
+def test_its_setting_is_an_override():
     assert "entropy_weight" in {flag.name for flag in overrides(CONFIG)}
     changed, acted = override(CONFIG, {"entropy_weight": 0.5})
     assert acted == {"entropy_weight"}

@@ -253,7 +253,7 @@ def test_training_is_supervised_until_alpha_rises(data):
         chex.assert_trees_all_close(*parted, atol=1e-6)
 
 
-def test_where_alpha_is_zero_the_unlabelled_images_are_not_looked_at(data):
+def test_where_alpha_is_zero_the_unlabelled_images_change_nothing(data):
     """Not even where seeds are stacked: NaN in their place changes nothing, and everything when alpha is more."""
     phase = ALIGNED_PHASE
     floats = data.replace(images=data.images.astype(jnp.float32) / 255)
@@ -301,7 +301,7 @@ def test_labels_given_once_are_those_of_the_network_that_the_phase_starts_from(d
     assert (state.params["output"]["bias"] != after.params["output"]["bias"]).any()
 
 
-def test_a_round_trains_with_the_labels_given_once_and_tells_them(data):
+def test_a_round_trains_with_the_labels_given_once_and_returns_them(data):
     key = jax.random.key(0)
     parts = split_of(key, data)
     state = init(ONCE_PHASE, key, parts, data)
@@ -330,7 +330,7 @@ def test_labels_given_once_are_held_to_the_threshold_and_aligned(data):
     np.testing.assert_array_equal(extra.labels[known], -1)
 
 
-# ---- what is told of a round, and of the network between two
+# ---- the metrics and labels of a round, and evaluations
 
 
 def test_metrics_of_a_round(data):
@@ -340,7 +340,7 @@ def test_metrics_of_a_round(data):
     assert np.isfinite([float(of_round["labelled_loss"]) for of_round in metrics]).all()
 
 
-def test_a_round_tells_which_images_were_labelled_how(data):
+def test_a_round_returns_the_pseudo_labels_of_its_images(data):
     key = jax.random.key(0)
     parts = split_of(key, data)
     state = init(PSEUDO_LABEL_PHASE, key, parts, data)
@@ -359,7 +359,7 @@ def predictions(state, data):
 
 
 @pytest.mark.parametrize("phase", [PSEUDO_LABEL_PHASE, ONCE_PHASE], ids=["every_update", "once"])
-def test_evaluation_measures_what_it_says(phase, data):
+def test_the_accuracies_of_an_evaluation_are_those_of_its_images(phase, data):
     key = jax.random.key(0)
     parts = split_of(key, data)
     state = init(phase, key, parts, data)
@@ -374,7 +374,7 @@ def test_evaluation_measures_what_it_says(phase, data):
 
 
 @pytest.mark.parametrize("phase", [PSEUDO_LABEL_PHASE, ONCE_PHASE], ids=["every_update", "once"])
-def test_evaluation_leaves_out_what_is_not_known(phase, data):
+def test_images_of_unknown_class_are_in_no_accuracy(phase, data):
     key = jax.random.key(0)
     parts = split_of(key, data)
     state = init(phase, key, parts, data)
@@ -396,7 +396,7 @@ def test_accuracy_is_of_those_whose_class_is_known():
         assert jnp.isnan(phases.accuracy(predicted[: len(unknown)], unknown))
 
 
-def test_training_learns(data, blobs):
+def test_training_reaches_nine_of_ten_test_images(data, blobs):
     method = PseudoLabel(network=KERAS.replace(output="sigmoid"), alpha_f=2.0, t1=20, t2=40)
     state, _ = train(PSEUDO_LABEL_PHASE.replace(method=method, optimizer=Adam(learning_rate=0.03)), data, rounds=60)
     logits = logits_of(method, state.params, NOTHING, blobs.test_images)

@@ -105,9 +105,9 @@ def test_no_pseudo_labels_are_given(data):
     parts = split_of(key, data)
     state = init(SUPERVISED_PHASE, key, parts, data)
     assert train_round(SUPERVISED_PHASE, key, 3, state, parts, data)[2] is None
-    looked = evaluate(SUPERVISED_PHASE, state, parts, data)
-    assert looked.pseudo_labels is None
-    assert jnp.isnan(looked.metrics["pseudo_label_accuracy"])
+    evaluation = evaluate(SUPERVISED_PHASE, state, parts, data)
+    assert evaluation.pseudo_labels is None
+    assert jnp.isnan(evaluation.metrics["pseudo_label_accuracy"])
 
 
 def test_a_phase_starts_from_the_layers_that_are_handed_on(data):
@@ -124,7 +124,7 @@ def test_a_phase_starts_from_the_layers_that_are_handed_on(data):
     chex.assert_trees_all_equal(SUPERVISED.transfers(donor), donor)
 
 
-def test_training_learns(data, blobs):
+def test_training_learns_most_test_images(data, blobs):
     method = Supervised(network=KERAS)
     state, _ = train(SUPERVISED_PHASE.replace(method=method, optimizer=Adam(learning_rate=0.03)), data, rounds=60)
     logits = logits_of(method, state.params, state.extra, blobs.test_images)

@@ -59,11 +59,11 @@ def test_runs_that_are_no_parts_of_one_are_refused(runs, blobs, tmp_path):
     other = RunFolder(tmp_path / "other")
     changed = dataclasses.replace(blobs, test_labels=np.roll(blobs.test_labels, 1))
     run(PL_DAE, [9], changed, other, Reporter(io.StringIO()))
-    for folders, told in (
+    for folders, message in (
         ([runs["early"], runs["nn"]], "differ in scenario, phases"),
         ([runs["whole"], runs["late"]], "both have seed 2"),
         ([runs["early"], other], "differ in the data set"),
     ):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             join(folders, RunFolder(tmp_path / "joined"))
         assert not (tmp_path / "joined" / "result.json").exists()

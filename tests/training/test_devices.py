@@ -48,14 +48,14 @@ def no_cache():
         jax.config.update(name, value)
 
 
-def test_compiled_programs_are_kept_where_jax_was_not_told_otherwise(no_cache, tmp_path):
+def test_compiled_programs_are_cached_unless_jax_has_a_cache_folder_already(no_cache, tmp_path):
     devices.enable_compilation_cache(tmp_path / "ours")
     assert jax.config.values["jax_compilation_cache_dir"] == str(tmp_path / "ours")
     devices.enable_compilation_cache(tmp_path / "other")
     assert jax.config.values["jax_compilation_cache_dir"] == str(tmp_path / "ours")
 
 
-def test_where_no_folder_can_be_made_programs_are_compiled_anew(no_cache, tmp_path):
+def test_where_no_folder_can_be_made_there_is_no_cache(no_cache, tmp_path):
     (tmp_path / "file").write_text("")
     devices.enable_compilation_cache(tmp_path / "file" / "below")
     assert jax.config.values["jax_compilation_cache_dir"] is None

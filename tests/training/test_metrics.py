@@ -59,7 +59,7 @@ class Bench:
         return [json.loads(line) for line in (self.path / "metrics.jsonl").read_text().splitlines()]
 
     @property
-    def told(self):
+    def printed(self):
         return self.stream.getvalue().splitlines()
 
 
@@ -71,7 +71,7 @@ def bench(tmp_path):
 # ---------------------------------------------------------------------------------------------- the lines
 
 
-def test_a_line_an_epoch_a_seed(bench):
+def test_every_epoch_of_every_seed_has_a_line(bench):
     two = bench(3, 8)
     with two as log:
         log.start_phase(1, "finetune 2", schedule(epochs=2, updates=4))
@@ -89,7 +89,7 @@ def test_a_line_an_epoch_a_seed(bench):
     ]
 
 
-def test_an_epoch_of_several_rounds_is_one_line_still(bench):
+def test_an_epoch_of_several_rounds_has_one_line(bench):
     two = bench(0, 1)
     with two as log:
         log.start_phase(0, "pretrain", schedule(epochs=3, rounds=4, updates=30))
@@ -98,7 +98,7 @@ def test_an_epoch_of_several_rounds_is_one_line_still(bench):
     assert [(line["epoch"], line["seed"], line["updates"]) for line in two.lines] == [
         (epoch, seed, 120 * (epoch + 1)) for epoch in range(3) for seed in (0, 1)
     ]
-    assert two.told[-1].startswith("pretrain, seeds 0 to 1  epoch 3/3")
+    assert two.printed[-1].startswith("pretrain, seeds 0 to 1  epoch 3/3")
 
 
 # ---------------------------------------------------------------------------------------------- divergence
@@ -113,16 +113,16 @@ def test_a_diverged_seed_is_reported_once_and_left_out_of_the_means(bench):
         log.record(2, metrics([0.25, math.nan, 0.25]))
         log.record(3, metrics([0.0, math.nan, 0.5]))
     assert log.diverged == {6: "finetune, epoch 1"}
-    warnings = [line for line in three.told if line.startswith("warning")]
+    warnings = [line for line in three.printed if line.startswith("warning")]
     assert len(warnings) == 1
     assert "seed 6 diverged (finetune, epoch 1)" in warnings[0]
-    shown = [line.partition("  loss ")[2][:6] for line in three.told if "  loss " in line]
+    shown = [line.partition("  loss ")[2][:6] for line in three.printed if "  loss " in line]
     assert shown == ["0.5000", "0.5000", "0.2500", "0.2500"]
     assert [line["labelled_loss"] for line in three.lines if line["seed"] == 6] == [0.5, None, None, None]
     assert three.lines[4]["seed"] == 6
     assert {three.lines[4][name] for name in ("labelled_loss", "validation_accuracy", "unlabelled_accuracy")} == {None}
     assert three.lines[5]["validation_accuracy"] == 0.75  # its neighbour keeps its figures
-    assert "validation 62.5%" in three.told[-1]
+    assert "validation 62.5%" in three.printed[-1]
 
 
 def test_weights_that_are_not_finite_are_a_divergence_under_a_finite_loss(bench):
@@ -140,8 +140,8 @@ def test_where_all_seeds_diverge_no_loss_is_shown(bench):
         log.start_phase(0, "finetune", schedule(epochs=1))
         log.record(0, metrics([math.nan, math.inf]), evaluation=evaluation([0.1, 0.1]))
     assert log.diverged.keys() == {0, 1}
-    assert "loss" not in two.told[-1]
-    assert "nan" not in two.told[-1]
+    assert "loss" not in two.printed[-1]
+    assert "nan" not in two.printed[-1]
 
 
 # ------------------------------------------------------------------------------------------ pseudo-labels

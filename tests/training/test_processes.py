@@ -83,14 +83,14 @@ def test_shares_are_even_and_in_order():
 
 
 def test_arguments_that_do_not_fit_together_are_refused():
-    for arguments, told in (
+    for arguments, message in (
         ((None, 2, None), "need a --coordinator"),
         ((None, None, 0), "need a --coordinator"),
         (("banana", 2, 0), "'banana'"),
         (("localhost:1", None, 0), "needs --num_processes"),
         (("localhost:1", 2, 2), "from 0 to one less"),
     ):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             processes.connect(*arguments)
 
 

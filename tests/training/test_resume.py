@@ -168,13 +168,13 @@ def test_another_run_is_refused_with_what_differs(blobs, killed):
     options = {"config": CONFIG, "seeds": SEEDS, "dataset": blobs, "folder": killed, "reporter": quiet()}
     narrow = everywhere(CONFIG, "hidden", (8,))
     mirrored = dataclasses.replace(blobs, train_images=blobs.train_images[:, ::-1])
-    for change, told in (
+    for change, message in (
         ({"config": narrow}, r"phases.0.method.network.hidden is \[16\] there and \[8\] here"),
         ({"seeds": [0, 1]}, r"seeds is \[0, 1, 2\] there and \[0, 1\] here"),
         ({"seeds_at_once": 2}, "seeds_at_once is 3 there and 2 here"),
         ({"dataset": mirrored}, "dataset is "),
     ):
-        with pytest.raises(InputError, match=rf"holds another run \({told}.*\): choose another --workdir"):
+        with pytest.raises(InputError, match=rf"holds another run \({message}.*\): choose another --workdir"):
             run(**{**options, **change})
 
 

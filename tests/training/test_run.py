@@ -234,20 +234,20 @@ def test_hidden_labels_of_unlabelled_images_change_no_weight(whole, blobs, tmp_p
 
 def test_the_test_images_are_read_once_after_the_last_epoch(blobs, tmp_path):
     """The data set notes how many lines of metrics there are when somebody asks for its test images."""
-    asked = []
+    reads = []
 
     class Watched(Dataset):
         def __getattribute__(self, name):
             if name == "test_images":
                 metrics = tmp_path / "metrics.jsonl"
-                asked.append(metrics.read_text().count("\n") if metrics.exists() else 0)
+                reads.append(metrics.read_text().count("\n") if metrics.exists() else 0)
             return super().__getattribute__(name)
 
     watched = Watched(**{field.name: getattr(blobs, field.name) for field in dataclasses.fields(blobs)})
     assert watched.digest == blobs.digest
-    asked.clear()
+    reads.clear()
     run_in(tmp_path, watched, seeds=(0,))
-    assert asked == [2 + 12]
+    assert reads == [2 + 12]
 
 
 def test_a_seed_that_diverges_is_named_marked_and_never_averaged_in(whole, blobs, tmp_path):
@@ -291,13 +291,13 @@ def test_an_alpha_that_cannot_act_is_warned_of_before_training():
         return predicted_warnings(CONFIG.replace(phases=(PHASE.replace(method=PHASE.method.replace(**changes)),)))
 
     assert warned() == warned(t2=11) == []
-    for changes, told in (
+    for changes, message in (
         ({"t2": 12}, "never reaches alpha_f 0.5"),
         ({"t1": 11, "t2": 12}, "never rises above 0"),
         ({"alpha_f": 0.0}, "never rises above 0"),
     ):
         (warning,) = warned(**changes)
-        assert told in warning
+        assert message in warning
 
 
 def test_more_labels_than_the_data_have_are_refused_before_anything_is_written(blobs, tmp_path):
@@ -317,8 +317,8 @@ def test_every_program_is_compiled_once_for_all_groups_of_a_size(blobs, tmp_path
         caplog.clear()
         with caplog.at_level("WARNING"), jax.log_compiles():
             run_in(tmp_path / f"{len(seeds)}-{size}", blobs, of_run=short, seeds=seeds, seeds_at_once=size)
-        told = "\n".join(caplog.messages)
-        return sum(told.count(f"Finished XLA compilation of jit({name})") for name in names)
+        messages = "\n".join(caplog.messages)
+        return sum(messages.count(f"Finished XLA compilation of jit({name})") for name in names)
 
     assert compilations(range(4), 2) == compilations(range(2), 2) > 0
     assert compilations(range(2), 1) == compilations(range(1), 1) > 0
