@@ -1,21 +1,57 @@
-"""Files of JSON and of arrays: atomic writes, and safe reading of ``.npz`` files."""
+"""Atomic writing of files, and values as JSON."""
 
+import contextlib
 import json
-import math
+import os
 import re
-import zipfile
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.lib.format as npy
+
+PART = ".part"  # the ending of temporary names
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """Write a file atomically, as a context manager that gives the stream to write to.
+
+    The content gets a temporary name of its own in the same folder, is flushed to the disk and then renamed. No reader
+    sees a part of it, and a crash or a power cut leaves the earlier file or the whole new one. If the block or the disk
+    raises an exception, the temporary file is removed and the earlier one stays.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(8)}{PART}")
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None  # the user does not know the temporary name
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Flush the names in a folder to the disk, where the system can: Windows and some file systems cannot."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file atomically, under a temporary name that is then renamed: no reader sees a part of it."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    temporary.replace(path)
+    """Write the content of a file atomically: see :func:`atomic`."""
+    with atomic(path) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
 
 
 def without_nan(value: Any) -> Any:
@@ -44,55 +80,3 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(without_nan(value), indent=1, allow_nan=False)
     on_one_line = _INNERMOST_LIST.sub(lambda found: "[" + re.sub(r"\n *", " ", found[1].strip()) + "]", text)
     write_whole(path, on_one_line + "\n")
-
-
-_ZIP_MAGIC = b"PK\x03\x04"
-_NUMBERS, _TEXTS = "biuf", "U"  # kinds of dtypes
-
-
-def read_arrays(path: Path, most: int | None = None, *, texts: bool = False) -> dict[str, np.ndarray]:
-    """Read the arrays of an untrusted ``.npz`` file, by name. The arrays are read-only.
-
-    Nothing is unpickled. The size of each array must be that in its header.
-
-    Args:
-      path: the file.
-      most: the most bytes that it may unpack to; ``None``: its own size, for files that are not compressed.
-      texts: allow arrays of strings, beside those of numbers.
-
-    Raises:
-      OSError: the file cannot be read.
-      ValueError: it is not a file that :func:`numpy.savez` writes for such arrays.
-    """
-    with path.open("rb") as stream:
-        try:
-            if stream.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:  # zipfile would accept other bytes before the archive
-                raise ValueError("it does not begin as one")
-            with zipfile.ZipFile(stream) as archive:
-                members = archive.infolist()
-                most = path.stat().st_size if most is None else most
-                if sum(member.file_size for member in members) > most:
-                    raise ValueError(f"it unpacks to more than {most:,} bytes")
-                if len({member.filename for member in members}) < len(members):
-                    raise ValueError("it has two arrays of one name")
-                if not {member.compress_type for member in members} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-                    raise ValueError("it is packed in another way")
-                kinds = _NUMBERS + _TEXTS if texts else _NUMBERS
-                return {member.filename.removesuffix(".npy"): _read(archive, member, kinds) for member in members}
-        except Exception as error:  # zipfile raises many types of exception for a corrupt archive
-            raise ValueError(f"it is no file of arrays, {error}") from error
-
-
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str) -> np.ndarray:
-    """One array. No more is unpacked than the sizes of the archive allow."""
-    with archive.open(member) as stream:
-        if npy.read_magic(stream) == (1, 0):
-            shape, fortran_order, dtype = npy.read_array_header_1_0(stream)
-        else:
-            shape, fortran_order, dtype = npy.read_array_header_2_0(stream)
-        if dtype.kind not in kinds:
-            raise ValueError("what is in it is no array of numbers" + (" or texts" if _TEXTS in kinds else ""))
-        size = math.prod(shape) * dtype.itemsize
-        if size != member.file_size - stream.tell():
-            raise ValueError("an array in it is longer or shorter than its header says")
-        return np.ndarray(shape, dtype, stream.read(size), order="F" if fortran_order else "C")

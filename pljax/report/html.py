@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jinja2
 
@@ -13,6 +13,7 @@ from pljax.analysis.stats import ReferenceDifference
 from pljax.data.serialization import write_whole
 from pljax.protocols import Reference
 from pljax.report import sentences
+from pljax.report.data_summary import data_lines
 from pljax.report.figures import Figure
 from pljax.report.sentences import format_interval, format_number, format_p_value
 from pljax.report.tables import score_cells
@@ -49,6 +50,7 @@ def render(name: str, comparison: Comparison, figures: Sequence[Figure]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
+        finalize=escape_markdown if name.endswith(".md") else None,  # every value, so that none can be forgotten
     )
     environment.filters["minus"] = with_minus_signs
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
@@ -63,6 +65,34 @@ def render(name: str, comparison: Comparison, figures: Sequence[Figure]) -> str:
         missing=[figure for figure in figures if figure.png is None],
         provenance=[provenance(row) for row in comparison.rows],
     )
+
+
+# What Markdown would take for a mark: in a line, and at the beginning of a paragraph.
+_MARKS = re.compile(
+    r"""
+    [\\`*\[\]|~$@&]  # code, emphasis, links, cells, strikethrough, formulas, addresses, entities
+    | (?<![^\W_])_ | _(?![^\W_])  # emphasis; an underscore inside of a word is none
+    | <(?=[A-Za-z/!?])  # tags
+    | :(?=//|[\w+-]+:) | (?<=www)\.  # addresses and emoji
+    """,
+    re.VERBOSE,
+)
+_FIRST_MARKS = re.compile(r"^(?:[#>=+]|-(?=[ -]\S)|\d+(?=[.)](?:\s|$)))")
+
+
+def escape_markdown(value: Any) -> str:
+    r"""Escape a text so that Markdown shows it as it is, on one line.
+
+    >>> print(escape_markdown("pl_dae *<b>* | _x_"))
+    pl_dae \*\<b>\* \| \_x\_
+    """
+    text = _MARKS.sub(r"\\\g<0>", " ".join(str(value).split()))
+    return _FIRST_MARKS.sub(_escape_first, text)
+
+
+def _escape_first(found: re.Match[str]) -> str:
+    mark = found[0]
+    return mark + "\\" if mark.isdecimal() else "\\" + mark  # of a number, the point behind it is the mark
 
 
 def with_minus_signs(text: str) -> str:
@@ -180,6 +210,7 @@ def provenance(row: Row) -> dict[str, str]:
     """Facts about a run, by name: what it computed, with which versions, and where."""
     result = row.result
     device, data = result.device, result.dataset
+    is_own = {"notes", "classes"} <= set(data)
     sizes = f"{data['train']:,} training and {data['test']:,} test images"
     where = f"{device.get('count')} x {device.get('kind')} ({device.get('platform')}), {device.get('cores')} cores"
     return {
@@ -187,6 +218,7 @@ def provenance(row: Row) -> dict[str, str]:
         "protocol": f"{result.protocol}{sentences.changed_settings(result)}",
         "seeds": " ".join(map(str, result.seeds)),
         "data": f"{data['name']}, {sizes}, SHA-256 {data['digest']}",
+        **(data_lines(data["notes"], data["classes"], result.class_counts) if is_own else {}),
         "parameters": f"{result.parameters:,} a seed",
         "device": where,
         "versions": ", ".join(f"{name} {version}" for name, version in result.versions.items()),

@@ -68,7 +68,7 @@ def run(command: Command, arguments: Sequence[str] | None = None) -> int:
         else:
             _require(command, others)
             command.execute(others)
-        sys.stdout.flush()
+        _flush()
     except InputError as error:
         return _failed(str(error), USAGE_ERROR)
     except EarlyExit as early:
@@ -88,8 +88,7 @@ def run_process(main: Callable[[], int]) -> None:
         logging.set_verbosity(logging.FATAL)  # Orbax logs a traceback for an error that is one sentence here
         status = main()
         if status > SIGNALLED:  # threads of libraries can take long, and Python would wait for them
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             os._exit(status)
         sys.exit(status)
 
@@ -144,6 +143,12 @@ def _require(command: Command, others: Sequence[str]) -> None:
         raise InputError(f"{others[0]!r} is not a flag: flags look like --name=value; --help lists them.")
     if not others and command.argument is not None:
         raise InputError(f"{command.argument} is missing: give at least one; --help says more.")
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as in a program without a console
+            stream.flush()
 
 
 def _failed(sentence: str, status: int) -> int:

@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from pljax.results.folder import EXTRA, PARAMETERS, RunFolder
+from pljax.results import pseudo_labels
+from pljax.results.folder import EXTRA, LABEL_TOTALS, PARAMETERS, SPLIT, RunFolder
 from pljax.results.result import Result
-from pljax.settings import differences
-from pljax.types import InputError
+from pljax.settings import differences, to_json
+from pljax.types import InputError, Split
 
 
 def find_parts(results: Sequence[Result]) -> list[list[int]]:
@@ -37,7 +38,10 @@ def _belong_together(one: Result, other: Result) -> bool:
 
 
 def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
-    """Write the folder of one finished run that has the seeds of several.
+    """Write the folder of one finished run that has the seeds of several, with every file that all of them have.
+
+    Its ``pseudo_labels.csv`` is made of the totals of the parts, as that of one run is. A part that an earlier version
+    made has none: then neither has the joined run. Device and versions are those of the first part.
 
     Raises ``InputError`` if they are not parts of one run, cannot be read, or ``into`` cannot be written.
     """
@@ -46,18 +50,57 @@ def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
     into.make()
     with into.locked():
         into.clear()
-        config = results[0].effective_config()
-        into.save_config(config, {"joined": [folder.path.name for folder in folders]})
+        result = join_results(results)
+        config = result.effective_config()
+        into.save_config(config, _run_fields(folders, result))
         if (inputs := folders[0].load_inputs()) is not None:
             into.save_inputs(*inputs)
         into.append_metrics(_merge_metrics(folder.load_metrics() for folder in folders))
         pretrained = [f"{phase.method.pretrains}.npz" for phase in config.phases if phase.method.pretrains]
         for file in (PARAMETERS, EXTRA, *pretrained):
-            if file == PARAMETERS or all((folder.path / file).exists() for folder in folders):
+            if file == PARAMETERS or _all_have(folders, file):
                 into.save_arrays(_concatenate([folder.load_arrays(file) for folder in folders]), file)
-        result = join_results(results)
+        if _all_have(folders, SPLIT):
+            into.save_split(result.seeds, _join_splits(folders, results))
+        if _all_have(folders, LABEL_TOTALS):
+            into.save_pseudo_labels(*_join_pseudo_labels(folders, result))
         into.save_result(result)
         return result
+
+
+def _all_have(folders: Sequence[RunFolder], file: str) -> bool:
+    return all((folder.path / file).exists() for folder in folders)
+
+
+def _run_fields(folders: Sequence[RunFolder], result: Result) -> dict[str, Any]:
+    """The fields of ``run.json``: those of one run with all the seeds, and the names of the parts."""
+    fields = {"seeds": result.seeds, "seeds_at_once": len(result.seeds), "dataset": result.dataset["digest"]}
+    about = {"device": result.device, "versions": result.versions}
+    return {**fields, **about, "joined": [folder.path.name for folder in folders]}
+
+
+def _join_splits(folders: Sequence[RunFolder], results: Sequence[Result]) -> Split:
+    """The split of each seed: int32 ``[S, L]``, ``[S, V]`` and ``[S, U]``. Raises ``InputError``."""
+    names, parts = tuple(Split.__dataclass_fields__), []
+    for folder, result in zip(folders, results, strict=True):
+        part = folder.load_split(most=16 * len(result.seeds) * (result.dataset["train"] + 1) + 4096)
+        sizes = {array.shape[:1] for array in part.values()}
+        if {"seeds", *names} != part.keys() or part["seeds"].tolist() != result.seeds or len(sizes) > 1:
+            raise InputError(f"{folder.path / SPLIT} is not the split of its run: start that part again.")
+        parts.append([part[name] for name in names])
+    joined: Any = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Split(*joined)
+
+
+def _join_pseudo_labels(
+    folders: Sequence[RunFolder], result: Result
+) -> tuple[pseudo_labels.Totals, Sequence[str], dict[int, str]]:
+    """The totals over all seeds, the names of the classes and those of the rows. Raises ``InputError``."""
+    totals, names, rows = zip(*(folder.load_pseudo_labels() for folder in folders), strict=True)
+    expected = (result.dataset["train"], len(result.class_counts["test"]))
+    if any(part.votes.shape != expected for part in totals):
+        raise InputError(f"The files {LABEL_TOTALS} of the parts are not of one data set.")
+    return pseudo_labels.add(totals), names[0], {row: name for of_part in rows for row, name in of_part.items()}
 
 
 def join_results(results: Sequence[Result]) -> Result:
@@ -79,6 +122,7 @@ def join_results(results: Sequence[Result]) -> Result:
         **{
             **{field: getattr(first, field) for field in Result.__dataclass_fields__},
             **by_seed,
+            "config": to_json(first.effective_config()),  # with fields that are newer than the first part
             "conditional_entropy": entropy,
             "unlabelled_training": change,
             "diverged": {seed: where for result in results for seed, where in result.diverged.items()},

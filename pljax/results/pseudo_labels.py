@@ -57,10 +57,58 @@ class GroupLabels(NamedTuple):
     labels: LabelHistory  # the pseudo-labels in training
 
 
+class Totals(NamedTuple):
+    """The final predictions for the ``N`` training images, counted over the seeds for which each was unlabelled."""
+
+    seeds: np.ndarray  # int32 [N], how many seeds
+    probabilities: np.ndarray  # float32 [N, C], summed over the seeds
+    votes: np.ndarray  # unsigned [N, C], how many seeds predict each class
+    first_change: np.ndarray  # int32 [N], the first epoch in which the pseudo-label changed in any seed; -1: never
+    last_change: np.ndarray  # int32 [N], the last one
+
+
+def count(groups: Sequence[GroupLabels]) -> Totals:
+    """The totals over the seeds of all groups."""
+    unlabelled, classes = (
+        np.concatenate([getattr(group, name) for group in groups]) for name in ("unlabelled", "classes")
+    )
+    probabilities = np.sum([group.probabilities for group in groups], axis=0)
+    votes = np.zeros(probabilities.shape, np.min_scalar_type(len(unlabelled)))
+    for of_seed, predicted in zip(unlabelled, classes, strict=True):
+        rows = np.flatnonzero(of_seed)
+        votes[rows, predicted[rows]] += 1
+    first, last = (
+        np.where(unlabelled, np.concatenate([getattr(group.labels, name) for group in groups]), NEVER)
+        for name in ("first_change", "last_change")
+    )
+    return Totals(unlabelled.sum(axis=0, dtype=np.int32), probabilities, votes, _earliest(first), last.max(axis=0))
+
+
+def add(parts: Sequence[Totals]) -> Totals:
+    """The totals of runs with different seeds as those of one run. They are equal to the rounding of the sums."""
+    seeds = np.stack([part.seeds for part in parts]).sum(axis=0, dtype=np.int32)
+    return Totals(
+        seeds,
+        np.stack([part.probabilities for part in parts]).sum(axis=0),
+        np.stack([part.votes for part in parts]).sum(axis=0, dtype=np.min_scalar_type(seeds.max(initial=0))),
+        _earliest(np.stack([part.first_change for part in parts])),
+        np.stack([part.last_change for part in parts]).max(axis=0),
+    )
+
+
+def _earliest(epochs: np.ndarray) -> np.ndarray:
+    """The smallest epoch of each column, ``[S, N] -> [N]``; ``NEVER`` if there is none."""
+    none = np.iinfo(np.int32).max
+    first = np.where(epochs == NEVER, none, epochs).min(axis=0)
+    return np.where(first == none, NEVER, first).astype(np.int32)
+
+
 COLUMNS = ("index", "label", "confidence", "seeds_agree", "seeds", "first_change", "last_change")
 
 
-def table(groups: Sequence[GroupLabels], names: Sequence[str], rows: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+def table(
+    totals: Totals, names: Sequence[str], rows: Sequence[str] | Mapping[int, str] = ()
+) -> Iterator[tuple[Any, ...]]:
     """Yield a row of ``COLUMNS`` for each image that was unlabelled for at least one seed. Only these seeds count.
 
     ``index`` is the image's index, or its name from ``rows``. ``label`` is the name of the class with the largest mean
@@ -68,25 +116,15 @@ def table(groups: Sequence[GroupLabels], names: Sequence[str], rows: Sequence[st
     ``first_change`` and ``last_change`` are the first and the last epoch in which the pseudo-label of the image changed
     in any seed; they are empty if it never did.
     """
-    unlabelled = np.concatenate([group.unlabelled for group in groups])
-    seeds = unlabelled.sum(axis=0)
-    totals = np.sum([group.probabilities for group in groups], axis=0)
-    label = totals.argmax(axis=1)
-    confidence = totals.max(axis=1) / np.maximum(seeds, 1)
-    agree = (unlabelled & (np.concatenate([group.classes for group in groups]) == label)).sum(axis=0)
-    first, last = (
-        np.where(unlabelled, np.concatenate([getattr(group.labels, name) for group in groups]), NEVER)
-        for name in ("first_change", "last_change")
-    )
-    first = np.where(first == NEVER, np.iinfo(np.int32).max, first).min(axis=0)
-    last = last.max(axis=0)
+    seeds, label = totals.seeds, totals.probabilities.argmax(axis=1)
+    confidence = totals.probabilities.max(axis=1) / np.maximum(seeds, 1)
     for row in np.flatnonzero(seeds).tolist():
-        changes = (first[row], last[row]) if last[row] != NEVER else ("", "")
+        first, last = totals.first_change[row], totals.last_change[row]
         yield (
             rows[row] if rows else row,
             names[label[row]],
             f"{confidence[row]:.4f}",
-            agree[row],
+            totals.votes[row, label[row]],
             seeds[row],
-            *changes,
+            *((first, last) if last != NEVER else ("", "")),
         )

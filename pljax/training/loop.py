@@ -14,8 +14,8 @@ from pljax.training import phases
 from pljax.training.checkpointer import Checkpointer, NoCheckpointer, Progress
 from pljax.training.metrics import MetricsLog, PhaseSchedule
 from pljax.training.scoring import Scores
-from pljax.training.seed_group import SeedGroup, phase_name, rounded_up, score_program
-from pljax.types import Params, Split, TrainState
+from pljax.training.seed_group import SeedGroup, from_bits, phase_name, rounded_up, score_program
+from pljax.types import Evaluation, Params, Split, TrainState
 
 SCORED_ROWS = 10_000  # images that are scored in one call
 
@@ -71,8 +71,11 @@ def train_phase(
         state = layout.reshard(programs.init(phase, key, progress.params, group.splits, group.data))
     for t in range(progress.t, schedule.epochs * schedule.rounds):
         state, metrics, assigned = programs.train_round(phase, key, np.int32(t), state, group.splits, group.data)
-        evaluation = programs.evaluate(phase, state, group.splits, group.data) if log.needs_evaluation(t) else None
-        log.record(t, *map(layout.gather, (metrics, assigned, evaluation)))
+        evaluation = None
+        if log.needs_evaluation(t):
+            measured = layout.gather(programs.evaluate(phase, state, group.splits, group.data))
+            evaluation = Evaluation(from_bits(measured.metrics), measured.pseudo_labels)
+        log.record(t, from_bits(layout.gather(metrics)), layout.gather(assigned), evaluation)
         progress.t, progress.state = t + 1, state
         progress.seconds[name] = spent + time.monotonic() - started
         checkpointer.save_if_due(progress, schedule.rounds)

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-import psutil
 
+from pljax.data.free_memory import free_memory
 from pljax.nn.networks import BLOCK_ROWS
 from pljax.protocols.config import Config
 from pljax.training.phases import state_shapes
@@ -75,11 +75,11 @@ def require_memory(estimated: MemoryEstimate, seeds: int, at_once: int) -> str |
 
 
 def available() -> int:
-    """Free memory in bytes on the first local device; on a CPU, that of the machine."""
+    """Free memory in bytes on the first local device; on a CPU, what the machine and a container leave."""
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
-    return int(psutil.virtual_memory().available)
+    return free_memory()
 
 
 def format_bytes(size: int) -> str:

@@ -1,5 +1,6 @@
 """Progress of a run for the user: a progress bar on a terminal, plain lines elsewhere, and handlers of signals."""
 
+import io
 import signal
 import sys
 import threading
@@ -54,9 +55,15 @@ class Reporter:
     signal_received: int | None = None
 
     def __init__(self, stream: TextIO | None = None):
-        stream = stream or sys.stderr
-        self._live = stream.isatty()
-        self._console = Console(file=stream, force_terminal=self._live, highlight=False, emoji=False)
+        stream = stream or sys.stderr  # None where the process has no standard error: under pythonw, in some servers
+        self._live = stream is not None and stream.isatty()
+        self._console = Console(
+            file=stream or io.StringIO(),
+            quiet=stream is None,
+            force_terminal=self._live,
+            highlight=False,
+            emoji=False,
+        )
 
     def __enter__(self) -> "Reporter":
         self._bar = Progress(

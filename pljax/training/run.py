@@ -111,8 +111,8 @@ def save_outcomes(outcomes: Sequence[Outcome], dataset: Dataset, folder: RunFold
         folder.save_parameters(params, f"{name}.npz")
     if dataset.inputs:
         folder.save_inputs(dataset.inputs, dataset.names)
-    labels = [_group_labels(outcome) for outcome in outcomes]
-    folder.save_pseudo_labels(pseudo_labels.table(labels, dataset.names, dataset.row_names))
+    totals = pseudo_labels.count([_group_labels(outcome) for outcome in outcomes])
+    folder.save_pseudo_labels(totals, dataset.names, dataset.row_names)
 
 
 def group_seeds(seeds: Sequence[int], at_once: int | None) -> list[list[int]]:
@@ -213,20 +213,31 @@ def run_fields(
     return {
         "scenario": config.scenario,
         "protocol": config.protocol,
-        "dataset": {"name": dataset.name, "digest": dataset.digest, **sizes},
+        "dataset": {"name": dataset.name, "digest": dataset.digest, **sizes, **_read_notes(dataset)},
         "seeds": list(seeds),
-        "class_counts": {
-            # Those of the first seed; they are the same for every seed.
-            "labelled": np.bincount(dataset.train_labels[outcomes[0].split.labelled[0]], minlength=dataset.classes),
-            "test": np.bincount(dataset.test_labels, minlength=dataset.classes),
-        },
+        "class_counts": class_counts(dataset, jax.tree.map(lambda indices: indices[0], outcomes[0].split)),
         "parameters": count_parameters(config, dataset),
         "config": to_json(config),
-        "warnings": list(warnings),
+        "warnings": [*dataset.warnings, *warnings],
         "versions": versions(),
         "device": device(),
         "seconds": dict(seconds),
     }
+
+
+def class_counts(dataset: Dataset, split: Split) -> dict[str, np.ndarray]:
+    """The rows of each class, int ``[C]``, by part. Those of validation rows can differ from seed to seed."""
+    parts = {
+        "labelled": dataset.train_labels[split.labelled],
+        "validation": dataset.train_labels[split.validation],
+        "test": dataset.test_labels,
+    }
+    return {part: np.bincount(labels, minlength=dataset.classes) for part, labels in parts.items()}
+
+
+def _read_notes(dataset: Dataset) -> dict[str, Any]:
+    """What was read of custom data, plain JSON values."""
+    return {"classes": list(dataset.names), "notes": dict(dataset.notes)} if dataset.inputs else {}
 
 
 def seed_fields(config: Config, seeds: Sequence[int], dataset: Dataset, outcomes: Sequence[Outcome]) -> dict[str, Any]:

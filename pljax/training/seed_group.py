@@ -1,7 +1,7 @@
 """A group of seeds that are trained together: their data, keys and splits, and the compiled programs they share."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from pljax.data import split
 from pljax.nn import sparse
 from pljax.protocols.config import Config, Phase
+from pljax.results.forks import require_threads
 from pljax.settings import everywhere
 from pljax.training import phases
 from pljax.training.scoring import Scores, score
@@ -25,11 +26,41 @@ KEPT_PROGRAMS = 8  # of each kind; the oldest program goes when another is compi
 
 
 class Programs(NamedTuple):
-    """The functions of a phase over seeds. The phase is an argument, so its numbers may change between calls."""
+    """The functions of a phase over seeds. The phase is an argument, so its numbers may change between calls.
+
+    The metrics of ``train_round`` and ``evaluate`` leave the device as bits: see :func:`as_bits`.
+    """
 
     init: Callable[..., TrainState]
     train_round: Callable[..., tuple[TrainState, Metrics, AssignedLabels | None]]
     evaluate: Callable[..., Evaluation]
+
+
+def as_bits(metrics: Metrics) -> Metrics:
+    """The bits of float32 metrics as uint32; others stay as they are. :func:`from_bits` is the inverse, on the host.
+
+    NaN is the value of a metric that there is nothing to measure on. JAX's ``debug_nans`` would take it for a fault in
+    the output of a program, and stop the run. It still checks the state, where a NaN is one.
+    """
+    return {
+        name: jax.lax.bitcast_convert_type(value, jnp.uint32) if value.dtype == jnp.float32 else value
+        for name, value in metrics.items()
+    }
+
+
+def from_bits(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics whose bits :func:`as_bits` took."""
+    return {name: value.view(np.float32) if value.dtype == np.uint32 else value for name, value in metrics.items()}
+
+
+def _train_round(*arguments: Any) -> tuple[TrainState, Metrics, AssignedLabels | None]:
+    state, metrics, assigned = phases.train_round(*arguments)
+    return state, as_bits(metrics), assigned
+
+
+def _evaluate(*arguments: Any) -> Evaluation:
+    evaluation = phases.evaluate(*arguments)
+    return Evaluation(as_bits(evaluation.metrics), evaluation.pseudo_labels)
 
 
 @functools.lru_cache(maxsize=KEPT_PROGRAMS)
@@ -40,8 +71,8 @@ def programs(structure: Any, sizes: tuple[Any, ...]) -> Programs:
     """
     return Programs(
         init=over_seeds(phases.init_state, (None, 0, 0, 0, None)),
-        train_round=over_seeds(phases.train_round, (None, 0, None, 0, 0, None), donate=(3,)),
-        evaluate=over_seeds(phases.evaluate, (None, 0, 0, None)),
+        train_round=over_seeds(_train_round, (None, 0, None, 0, 0, None), donate=(3,)),
+        evaluate=over_seeds(_evaluate, (None, 0, 0, None)),
     )
 
 
@@ -122,7 +153,11 @@ def index_in_role(config: Config, number: int) -> int:
 
 
 def split_seeds(config: Config, seeds: Sequence[int], dataset: Dataset, layout: Layout) -> tuple[jax.Array, Split]:
-    """The root key and the split of each seed, on the devices that compute it."""
+    """The root key and the split of each seed, on the devices that compute it: the first computation of a run.
+
+    Raises ``RuntimeError`` in a process that was forked after JAX had started.
+    """
+    require_threads()
     keys, labels = layout.shard(seed_keys(seeds)), dataset.train_labels
     program = split_program(
         dataset.classes, config.labels, config.validation, config.choose_labels, len(labels), layout

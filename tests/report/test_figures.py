@@ -219,7 +219,7 @@ def test_the_auto_encoder_is_drawn_with_an_image_of_each_class(runs, squares, va
     rows, found = images.one_per_class(networks, squares)
     assert found == kind
     assert squares.train_labels[rows].tolist() == [0, 1, 2, 3]
-    assert np.isin(rows, getattr(trained.split(networks, squares), kind)).all()
+    assert np.isin(rows, getattr(trained.split(networks.config, networks.seed, squares), kind)).all()
 
 
 def diverged(run, seeds):

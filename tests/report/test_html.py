@@ -1,12 +1,14 @@
 """The report of a comparison: complete, without references to other sites, and with all text escaped."""
 
 import base64
+import dataclasses
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from made_results import make_result
+from markdown_it import MarkdownIt
 
 from pljax.analysis.comparison import compare
 from pljax.protocols import SCENARIOS
@@ -132,6 +134,95 @@ def test_all_text_is_escaped(compared):
     read = Reader(html.render("report.html", compared, [hostile]))
     assert "script" not in read.tags
     assert [image["alt"] for image in read.images] == ['" onerror="alert(1)']
+
+
+def tokens_of(text):
+    """What a reader of the Markdown file gets: the flat tokens of a parser with tables."""
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    for token in parser.parse(text):
+        yield token
+        yield from token.children or ()
+
+
+def shown_by(text):
+    """The text of each block of a Markdown file, each cell of a table by itself."""
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    blocks = [token.children for token in parser.parse(text) if token.type == "inline"]
+    return ["".join(child.content for child in children) for children in blocks]
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "a|b",
+    "`code` ``",
+    "*bold* **b**",
+    "_x_ __y__ a_b _z",
+    "[x](http://y.z) ![i](j)",
+    "# heading",
+    "- item",
+    "--- rule",
+    "+ item",
+    "1. item",
+    "12) item",
+    "> quote",
+    "=== line",
+    "~~gone~~",
+    "&lt;b&gt; &amp;",
+    "back\\slash \\* \\| \\",
+    "<http://y.z> www.y.z https://y.z a@b.cd",
+    "$x_1$ :smile:",
+    "<!-- comment --> <?php ?> </p>",
+    "\\",
+    "|",
+    "\\\\",
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_markdown_shows_every_name_as_it_is(name):
+    for text in (name, f"pl {name}", f"{name} pl"):
+        escaped = html.escape_markdown(text)
+        assert shown_by(escaped) == [text]
+        assert {token.type for token in tokens_of(escaped)} <= {
+            *("paragraph_open", "inline", "text", "text_special", "paragraph_close"),
+        }
+        table = f"| {escaped} | next |\n| --- | --- |\n| {escaped} | {escaped} |\n"
+        assert shown_by(table) == [text, "next", text, text]
+
+
+def test_markdown_shows_a_name_with_line_breaks_on_one_line():
+    assert html.escape_markdown("a\n\n# b\r\nc\td") == "a # b c d"
+
+
+def test_numbers_and_usual_names_stay_readable_in_markdown():
+    for text in ("84.60", "−0.25 to 0.30", "pl_dae", "<0.0001", "d_z", "-", "95 % CI", "P(higher), 95 % CI", "Holm's"):
+        assert html.escape_markdown(text) == text
+
+
+def test_a_report_of_hostile_names_has_the_tables_of_one_of_plain_names(compared):
+    def report(*names):
+        label = dict(zip((row.label for row in compared.rows), names, strict=True))
+        rows = [dataclasses.replace(row, label=label[row.label]) for row in compared.rows]
+        pairs = [
+            dataclasses.replace(pair, first=label[pair.first], second=label[pair.second]) for pair in compared.pairs
+        ]
+        text = html.render("report.md", dataclasses.replace(compared, rows=rows, pairs=pairs), FIGURES)
+        return shown_by(text), [token.type for token in tokens_of(text)]
+
+    plain = ("first", "second", "third", "fourth")
+    expected_texts, expected_tokens = report(*plain)
+    blocks = ("_open", "_close")
+    for begin in range(0, len(HOSTILE) - 3, 4):
+        names = HOSTILE[begin : begin + 4]
+        texts, tokens = report(*names)
+        assert [token for token in tokens if token.endswith(blocks)] == [
+            token for token in expected_tokens if token.endswith(blocks)
+        ]
+        assert set(tokens) - {"text_special"} <= set(expected_tokens)
+        cells = dict(zip(plain, names, strict=True))
+        assert [texts[place] for place, text in enumerate(expected_texts) if text in cells] == [
+            cells[text] for text in expected_texts if text in cells
+        ]
 
 
 def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_header(compared):

@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import json
+import re
+import shutil
 
 import jax
 import numpy as np
@@ -46,6 +48,76 @@ def test_the_parts_make_the_whole(runs, tmp_path):
     assert joined.load_metrics() == sorted(lines, key=lambda line: (line["phase"], line["epoch"], line["seed"]))
     assert (joined.path / METRICS).stat().st_size == (whole.path / METRICS).stat().st_size
     assert json.loads((joined.path / "config.json").read_text()) == result.config
+
+
+def test_a_joined_folder_holds_every_file_of_a_run_with_the_same_content(runs, tmp_path):
+    whole, joined = runs["whole"], RunFolder(tmp_path / "joined")
+    join([runs["early"], runs["late"]], joined)
+    assert {path.name for path in joined.path.iterdir()} == {path.name for path in whole.path.iterdir()}
+    for file in ("split.npz", "pseudo_labels.csv", "pseudo_labels.npz", "parameters.npz", "config.json"):
+        assert (joined.path / file).read_bytes() == (whole.path / file).read_bytes()
+    expected = json.loads((whole.path / "run.json").read_text())
+    about = json.loads((joined.path / "run.json").read_text())
+    assert about == {**expected, "seeds_at_once": 3, "joined": ["early", "late"]}
+
+
+def test_a_joined_run_is_joined_again(runs, blobs, tmp_path):
+    fourth, three, four = (RunFolder(tmp_path / name) for name in ("fourth", "three", "four"))
+    run(PL_DAE, [3], blobs, fourth, Reporter(io.StringIO()))
+    join([runs["early"], runs["late"]], three)
+    join([three, fourth], four)
+    assert four.load_result().seeds == [0, 1, 2, 3]
+    totals, _, _ = four.load_pseudo_labels()
+    assert totals.seeds.max() == 4
+    np.testing.assert_array_equal(totals.votes.sum(axis=1), totals.seeds)
+
+
+@pytest.fixture
+def earlier(runs, tmp_path):
+    """The part with the last seed as a version made it that had no field ``input_noise`` and no totals."""
+    place = tmp_path / "earlier"
+    shutil.copytree(runs["late"].path, place)
+    for file in ("result.json", "config.json"):
+        text, removed = re.subn(r'\s*"input_noise": 0\.0,?', "", (place / file).read_text())
+        assert removed == 1
+        (place / file).write_text(re.sub(r",(\s*[}\]])", r"\1", text))
+    (place / "pseudo_labels.npz").unlink()
+    return RunFolder(place)
+
+
+def test_a_part_from_before_a_field_with_a_default_joins(runs, earlier, tmp_path):
+    for number, parts in enumerate(([runs["early"], earlier], [earlier, runs["early"]])):
+        assert len(find_parts([part.load_result() for part in parts])) == 1
+        joined = RunFolder(tmp_path / str(number))
+        result = join(parts, joined)
+        assert result.config == runs["whole"].load_result().config
+        assert joined.load_config()[0] == PL_DAE
+        assert not (joined.path / "pseudo_labels.csv").exists()  # one part has no totals
+
+
+def test_a_field_that_is_not_at_its_default_keeps_parts_apart(earlier, blobs, tmp_path):
+    finetune = PL_DAE.phases[1]
+    noisy = PL_DAE.replace(phases=(PL_DAE.phases[0], finetune.replace(method=finetune.method.replace(input_noise=0.5))))
+    other = RunFolder(tmp_path / "noisy")
+    run(noisy, [0], blobs, other, Reporter(io.StringIO()))
+    assert find_parts([earlier.load_result(), other.load_result()]) == [[0], [1]]
+    with pytest.raises(InputError, match=r"differ in phases\.1\.method\.input_noise"):
+        join([earlier, other], RunFolder(tmp_path / "joined"))
+
+
+def test_files_that_are_not_those_of_the_parts_are_refused(runs, tmp_path):
+    for file, other, message in (
+        ("split.npz", "early", "not the split of its run"),
+        ("pseudo_labels.csv", "nn", "not of one run"),
+    ):
+        spoilt = tmp_path / file
+        shutil.copytree(runs["late"].path, spoilt)
+        shutil.copy(runs[other].path / file, spoilt / file)
+        if file == "pseudo_labels.csv":
+            (spoilt / file).write_text((spoilt / file).read_text() + "1,0,0.5,1,1,,\n")
+        with pytest.raises(InputError, match=message):
+            join([runs["early"], RunFolder(spoilt)], RunFolder(tmp_path / "joined"))
+        assert not (tmp_path / "joined" / "result.json").exists()
 
 
 def test_parts_of_a_run_are_found_and_put_in_order(runs):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pljax.results.pseudo_labels import COLUMNS, NEVER, GroupLabels, LabelHistory, table
+from pljax.results.pseudo_labels import COLUMNS, NEVER, GroupLabels, LabelHistory, add, count, table
 from pljax.types import AssignedLabels
 
 
@@ -92,7 +92,7 @@ GROUPS = [
 
 
 def rows_of(groups, names=("cat", "dog", "owl"), rows=()):
-    return [dict(zip(COLUMNS, row, strict=True)) for row in table(groups, names, rows)]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in table(count(groups), names, rows)]
 
 
 def test_an_image_that_every_seed_had_labelled_has_no_row():
@@ -116,6 +116,20 @@ def test_the_changes_are_the_first_and_the_last_of_the_seeds_that_have_a_vote():
 
 def test_the_order_of_the_groups_is_no_matter():
     assert rows_of(GROUPS[::-1]) == rows_of(GROUPS)
+
+
+def test_the_totals_of_parts_add_up_to_those_of_the_whole():
+    parts, whole = [count([group]) for group in GROUPS], count(GROUPS)
+    for added in (add(parts), add(parts[::-1]), add([whole])):
+        for name, expected in whole._asdict().items():
+            np.testing.assert_array_equal(getattr(added, name), expected)
+    assert whole.votes.tolist() == [[0, 0, 0], [1, 0, 1], [1, 2, 0], [0, 0, 2]]
+
+
+def test_more_votes_than_a_byte_holds_are_counted():
+    many = count([GROUPS[0]])._replace(seeds=np.full(4, 200, np.int32), votes=np.full((4, 3), 200, np.uint8))
+    assert add([many, many]).votes.tolist() == 4 * [[400, 400, 400]]
+    assert add([many, many]).seeds.tolist() == 4 * [400]
 
 
 def test_an_image_goes_by_its_name_where_it_has_one():

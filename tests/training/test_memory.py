@@ -54,8 +54,10 @@ def test_where_one_seed_does_not_fit_it_is_a_warning(monkeypatch):
     assert "even one at a time does not fit" in require_memory(MemoryEstimate(GIB, GIB, 0), seeds=2, at_once=2)
 
 
-def test_the_free_memory_is_a_number_of_bytes():
+def test_the_free_memory_is_a_number_of_bytes_and_that_of_the_container(monkeypatch):
     assert 2**25 < memory.available() < 2**50
+    monkeypatch.setattr(memory, "free_memory", lambda: 12345)
+    assert memory.available() == 12345
 
 
 @pytest.mark.parametrize("seeds", [1, 2])  # sequential, and at once

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import sys
 
 import pytest
 
@@ -68,6 +69,14 @@ def test_a_message_is_one_plain_line_however_long_and_whatever_its_marks():
     with reporter:
         reporter.say(text)
     assert stream.getvalue() == 2 * f"{text}\n"
+
+
+def test_without_standard_error_nothing_is_shown_and_nothing_fails(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with Reporter() as reporter:
+        run_phase(reporter, 20)
+        reporter.say("a warning")
+    reporter.say("another")
 
 
 def test_no_environment_variable_makes_a_terminal_of_a_file(monkeypatch):

@@ -151,7 +151,8 @@ def test_the_result_says_what_was_run(whole, blobs):
     assert result.config == to_json(CONFIG) == json.loads((folder.path / "config.json").read_text())
     assert result.effective_config() == CONFIG
     assert result.parameters == 12 * 32 + 32 + 32 * 4 + 4
-    assert result.class_counts == {"labelled": [2, 2, 2, 2], "test": [15, 15, 15, 15]}
+    assert (result.class_counts["labelled"], result.class_counts["test"]) == ([2] * 4, [15] * 4)
+    assert sum(result.class_counts["validation"]) == CONFIG.validation
     assert set(result.seconds) == {"pretrain", "finetune", "score"}
     assert {"pljax", "python", "jax", "flax", "optax"} <= set(result.versions)
     np.testing.assert_allclose(np.add(result.test_accuracy, result.test_error), 1)
