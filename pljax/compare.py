@@ -86,7 +86,7 @@ def execute(runs: Sequence[str]) -> None:
     paths = [path.parent if path.name == "result.json" else path for path in map(Path, runs)]
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("The same run is given twice: give each once.")
-    output = Path(FLAGS.output)
+    output = Path(FLAGS.output).expanduser()
     folders = join_parts([RunFolder(path) for path in paths], output)
     compared = comparison.compare([folder.load_result() for folder in folders])
     print(comparison_text(compared))

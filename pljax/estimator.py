@@ -14,15 +14,19 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pljax.data import split
+from pljax.data import custom, split
 from pljax.data.batches import LabelledBatches
+from pljax.data.checks import MAX_FEATURE
+from pljax.data.labels import Labels
+from pljax.data.rows import Rows
 from pljax.data.scaling import scaling_of
+from pljax.data.targets import Targets, read_targets, split_unlabelled, target_warnings
 from pljax.nn.outputs import class_probabilities
 from pljax.protocols import adaptive
 from pljax.protocols.config import Config, Phase
+from pljax.report.data_summary import data_lines
 from pljax.results.inference import logits
 from pljax.settings import override, overrides
 from pljax.training.checkpointer import NoCheckpointer
@@ -30,12 +34,14 @@ from pljax.training.devices import enable_compilation_cache
 from pljax.training.loop import Outcome, train
 from pljax.training.metrics import MetricsLog
 from pljax.training.progress import Reporter
+from pljax.training.run import predicted_warnings
 from pljax.training.seed_group import make_group
 from pljax.training.seeds import MOST_SEED, layout_for
 from pljax.types import Dataset
 
 UNLABELLED = -1
 SCALINGS = ("auto", "none")
+FLOATS = (np.float64, np.float32)
 LEAST_VALIDATION = 100  # rows; by default there is no validation part that would be smaller, and so too noisy
 
 PARAMETER_NAMES = {"pretrain_epochs": "pretrain"}  # overrides with another name as a parameter
@@ -68,10 +74,10 @@ def _with_override_parameters(cls: Any) -> Any:
 class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     """A neural network for semi-supervised classification with pseudo-labels (Lee 2013).
 
-    Rows whose ``y`` is -1 are unlabelled. Their pseudo-labels are the classes that the network predicts with enough
-    confidence; they enter the loss with a weight alpha(t) that rises from 0. The default of a parameter that is
-    ``None`` follows from the sizes of the data: see :mod:`pljax.protocols.adaptive`. Parameters that the scenario does
-    not use are ignored.
+    Rows whose ``y`` is -1 or missing (``None``, NaN, ``pandas.NA``, an empty text) are unlabelled. Their pseudo-labels
+    are the classes that the network predicts with enough confidence; they enter the loss with a weight alpha(t) that
+    rises from 0. The default of a parameter that is ``None`` follows from the sizes of the data: see
+    :mod:`pljax.protocols.adaptive`. Parameters that the scenario does not use are ignored.
 
     Args:
       scenario: ``nn``, a network trained on the labelled rows; ``drop_nn``, with dropout; ``pl``, with dropout and
@@ -81,11 +87,12 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       validation_fraction: share of the labelled rows that is held out to measure whether pseudo-labels help; by
         default a tenth if that is at least 100 rows, else 0.
       random_state: determines the random numbers of the networks.
-      verbose: whether to show a progress bar.
+      verbose: whether to say on standard error what was read of ``X`` and ``y``, and to show a progress bar.
       OVERRIDES
 
     Attributes:
       classes_: the classes, ``[C]``.
+      n_unlabelled_: the number of unlabelled rows.
       transduction_: the class of every training row, ``[n]``: as given, or as predicted for an unlabelled row.
       pseudo_labels_: the predicted classes of the unlabelled rows, ``[U]``.
       confidence_: their probabilities, float32 ``[U]``.
@@ -96,6 +103,14 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       n_iter_: number of epochs.
       history_: losses, alpha and accuracies, one dict per epoch and network.
       n_features_in_, feature_names_in_: as in scikit-learn.
+
+    Pipelines, searches, ``cross_val_score`` and ``MultiOutputClassifier`` pass ``y`` on as it is. Wrappers that number
+    the classes anew make a class of -1, and nothing is unlabelled any more: voting, bagging, stacking, one-vs-rest,
+    calibration, and ``cross_val_predict`` with probabilities. ``fit`` warns where no row is unlabelled, as
+    scikit-learn's ``SelfTrainingClassifier`` does.
+
+    A process that was forked after a fit cannot fit or predict: JAX has threads. Start processes by ``spawn`` or
+    ``forkserver``, or use joblib's default backend.
 
     >>> from sklearn.datasets import make_moons
     >>> X, y = make_moons(200, noise=0.1, random_state=0)
@@ -133,18 +148,26 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
         Raises ``ValueError`` for invalid data or parameters.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32)
-        labels = self._encode(y)
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        targets = read_targets(y)
+        X, labels = validate_data(self, X, targets.numbers, dtype=FLOATS)
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling is {self.scaling!r}: choose one of {', '.join(SCALINGS)}.")
+        self.classes_, self.n_unlabelled_ = targets.classes, int((labels == UNLABELLED).sum())
         self.scaling_ = scaling_of(X) if self.scaling == "auto" else None
-        self._fit(self._inputs(X), labels, self._seeds())
+        config = self._config_for(labels)
+        for warning in (*target_warnings(targets), *self._warnings(config, labels)):
+            warnings.warn(warning, stacklevel=2)
+        if self.verbose:
+            Reporter().say(self._what_was_read(X, targets, config.validation))
+        self._fit(config, self._inputs(X), labels, self._seeds())
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities, float32 ``[n, C]``: the mean over the networks."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
         return self._probabilities_by_seed(self._inputs(X)).mean(axis=0)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -153,13 +176,16 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[best]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The accuracy on the rows of known class. Rows whose ``y`` is -1 are left out."""
-        known = ~_is_unlabelled(np.asarray(y))
+        """The accuracy on the rows of known class. Rows whose ``y`` is -1 or missing are left out."""
+        known_labels, spellings = split_unlabelled(y)
+        known = np.array([spelling is None for spelling in spellings], np.bool_)
         weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-        return float(accuracy_score(np.asarray(y)[known], self.predict(X)[known], sample_weight=weights))
+        return float(accuracy_score(known_labels, self.predict(X)[known], sample_weight=weights))
 
     def _inputs(self, X: np.ndarray) -> np.ndarray:
-        return self.scaling_.apply(X) if self.scaling_ else X
+        if np.abs(X).max() >= MAX_FEATURE:
+            raise ValueError(f"X has numbers that are not between -{MAX_FEATURE:g} and {MAX_FEATURE:g}.")
+        return self.scaling_.apply(X) if self.scaling_ else X.astype(np.float32)
 
     def _probabilities_by_seed(self, inputs: np.ndarray) -> np.ndarray:
         """The class probabilities of each network, float32 ``[n_seeds, n, C]``."""
@@ -167,28 +193,18 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         by_seed = jnp.asarray(logits(method, self.parameters_, self.extra_, inputs))
         return np.asarray(class_probabilities(by_seed, method.output))
 
-    def _encode(self, y: np.ndarray) -> np.ndarray:
-        """Encode classes as numbers, int32 ``[n]``, -1 for unlabelled rows. Set ``classes_``."""
-        unknown = _is_unlabelled(y)
-        check_classification_targets(y[~unknown])
-        self.classes_, encoded = np.unique(y[~unknown], return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y has labelled rows of {len(self.classes_)} class: give rows of at least two classes.")
-        labels = np.full(len(y), UNLABELLED, np.int32)
-        labels[~unknown] = encoded
-        return labels
-
     def _seeds(self) -> list[int]:
         """The seed of each network."""
         if not (isinstance(self.n_seeds, numbers.Integral) and self.n_seeds >= 1):
             raise ValueError(f"n_seeds is {self.n_seeds!r}: give a whole number from 1.")
         return check_random_state(self.random_state).randint(MOST_SEED, size=self.n_seeds, dtype=np.uint32).tolist()
 
-    def _validation_size(self, known: int) -> int:
-        """The number of validation rows among ``known`` rows of known class."""
-        fraction = self.validation_fraction
+    def _validation_size(self, labels: np.ndarray) -> int:
+        """The number of validation rows among those of known class. By default every class keeps a row for training."""
+        known, fraction = int((labels != UNLABELLED).sum()), self.validation_fraction
         if fraction is None:
-            return known // 10 if known // 10 >= LEAST_VALIDATION else 0
+            size = known // 10 if known // 10 >= LEAST_VALIDATION else 0
+            return size if split.every_class_keeps_one(labels, len(self.classes_), size) else 0
         if not (isinstance(fraction, numbers.Real) and 0 <= fraction < 1):
             raise ValueError(f"validation_fraction is {fraction!r}: give a number from 0 to below 1.")
         return round(float(fraction) * known)
@@ -208,20 +224,48 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         config, _ = override(scenarios[self.scenario], {**given, "validation": validation})
         return config if unlabelled else without_unlabelled(config)
 
-    def _fit(self, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> None:
-        """Train the networks and, with a validation part, those without pseudo-labels. Set the fitted attributes."""
+    def _config_for(self, labels: np.ndarray) -> Config:
+        """The config for rows with these class numbers. Raises ``ValueError`` if they cannot be split like this."""
         known = int((labels != UNLABELLED).sum())
-        validation = self._validation_size(known)
+        validation = self._validation_size(labels)
         config = self._config(known - validation, validation, len(labels) - known)
         split.check(labels, len(self.classes_), config.labels, config.validation, config.choose_labels)
+        return config
+
+    def _warnings(self, config: Config, labels: np.ndarray) -> list[str]:
+        """Sentences on data and settings with which pseudo-labels are not used as intended."""
+        if self.n_unlabelled_:
+            return predicted_warnings(config) if self.alpha_f != 0 else []
+        if not any(phase.batches.unlabelled for phase in self._config(len(labels), 0, 1).phases):
+            return []
+        counts = np.bincount(labels)
+        first = f" {self.classes_[0]!s} has {counts[0]:,} of {len(labels):,} rows: was it -1?"
+        return [
+            "y has no unlabelled rows, marked by -1 or missing, so no pseudo-labels are used. Wrappers that number the "
+            f"classes anew make a class of -1: see the docstring.{first if 2 * counts[0] > len(labels) else ''}"
+        ]
+
+    def _what_was_read(self, X: np.ndarray, targets: Targets, validation: int) -> str:
+        """What was read of ``X`` and ``y``, in lines."""
+        names = getattr(self, "feature_names_in_", None)
+        columns = tuple(map(str, range(X.shape[1]))) if names is None else tuple(names)
+        notes = dict(custom.notes(Rows(X, Labels([], targets.unlabelled, ()), columns)))
+        if validation:
+            notes["validation"] = f"{validation:,} of the labelled rows"
+        counts = np.bincount(targets.numbers[targets.numbers != UNLABELLED])
+        lines = data_lines(notes, list(map(str, self.classes_)), {"labelled": counts.tolist()})
+        return "\n".join(f"{heading:<{max(map(len, lines))}}  {text}" for heading, text in lines.items())
+
+    def _fit(self, config: Config, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> None:
+        """Train the networks and, with a validation part, those without pseudo-labels. Set the fitted attributes."""
         outcome = self._train(config, inputs, labels, seeds)
         self._set_fitted(config, outcome, labels)
         self.supervised_ = None
-        if validation and any(map(_weighs_unlabelled, config.phases)):
+        if config.validation and any(map(_weighs_unlabelled, config.phases)):
             self.supervised_ = copy.copy(self)
             self.supervised_.alpha_f = 0.0
-            self.supervised_._fit(inputs, labels, seeds)
-            self._warn_of_harm(validation)
+            self.supervised_._fit(self.supervised_._config_for(labels), inputs, labels, seeds)
+            self._warn_of_harm(config.validation)
 
     def _train(self, config: Config, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> Outcome:
         """Train all networks. Set ``history_``."""
@@ -287,10 +331,3 @@ def _weighs_unlabelled(phase: Phase) -> bool:
 def _as_python(values: dict[str, Any]) -> dict[str, Any]:
     """Convert NumPy scalars, which a search over parameters may set, to Python numbers."""
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
-
-
-def _is_unlabelled(y: np.ndarray) -> np.ndarray:
-    """Whether each label is -1 or an empty text, bool ``[n]``. In an array of texts, -1 is the text ``"-1"``."""
-    if y.dtype.kind in "iuf":
-        return y == UNLABELLED
-    return np.array([str(label) in ("-1", "-1.0", "") for label in y], np.bool_)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import jax
@@ -33,16 +34,23 @@ flags.DEFINE_string(
 
 
 def stablehlo(model: Ensemble) -> bytes:
-    """The program that maps features ``[batch, D]`` to mean class probabilities ``[batch, C]``, both float32.
+    """The program that maps features ``[batch, D]`` to mean class probabilities, float32 ``[batch, C]``.
 
     It holds the weights and takes batches of any size. ``jax.export.deserialize(bytearray(content)).call(features)``
-    runs it on a CPU, GPU or TPU.
+    runs it on a CPU, GPU or TPU. Features are float32, or float64 where float32 is too coarse for them (see
+    :attr:`pljax.types.Scaling.dtype`): then it is called under ``jax.enable_x64(True)``.
     """
     (batch,) = jax.export.symbolic_shape("batch")
-    rows = jax.ShapeDtypeStruct((batch, model.features), np.float32)
+    rows = jax.ShapeDtypeStruct((batch, model.features), model.scaling.dtype)
     program = jax.jit(lambda features: ensemble.by_seed(model, model.params, model.extra, features).mean(axis=0))
-    with jax.default_matmul_precision("float32"):  # the same probabilities on every platform
+    # The precision of products makes the probabilities the same on every platform.
+    with _x64(model), jax.default_matmul_precision("float32"):
         return bytes(jax.export.export(program, platforms=PLATFORMS)(rows).serialize())
+
+
+def _x64(model: Ensemble) -> AbstractContextManager[None]:
+    """A context in which JAX has the type of number that the features of a run need."""
+    return jax.enable_x64(model.scaling.dtype is np.float64)
 
 
 def about(model: Ensemble) -> dict[str, str]:
@@ -51,6 +59,7 @@ def about(model: Ensemble) -> dict[str, str]:
     facts = {
         "classes": model.classes,
         "features": model.features,
+        "dtype": np.dtype(model.scaling.dtype).name,
         "columns": model.inputs.columns if model.inputs else (),
         "inputs": scaling,
         "seeds": model.seeds,
@@ -90,7 +99,9 @@ def check(model: Ensemble, path: Path, form: str) -> None:
         features = _plausible(model, generator.random((rows, model.features)))
         with jax.default_matmul_precision("float32"):
             expected = ensemble.probabilities(model, features).mean(axis=0)
-        if np.abs(np.asarray(program.call(features)) - expected).max() > TOLERANCE:
+        with _x64(model):
+            given = np.asarray(program.call(features))
+        if np.abs(given - expected).max() > TOLERANCE:
             raise RuntimeError(f"{path} does not predict what the run's networks predict.")
 
 
@@ -99,7 +110,7 @@ def _plausible(model: Ensemble, numbers: np.ndarray) -> np.ndarray:
     if model.inputs is None:
         return (255 * numbers).astype(np.float32)
     shift, scale = model.inputs.scaling
-    return (shift + scale * (2 * numbers - 1)).astype(np.float32)
+    return (shift + scale * (2 * numbers - 1)).astype(model.scaling.dtype)
 
 
 def execute(_: Sequence[str]) -> None:
@@ -107,7 +118,7 @@ def execute(_: Sequence[str]) -> None:
     if Path(FLAGS.output or "").suffix.lower() == ".json":
         raise InputError(f"--output is {FLAGS.output!r}, but metadata go to a .json file beside it: give another name.")
     model = ensemble.load(RunFolder(FLAGS.run))
-    output = Path(FLAGS.output or Path(FLAGS.run) / f"model.{FLAGS.format}")
+    output = Path(FLAGS.output or Path(FLAGS.run) / f"model.{FLAGS.format}").expanduser()
     try:
         write_whole(output, stablehlo(model) if FLAGS.format == "stablehlo" else safetensors(model))
         if FLAGS.format == "stablehlo":
@@ -117,6 +128,8 @@ def execute(_: Sequence[str]) -> None:
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}): give another --output.") from error
     print(f"{output}: {output.stat().st_size:,} bytes, read back and checked")
+    if FLAGS.format == "stablehlo" and model.scaling.dtype is np.float64:
+        print("Its features are float64, because float32 is too coarse for them: call it under jax.enable_x64(True).")
 
 
 COMMAND = terminal.Command(

@@ -2,22 +2,20 @@
 
 import errno
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from absl import flags
 
 from pljax import protocols
 from pljax.analysis.comparison import compare
 from pljax.data import custom, datasets
-from pljax.data.rows import LABEL_NAMES, ReadOptions
 from pljax.protocols.config import Config
 from pljax.protocols.select import ADAPTIVE, PROTOCOLS, choose, select_for
-from pljax.report import terminal
+from pljax.report import data_flags, terminal
 from pljax.report.tables import comparison_text, introduction, untested_text
+from pljax.results import trained
 from pljax.results.folder import RunFolder, folder_name
 from pljax.results.join import join
 from pljax.results.result import Result
@@ -31,8 +29,9 @@ from pljax.training.devices import (
     select_backend,
     set_matmul_precision,
 )
+from pljax.training.processes import ProcessEnded, Processes
 from pljax.training.progress import Interrupted, Reporter
-from pljax.training.run import count_parameters, group_seeds, require_same_run, run
+from pljax.training.run import class_counts, count_parameters, group_seeds, require_same_run, run
 from pljax.training.seeds import MOST_SEED
 from pljax.types import Dataset, InputError
 
@@ -54,13 +53,12 @@ def define_flags() -> None:
     string(
         "dataset",
         "auto",
-        f"One of {', '.join(datasets.DATASETS)}, or own data: a .npz, .csv or .parquet file, or a folder with a folder "
-        "of pictures for each class.",
+        f"One of {', '.join(datasets.DATASETS)}, or own data: a file ({', '.join(custom.FILE_SUFFIXES)}), or a folder "
+        "with a folder of pictures for each class.",
     )
     string("test", None, "Own data: a file or folder of labelled test rows.")
-    string("label", None, f"Own data: the column or array of labels; default: {', '.join(LABEL_NAMES)}.")
-    words("features", None, "Own data: the array, or the columns, of the features; default: all others.")
-    integer("image_size", None, "Own data: the side length of pictures in pixels; default: that of the first picture.")
+    data_flags.define(FLAGS, "Own data: ", otherwise="")
+    integer("image_size", None, "Own data: the side length of pictures in pixels; default: that of most pictures.")
     string("data_dir", None, "The folder of the data files, to read or to download; default: the user's cache folder.")
     integer("seeds", 5, "The number of seeds.")
     integer("first_seed", 0, "The first seed.")
@@ -113,7 +111,9 @@ def introduce(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: 
     estimated = memory.estimate(config, dataset, at_once)
     warning = memory.require_memory(estimated, len(seeds), at_once)
     size = memory.format_bytes(estimated.total(len(seeds), at_once))
+    counts = class_counts(dataset, trained.split(config, seeds[0], dataset)) if dataset.inputs else {}
     facts = {**device(), "parameters": count_parameters(config, dataset), "memory": size, "folder": folder.path}
+    facts["class_counts"] = counts
     reporter.say(introduction(config, dataset, seeds, facts))
     if warning:
         reporter.say(f"warning: {warning}")
@@ -143,8 +143,7 @@ def print_results(results: Sequence[Result], folders: Sequence[RunFolder], outpu
 
 
 def set_up_backend() -> None:
-    """Connect to the other processes and configure JAX, before anything is computed."""
-    processes.connect(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
+    """Configure JAX, before anything is computed."""
     select_backend(FLAGS.backend)
     set_matmul_precision(FLAGS.matmul_precision)
     retain_freed_memory()
@@ -154,24 +153,43 @@ def set_up_backend() -> None:
 def load_dataset(say: Callable[[str], None]) -> Dataset:
     """The data set that the flags name. Raises ``InputError``."""
     if custom.is_path(FLAGS.dataset):
-        image = (FLAGS.image_size, None) if FLAGS.image_size else None
-        options = ReadOptions(FLAGS.label, tuple(FLAGS.features or ()), image)
-        return custom.load(FLAGS.dataset, FLAGS.test, options, say)
-    for flag in ("test", "label", "features", "image_size"):
-        if FLAGS[flag].value is not None:
+        image = None if FLAGS.image_size is None else (FLAGS.image_size, None)
+        return custom.load(FLAGS.dataset, FLAGS.test, data_flags.options(FLAGS)._replace(image=image), say)
+    for flag in ("test", "image_size", *data_flags.NAMES):
+        if FLAGS[flag].value not in (None, False):
             raise InputError(f"--{flag} is for own data: {FLAGS.dataset} needs none.")
     return datasets.load(FLAGS.dataset, FLAGS.data_dir, say=say)
 
 
+def flags_of_all_processes() -> dict[str, Any]:
+    """The flags that name the folders of a run, by name: each of its processes must have the same."""
+    names = ("scenario", "protocol", "seeds", "first_seed", *protocols.overrides())
+    files = {name: Path(FLAGS[name].value or "").name for name in ("dataset", "test")}
+    return {**{name: FLAGS[name].value for name in names}, **files}
+
+
 def run_scenarios() -> None:
-    """Run the scenarios that the flags select, one after another, and print their results. Raises ``InputError``."""
+    """Run the scenarios that the flags select, and print their results, as one of the processes of the run.
+
+    Raises:
+      InputError: a flag or the data are not usable.
+      ProcessEnded: another process of the run has ended without its part of the work.
+    """
+    with processes.connect(
+        FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id, flags_of_all_processes(), Reporter().say
+    ) as all_processes:
+        run_share(all_processes)
+
+
+def run_share(all_processes: Processes) -> None:
+    """Run the scenarios with the seeds of this process. The first process joins and prints the results of all."""
     seeds = choose_seeds(FLAGS.first_seed, FLAGS.seeds, FLAGS.seeds_at_once)
     parse_interval(FLAGS.checkpoint_every)
     overrides = given_overrides()
     protocol = FLAGS.protocol or (ADAPTIVE if custom.is_path(FLAGS.dataset) else "quick")
     choose(protocol, FLAGS.scenario, overrides)  # raises before anything is loaded
     set_up_backend()
-    shares = processes.shares(seeds, jax.process_count())
+    shares = processes.shares(seeds, all_processes.count)
     reporter = Reporter()
     dataset = load_dataset(reporter.say)
     chosen = select_for(dataset, protocol, FLAGS.scenario, overrides)
@@ -180,7 +198,7 @@ def run_scenarios() -> None:
         changes = {**overrides, **({"test": Path(FLAGS.test).stem} if FLAGS.test else {})}
         return RunFolder(Path(FLAGS.workdir) / folder_name(configs, dataset.name, seeds, changes))
 
-    mine = shares[jax.process_index()]
+    mine = shares[all_processes.index]
     folders = [folder_of([config], mine) for config in chosen]
     if FLAGS.overwrite:  # all before the first run: another process must not take an old result for a new one
         for folder in folders:
@@ -190,19 +208,22 @@ def run_scenarios() -> None:
     ]
     reporter.say("")
     if len(shares) > 1:
-        parts = [[folder_of([config], share) for share in shares] for config in chosen]
-        processes.wait_for(itertools.chain(*parts))
-        if not processes.is_coordinator():
+        if all_processes.index:
+            all_processes.require_first()
             return
+        parts = [[folder_of([config], share) for config in chosen] for share in shares]
+        all_processes.wait_for(parts)
         folders = [folder_of([config], seeds) for config in chosen]
-        results = [join(of_run, folder) for of_run, folder in zip(parts, folders, strict=True)]
+        results = [join(of_run, folder) for *of_run, folder in zip(*parts, folders, strict=True)]
     print_results(results, folders, folder_of(chosen, seeds).path, dataset)
 
 
 def execute(_: Sequence[str]) -> None:
-    """:func:`run_scenarios`. Raises ``EarlyExit`` for a signal and for a disk that cannot be written to."""
+    """:func:`run_scenarios`. Raises ``EarlyExit`` for a signal, a full disk, and another process that has ended."""
     try:
         run_scenarios()
+    except ProcessEnded as ended:
+        raise terminal.EarlyExit(str(ended), status=1) from ended
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

@@ -1,7 +1,8 @@
 """``python -m pljax.predict``: the classes that a finished run predicts for new rows."""
 
-import contextlib
 import csv
+import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from pljax.report import terminal
+from pljax.data import custom
+from pljax.data.serialization import atomic
+from pljax.report import data_flags, terminal
 from pljax.results import ensemble
 from pljax.results.ensemble import Ensemble
 from pljax.results.folder import RunFolder
@@ -17,8 +20,11 @@ from pljax.types import InputError
 
 FLAGS = terminal.new_flags()
 flags.DEFINE_string("run", None, "The folder of a finished run.", flag_values=FLAGS)
-flags.DEFINE_string("input", None, "A .npz, .csv or .parquet file, or a folder of pictures.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "input", None, f"A file ({', '.join(custom.FILE_SUFFIXES)}), or a folder of pictures.", flag_values=FLAGS
+)
 flags.DEFINE_string("output", None, "A .csv or .npz file, to write the predictions to.", flag_values=FLAGS)
+data_flags.define(FLAGS, "If it is not as for the training rows, ", otherwise="as for the training rows")
 
 
 class Predictions(NamedTuple):
@@ -44,25 +50,22 @@ def write(predictions: Predictions, model: Ensemble, names: Sequence[str], path:
 
     ``names`` are those of the rows; where there are none, rows are counted from 0.
     """
-    temporary = path.with_name(f"{path.name}.part")
     index = names or range(len(predictions.label))
     try:
-        if path.suffix.lower() == ".npz":
-            arrays = {"index": np.array(index), **predictions._asdict(), "classes": np.array(model.classes)}
-            with temporary.open("wb") as stream:
+        with atomic(path) as stream:
+            if path.suffix.lower() == ".npz":
+                arrays = {"index": np.array(index), **predictions._asdict(), "classes": np.array(model.classes)}
                 np.savez(stream, allow_pickle=False, **arrays)
-        else:
-            with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                probabilities = (f"p_{name}" for name in model.classes)
-                writer.writerow(["index", "label", "confidence", "seeds_agree", "seeds", *probabilities])
-                for row, (label, confidence, agree, of_row) in zip(index, zip(*predictions, strict=True), strict=True):
-                    first, *others = (f"{probability:.6g}" for probability in (confidence, *of_row))
-                    writer.writerow([row, label, first, agree, len(model.seeds), *others])
-        temporary.replace(path)
+                return
+            file = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+            writer = csv.writer(file, lineterminator="\n")
+            probabilities = (f"p_{name}" for name in model.classes)
+            writer.writerow(["index", "label", "confidence", "seeds_agree", "seeds", *probabilities])
+            for row, (label, confidence, agree, of_row) in zip(index, zip(*predictions, strict=True), strict=True):
+                first, *others = (f"{probability:.6g}" for probability in (confidence, *of_row))
+                writer.writerow([row, label, first, agree, len(model.seeds), *others])
+            file.detach()
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise InputError(
             f"{path} cannot be written ({error.strerror}): make its folder, or give another --output."
         ) from error
@@ -70,11 +73,13 @@ def write(predictions: Predictions, model: Ensemble, names: Sequence[str], path:
 
 def execute(_: Sequence[str]) -> None:
     """Predict the classes of the rows in ``--input`` and write them. Raises ``InputError``."""
-    output = Path(FLAGS.output)
+    output = Path(FLAGS.output).expanduser()
     if output.suffix.lower() not in (".csv", ".npz"):
         raise InputError(f"--output is {FLAGS.output!r}: give a file that ends in .csv or .npz.")
     model = ensemble.load(RunFolder(FLAGS.run))
-    rows = ensemble.read_rows(model, FLAGS.input)
+    rows = ensemble.read_rows(model, FLAGS.input, data_flags.options(FLAGS))
+    for warning in rows.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     predictions = predict(model, rows.features)
     write(predictions, model, rows.names, output)
     unanimous = (predictions.seeds_agree == len(model.seeds)).mean()

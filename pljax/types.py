@@ -8,6 +8,7 @@ written for one seed; ``training.seeds`` adds the axis of seeds with ``vmap``.
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -15,6 +16,7 @@ import jax
 import numpy as np
 
 Params = dict[str, Any]
+ROWS_AT_ONCE = 4096  # that are standardised: their copy in float64 is small beside the data
 
 
 class InputError(ValueError):
@@ -25,17 +27,44 @@ class InputError(ValueError):
 
 
 class Scaling(NamedTuple):
-    """The standardisation of features: ``(x - shift) / scale``."""
+    """The standardisation of features: ``(x - shift) / scale``.
 
-    shift: np.ndarray  # float32 [D]
-    scale: np.ndarray  # float32 [D]
+    It is computed in float64 and rounded last: a feature such as a time in seconds since 1970 varies in digits that
+    float32 does not have.
+    """
+
+    shift: np.ndarray  # float64 [D]
+    scale: np.ndarray  # float64 [D]
+
+    @property
+    def dtype(self) -> type[np.float32] | type[np.float64]:
+        """The type of number that holds features to a thousandth of their scale: float32 unless they are far from 0."""
+        coarse = np.abs(self.shift) * np.finfo(np.float32).eps > 1e-3 * self.scale
+        return np.float64 if coarse.any() else np.float32
 
     def apply(self, features: np.ndarray) -> np.ndarray:
         """Standardise numbers ``[n, D]`` of any dtype: float32 ``[n, D]``."""
-        inputs = features.astype(np.float32)
-        inputs -= self.shift
-        inputs /= self.scale
+        inputs = np.empty(features.shape, np.float32)
+        for first in range(0, len(features), ROWS_AT_ONCE):
+            block = slice(first, first + ROWS_AT_ONCE)
+            inputs[block] = (features[block].astype(np.float64) - self.shift) / self.scale
         return inputs
+
+
+class ReadOptions(NamedTuple):
+    """How to read a file or folder of custom data."""
+
+    label: str | None = None  # the column or array of labels; None: one of data.labels.LABEL_NAMES
+    columns: tuple[str, ...] = ()  # the columns of the features, in order, or their array; empty: all other columns
+    image: tuple[int, int | None] | None = None  # side length and channels to convert pictures to; None: their own
+    unlabelled: tuple[str, ...] = ()  # labels that mean that the class is not known: see data.labels
+    header: bool = True  # the first line of a text table names its columns
+    background: str | None = None  # the colour behind transparent pictures; None: white
+    white: int | None = None  # the number for white in pictures of floating-point numbers; None: from the largest one
+    labels_optional: bool = False  # a file may lack the labels that ``label`` names
+
+
+DEFAULT_OPTIONS = ReadOptions()
 
 
 class Inputs(NamedTuple):
@@ -44,6 +73,7 @@ class Inputs(NamedTuple):
     columns: tuple[str, ...]  # [D], the columns of a table; empty: the data are no table
     image: tuple[int, int] | None  # side length and channels of pictures; None: the data are no pictures
     scaling: Scaling
+    options: ReadOptions = DEFAULT_OPTIONS  # those that the training rows were read with
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,6 +89,8 @@ class Dataset:
     class_names: tuple[str, ...] = ()  # [C]; empty: the classes have no names but their numbers
     inputs: Inputs | None = None  # of custom data
     row_names: tuple[str, ...] = ()  # [N], the names of the training images; empty: they have none
+    notes: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what was read of custom data, by heading
+    warnings: tuple[str, ...] = ()  # what in custom data may not be as its author meant it
 
     @property
     def names(self) -> tuple[str, ...]:

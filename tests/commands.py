@@ -43,14 +43,15 @@ def call(main: Callable[..., int], *arguments: object) -> Outcome:
     return Outcome(status, out.getvalue(), err.getvalue())
 
 
-def assert_refused(outcome: Outcome, expected: str) -> None:
-    """Assert a usage error: exit status 2, and one line on stderr that contains ``expected``."""
+def assert_refused(outcome: Outcome, expected: str) -> str:
+    """Assert a usage error: exit status 2, and one line on stderr that contains ``expected``. Returns the line."""
     assert outcome.status == 2
     assert outcome.out == ""
     (line,) = outcome.err.splitlines()
     assert line.startswith("pljax: ")
     assert line.isprintable()
     assert expected in line
+    return line
 
 
 @contextlib.contextmanager

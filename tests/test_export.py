@@ -15,11 +15,11 @@ from tiny_runs import CLASSES, NAMES, rows, write_table
 
 from pljax import export
 from pljax.data import custom
-from pljax.data.rows import ReadOptions
 from pljax.export import main
 from pljax.protocols.config import from_json
 from pljax.results import ensemble
 from pljax.results.folder import RunFolder
+from pljax.types import ReadOptions
 
 KINDS = ("own", "pixels")
 

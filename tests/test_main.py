@@ -121,7 +121,7 @@ def test_a_run_leaves_config_metrics_parameters_and_result(finished):
     folder = only_folder(finished.workdir)
     assert folder.name == "quick-nn-mnist_5k-seeds0to1-hidden=8-epochs=2"
     left = {"config.json", "metrics.jsonl", "parameters.npz", "result.json", "run.json", "split.npz"}
-    left.add("pseudo_labels.csv")
+    left |= {"pseudo_labels.csv", "pseudo_labels.npz"}
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == left
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [(line["epoch"], line["seed"]) for line in lines] == [(0, 0), (0, 1), (1, 0), (1, 1)]

@@ -7,6 +7,7 @@ from tiny_runs import CLASSES, NAMES, rows, write_table
 
 from pljax import export, predict
 from pljax.main import main
+from pljax.results.result import Result
 
 SMALL = ("--scenario=pl", "--seeds=2", "--hidden=8", "--epochs=3", "--t1=0", "--t2=2", "--threshold=0")
 
@@ -88,3 +89,46 @@ def test_own_data_that_cannot_be_used_are_refused(tmp_path, monkeypatch, argumen
     write_table(tmp_path / "rows.csv")
     assert_refused(call(main, *SMALL, *arguments), expected)
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_was_read_is_said_before_training_and_kept_in_the_result(tmp_path, monkeypatch):
+    """The home folder is expanded, too: no folder is called ``~``."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    features, labels = rows(60)
+    labels = [*labels[:12], "cow ", *["", "-1", "NA", None] * 11, "", "", "unlabelled"]
+    table = pd.DataFrame(features, columns=NAMES).assign(name="row", same=7.0, kind=labels)
+    table.to_csv(tmp_path / "rows.txt", sep=";", index=False)
+    flags = ("--label=kind", f"--features={','.join(NAMES)},same", "--unlabelled=NA", "--validation=3")
+    status, _, err = call(main, *SMALL, "--dataset=~/rows.txt", *flags, "--workdir=~/runs")
+    assert status == 0
+    assert not (tmp_path / "~").exists()
+    said = [line for line in err.splitlines() if line.startswith("warning: ")]
+    assert "2 labels that look like cow are read as this one" in said[0]
+    assert "-1 is taken for unlabelled in 11 rows" in said[1]
+    assert said[2] == "warning: the same in all rows, so of no use: feature same."
+    lines = dict(line.split("  ", maxsplit=1) for line in err.splitlines() if "  " in line and "epoch" not in line)
+    read = {heading: text.strip() for heading, text in lines.items()}
+    assert read["file"] == "separated by semicolons"
+    assert read["labels"] == "column kind"
+    assert read["columns left out"] == "1: name"
+    assert read["features"] == f"5 without missing values: {', '.join(NAMES)}, same"
+    assert read["constant features"] == "1: same"
+    assert read["unlabelled"] == "47 rows (24 empty, 11 as -1, 11 as NA, 1 as unlabelled)"
+    result = Result.load(only_folder(tmp_path / "runs"))
+    assert result.dataset["classes"] == list(CLASSES)
+    notes = result.dataset["notes"]
+    assert {heading: text for heading, text in read.items() if heading in notes} == notes
+    assert result.warnings == [line.removeprefix("warning: ") for line in said]
+    counts = result.class_counts
+    assert (sum(counts["labelled"]), sum(counts["validation"]), sum(counts["test"])) == (10, 3, 0)
+    listed = ", ".join(
+        f"{name} {one} + {other}"
+        for name, one, other in zip(CLASSES, counts["labelled"], counts["validation"], strict=True)
+    )
+    assert read["classes"] == f"{listed} (labelled + validation)"
+
+
+def test_the_flags_for_own_data_are_refused_with_a_public_data_set():
+    for flag in ("label=y", "features=a", "unlabelled=NA", "no_header", "background=white", "test=a.csv"):
+        assert_refused(call(main, "--dataset=mnist_5k", f"--{flag}"), f"--{flag.partition('=')[0]} is for own data")

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,15 +11,16 @@ from commands import ON_PIXELS, ON_TABLE, SEEDS, assert_refused, call, untrained
 from PIL import Image
 from tiny_runs import CLASSES, NAMES, finished, rows, write_table
 
+from pljax import export
 from pljax.data import custom
-from pljax.data.rows import ReadOptions
 from pljax.predict import main
 from pljax.results import ensemble, inference
 from pljax.results.folder import RunFolder
+from pljax.types import ReadOptions
 
 
-def predict(run, source, output):
-    return call(main, "--run", run, "--input", source, "--output", output)
+def predict(run, source, output, *flags):
+    return call(main, "--run", run, "--input", source, "--output", output, *flags)
 
 
 def predicted(run, source, output):
@@ -104,7 +106,7 @@ def test_predictions_for_images_that_no_seed_had_labelled_are_the_pseudo_labels_
 def test_all_kinds_of_input_give_the_same_predictions(own, new, tmp_path, suffix):
     features = rows(25, seed=1)[0]
     if suffix == "npz":
-        np.savez(tmp_path / "same.npz", X=features)
+        np.savez(tmp_path / "same.npz", X=rows(3)[0], **dict(zip(NAMES[::-1], features.T[::-1], strict=True)))
     else:
         pd.DataFrame(features[:, ::-1], columns=NAMES[::-1]).assign(more="text").to_parquet(tmp_path / "same.parquet")
     expected = predicted(own, new, tmp_path / "out.csv")
@@ -132,6 +134,102 @@ def test_the_index_of_a_picture_is_its_file_name(tmp_path):
     given = predicted(run, tmp_path / "new", tmp_path / "out.csv")
     assert given["index"].tolist() == ["other.png"]
     assert given["label"][0] in ("dark", "light")
+
+
+# ------------------------------------------------------------------------------- files of another kind, and the flags
+
+
+@pytest.fixture(scope="module")
+def of_arrays(tmp_path_factory):
+    """A run on an archive whose arrays have names of their own, among them one that cannot be read."""
+    place = tmp_path_factory.mktemp("arrays")
+    features, labels = rows(60)
+    arrays = {"other": np.array([{}]), "kind": np.array([*labels[:12], *[""] * 48]), "signal": features}
+    np.savez(place / "rows.npz", allow_pickle=True, **arrays)
+    options = ReadOptions("kind", ("signal",))
+    return untrained(place / "run", custom.load(str(place / "rows.npz"), None, options), ON_TABLE, [0])
+
+
+def test_the_names_of_the_training_command_hold_for_prediction(of_arrays, tmp_path):
+    features = rows(25, seed=1)[0]
+    np.savez(tmp_path / "same.npz", signal=features, other=features[::-1])
+    np.savez(tmp_path / "labelled.npz", kind=np.array(["zebra"] * 25), signal=features)
+    np.savez(tmp_path / "renamed.npz", kind=features, readings=features[::-1], signal=features[::-1])
+    expected = predicted(of_arrays, tmp_path / "same.npz", tmp_path / "out.npz")["probabilities"]
+    for name, flags in (("labelled.npz", ()), ("renamed.npz", ("--features=kind",))):
+        status, _, err = predict(of_arrays, tmp_path / name, tmp_path / "out.npz", *flags)
+        assert (status, err) == (0, ""), name
+        with np.load(tmp_path / "out.npz") as given:
+            np.testing.assert_array_equal(given["probabilities"], expected, err_msg=name)
+    np.savez(tmp_path / "without.npz", readings=features)
+    sentence = assert_refused(predict(of_arrays, tmp_path / "without.npz", tmp_path / "out.npz"), "lacks signal")
+    assert "readings" in sentence
+    assert "--features" in sentence
+
+
+def test_columns_are_found_by_name_whatever_the_kind_of_the_file(own, new, tmp_path):
+    features = rows(25, seed=1)[0]
+    expected = predicted(own, new, tmp_path / "out.csv")
+    table = pd.DataFrame(features, columns=NAMES)[list(NAMES[::-1])].assign(label="zebra", more=1.0)
+    table.to_csv(tmp_path / "semicolon.csv", sep=";", decimal=",", index=False)
+    table.to_csv(tmp_path / "rows.tsv.gz", sep="\t", index=False)
+    table.to_parquet(tmp_path / "rows.parquet")
+    np.savez(tmp_path / "columns.npz", **{name: table[name].to_numpy() for name in NAMES}, y=np.zeros(25))
+    for name in ("semicolon.csv", "rows.tsv.gz", "rows.parquet", "columns.npz"):
+        given = predicted(own, tmp_path / name, tmp_path / "out.csv")
+        np.testing.assert_allclose(given["confidence"], expected["confidence"], atol=1e-5, err_msg=name)
+    np.savez(tmp_path / "nameless.npz", X=features)
+    status, _, err = predict(own, tmp_path / "nameless.npz", tmp_path / "out.csv")
+    assert status == 0
+    assert (
+        err
+        == f"warning: the columns of nameless.npz have no names: they are taken for {', '.join(NAMES)} in this order.\n"
+    )
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "out.csv")["confidence"], expected["confidence"], atol=1e-5)
+
+
+def test_a_table_for_a_run_on_nameless_features_is_read_in_the_order_of_its_columns(of_arrays, tmp_path):
+    features = rows(25, seed=1)[0]
+    np.savez(tmp_path / "same.npz", signal=features)
+    expected = predicted(of_arrays, tmp_path / "same.npz", tmp_path / "out.npz")["probabilities"]
+    pd.DataFrame(features, columns=NAMES).assign(species="ant").to_csv(tmp_path / "new.csv", index=False)
+    refused = assert_refused(predict(of_arrays, tmp_path / "new.csv", tmp_path / "out.npz"), "species ('ant')")
+    assert "--label" in refused
+    assert predict(of_arrays, tmp_path / "new.csv", tmp_path / "out.npz", "--label=species").status == 0
+    with np.load(tmp_path / "out.npz") as given:
+        np.testing.assert_allclose(given["probabilities"], expected, atol=1e-5)
+
+
+def test_a_table_without_a_header_is_predicted_as_it_was_trained(tmp_path):
+    features, labels = rows(60)
+    table = pd.DataFrame(features).assign(label=[*labels[:12], *[""] * 48])
+    table.to_csv(tmp_path / "train.csv", index=False, header=False)
+    data = custom.load(str(tmp_path / "train.csv"), None, ReadOptions("4", header=False), list)
+    run = untrained(tmp_path / "run", data, ON_TABLE, [0])
+    pd.DataFrame(features).to_csv(tmp_path / "new.csv", index=False, header=False)
+    assert len(predicted(run, tmp_path / "new.csv", tmp_path / "out.csv")) == 60
+    pd.DataFrame(features, columns=NAMES).to_csv(tmp_path / "named.csv", index=False)
+    assert_refused(predict(run, tmp_path / "named.csv", tmp_path / "out.csv"), "no numbers")
+
+
+def test_numbers_far_from_0_are_predicted_and_exported_as_they_were_trained(tmp_path):
+    """Times in seconds since 1970, which float32 cannot tell apart."""
+    features, labels = rows(60)
+    table = pd.DataFrame(features.astype(np.float64), columns=NAMES).assign(label=[*labels[:12], *[""] * 48])
+    table["time"] = 1.7e9 + 60 * table[NAMES[0]]
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    run = untrained(tmp_path / "run", custom.load(str(tmp_path / "rows.csv"), None, ReadOptions(), list), ON_TABLE, [0])
+    again = ensemble.load(RunFolder(run))
+    assert again.scaling.apply(table[[*NAMES, "time"]].to_numpy())[:, -1].std() == pytest.approx(1, abs=1e-3)
+    assert call(export.main, f"--run={run}", "--format=stablehlo").status == 0
+    facts = json.loads((run / "model.json").read_text())
+    assert (facts["dtype"], facts["inputs"]["shift"][-1]) == ("float64", again.scaling.shift[-1])
+    program = jax.export.deserialize(bytearray((run / "model.stablehlo").read_bytes()))
+    with jax.enable_x64(True):
+        exported = np.asarray(program.call(table[[*NAMES, "time"]].to_numpy()))
+    expected = ensemble.probabilities(again, table[[*NAMES, "time"]].to_numpy()).mean(axis=0)
+    np.testing.assert_allclose(exported, expected, atol=1e-6)
+    assert np.ptp(expected[:, 0]) > 0
 
 
 def test_a_seed_that_diverged_is_left_out(copy, new, tmp_path):

@@ -1,21 +1,32 @@
 """Custom data: files and folders that users bring become a :class:`~pljax.types.Dataset`."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from pljax.data import checks
 from pljax.data.arrays import read_npz
+from pljax.data.labels import EMPTY, Labels, clean, printable, shorten
+from pljax.data.npz import array_headers
 from pljax.data.pictures import read_pictures
-from pljax.data.rows import ReadOptions, Rows, printable, shorten
+from pljax.data.rows import Rows
 from pljax.data.scaling import scaling_of
-from pljax.data.tables import TABLE_SUFFIXES, read_table
-from pljax.types import Dataset, InputError, Inputs
+from pljax.data.tables import TABLE_SUFFIXES, is_table, read_table
+from pljax.types import DEFAULT_OPTIONS, Dataset, InputError, Inputs, ReadOptions
 
 FILE_SUFFIXES = (".npz", *TABLE_SUFFIXES)
-MAX_FEATURE = 1e30  # largest magnitude of a feature: float32 must also hold differences of two
+# What to do with files of other kinds, by their endings.
+NEXT_STEPS: dict[str | tuple[str, ...], str] = {
+    ".npy": "put it with its labels in one file, numpy.savez('data.npz', X=numpy.load(...), y=labels)",
+    (".xls", ".xlsx", ".ods"): "save the sheet as .csv",
+    (".zip", ".tar", ".tgz", ".rar", ".7z"): "unpack it",
+    (".feather", ".json", ".jsonl", ".pkl", ".pickle", ".sav", ".dta", ".sas7bdat", ".rds"): (
+        "read it with pandas and save it with DataFrame.to_parquet('data.parquet')"
+    ),
+    (".mat", ".h5", ".hdf5", ".pt"): "save its arrays with numpy.savez('data.npz', X=features, y=labels)",
+}
 
 
 def is_path(name: str) -> bool:
@@ -25,7 +36,7 @@ def is_path(name: str) -> bool:
     (True, False, True)
     """
     try:
-        return name.lower().endswith(FILE_SUFFIXES) or "/" in name or "\\" in name or Path(name).is_dir()
+        return "." in name or "/" in name or "\\" in name or name.startswith("~") or Path(name).is_dir()
     except OSError:  # longer than a path can be
         return False
 
@@ -33,9 +44,9 @@ def is_path(name: str) -> bool:
 def load(path: str, test: str | None, options: ReadOptions, say: Callable[[str], None] = print) -> Dataset:
     """Load a data set from a file or folder (see :func:`read`), and labelled test rows from another.
 
-    An empty label, -1, or a folder called ``unlabelled`` means that the class is unknown. Classes are numbered in the
-    order of their names, and of their values where these are numbers. Features are scaled by the statistics of the
-    training rows, the test rows by the same ones.
+    An empty label, a missing one, -1, or ``unlabelled`` means that the class is unknown, and so does one of
+    ``options.unlabelled``. Classes are numbered in the order of their names, and of their values where these are
+    numbers. Features are scaled by the statistics of the training rows, the test rows by the same ones.
 
     Args:
       path: the training rows.
@@ -45,83 +56,162 @@ def load(path: str, test: str | None, options: ReadOptions, say: Callable[[str],
 
     Raises ``InputError`` if the data cannot be used.
     """
-    rows = read(Path(path), options)
+    rows = read(Path(path).expanduser(), options)
     if rows.labels is None:
-        raise InputError(f"{path} has no labels: name their column or array with --label.")
-    classes = tuple(sorted({label for label in rows.labels if label}, key=_sort_key))
+        hint = f" {sentence(rows.warnings[0])}" if rows.warnings else ""
+        raise InputError(f"{path} has no labels: name their column or array with --label.{hint}")
+    classes = tuple(sorted({label for label in rows.labels.texts if label}, key=_sort_key))
     if len(classes) < 2:
-        raise InputError(f"{path} has labels of {len(classes)} classes: give labelled rows of at least two.")
-    _warn_of_oddities(rows, rows.labels, say)
-    inputs = Inputs(rows.columns, rows.image, scaling_of(rows.features))
-    test_rows = read_like(test, inputs, options) if test else None
+        step = (
+            "give labelled rows of at least two" if rows.image is None else "give a folder of pictures for each class"
+        )
+        raise InputError(f"{path} has labels of {len(classes)} classes{_spellings(rows.labels)}: {step}.")
+    labels = _class_numbers(rows.labels, classes, path)
+    inputs = Inputs(rows.columns, rows.image, scaling_of(rows.features), options._replace(white=rows.white))
+    test_rows = read_like(test, inputs) if test else None
+    warnings = [*rows.warnings, *rows.labels.warnings, *_warn_of_lonely(rows.labels)]
+    warnings += checks.feature_warnings(rows, labels)
+    warnings += test_rows.warnings if test_rows else ()
+    warnings = [printable(warning) for warning in warnings]
+    for warning in warnings:
+        say(f"warning: {warning}")
     return Dataset(
-        name=re.sub(r"[^\w.-]+", "_", Path(path).resolve().stem),
+        name=_name(Path(path).expanduser().resolve()),
         classes=len(classes),
         train_images=inputs.scaling.apply(rows.features),
-        train_labels=_class_numbers(rows.labels, classes, path),
+        train_labels=labels,
         test_images=inputs.scaling.apply(test_rows.features if test_rows else rows.features[:0]),
         test_labels=_test_labels(test_rows, classes, str(test)) if test_rows else np.zeros(0, np.int32),
         class_names=classes,
         inputs=inputs,
         row_names=rows.names,
+        notes=notes(rows),
+        warnings=tuple(warnings),
     )
 
 
 def read(path: Path, options: ReadOptions) -> Rows:
-    """Read an ``.npz``, ``.csv`` or ``.parquet`` file, or a folder that has a subfolder of pictures for each class.
+    """Read an ``.npz`` file, a table, or a folder that has a subfolder of pictures for each class.
 
     Raises ``InputError`` if it cannot be read, is empty, or has features that are no finite numbers.
     """
-    suffix = path.suffix.lower()
     try:
         if path.is_dir():
             rows = read_pictures(path, options)
-        elif suffix == ".npz":
+        elif path.suffix.lower() == ".npz":
             rows = read_npz(path, options)
-        elif suffix in TABLE_SUFFIXES:
+        elif is_table(path):
             rows = read_table(path, options)
         else:
-            raise InputError(f"{path} is no folder, nor a file that ends in {', '.join(FILE_SUFFIXES)}.")
+            raise InputError(f"{path} is {_what_to_do(path)}.")
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or printable(error)}.") from error
     except MemoryError as error:
         raise InputError(f"{path} is too large for the memory.") from error
-    _require_numbers(path, rows)
+    checks.require_numbers(path, rows)
     return rows
 
 
-def read_like(path: str, inputs: Inputs, options: ReadOptions) -> Rows:
+def _name(path: Path) -> str:
+    """Return the name of a data set: that of its file or folder, without the ending, in characters of file names."""
+    name = path.name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
+    return re.sub(r"[^\w.-]+", "_", name) or "data"
+
+
+def _what_to_do(path: Path) -> str:
+    """Return what a file of an unknown kind is, and what to do with it."""
+    if not path.exists():
+        return "not there: check the path"
+    for suffixes, step in NEXT_STEPS.items():
+        if path.name.lower().endswith(suffixes):
+            return f"no file that is read here: {step}"
+    return f"no folder, nor a file that ends in {', '.join(FILE_SUFFIXES)}"
+
+
+def read_like(path: str, inputs: Inputs, given: ReadOptions = DEFAULT_OPTIONS, *, labelled: bool = True) -> Rows:
     """Read another file or folder that has the features of the training rows.
 
+    Columns are found by their names, whatever the kind of the file; an array with several columns has no names, and
+    its columns are taken in the order of the training rows, with a warning.
+
     Args:
-      path: the file or folder; its type may differ from that of the training rows.
+      path: the file or folder; its kind may differ from that of the training rows.
       inputs: how the training rows became inputs of the network.
-      options: how the training rows were read. The columns of a table are those of ``inputs`` instead.
+      given: options for this file; what is not given is as for the training rows.
+      labelled: whether the file must have the labels that ``inputs`` names.
 
     Raises ``InputError`` if it cannot be read or has other features.
     """
-    array = () if inputs.columns else options.columns
-    columns = inputs.columns if Path(path).suffix.lower() in TABLE_SUFFIXES else array
-    rows = read(Path(path), ReadOptions(options.label, columns, inputs.image))
+    file, trained = Path(path).expanduser(), inputs.options
+    label = None if trained.label in given.columns else trained.label
+    options = trained._replace(
+        label=given.label or label,
+        columns=given.columns or _columns_in(file, inputs),
+        image=inputs.image,
+        unlabelled=given.unlabelled or trained.unlabelled,
+        header=given.header and trained.header,
+        background=given.background or trained.background,
+        labels_optional=not labelled and given.label is None,
+    )
+    rows = read(file, options)
     expected = len(inputs.scaling.shift)
     if rows.features.shape[1] != expected:
         raise InputError(f"{path} has {rows.features.shape[1]} features, but the training rows have {expected}.")
+    if inputs.columns and not rows.columns:
+        order = f"the columns of {file.name} have no names: they are taken for {shorten(inputs.columns)} in this order."
+        return rows._replace(warnings=(*rows.warnings, order))
+    if rows.columns and not inputs.columns and not given.columns:
+        order = f"the training rows have no names of columns: those of {file.name} are taken in the order "
+        return rows._replace(warnings=(*rows.warnings, f"{order}{shorten(rows.columns)}."))
     return rows
 
 
-def _require_numbers(path: Path, rows: Rows) -> None:
-    """Raise ``InputError`` if there are no features, or one is NaN or above ``MAX_FEATURE``."""
-    count, features = rows.features.shape
-    if not count or not features:
-        raise InputError(f"{path} has {count} rows of {features} features: there is nothing to learn from.")
-    valid = np.abs(rows.features) < MAX_FEATURE  # false for NaN too
-    if not valid.all():
-        row, column = np.argwhere(~valid)[0]
-        where = f"column {rows.columns[column]!r}" if rows.columns else f"feature {column}"
-        raise InputError(
-            f"{path} has {valid.size - valid.sum()} features that are empty or no number below {MAX_FEATURE:g}, the "
-            f"first in row {row}, {where}: fill them in, leave them out, or say with --label that these are the labels."
-        )
+def _columns_in(file: Path, inputs: Inputs) -> tuple[str, ...]:
+    """Return the names of the columns or array of a file that are features, empty for all but the labels."""
+    if file.suffix.lower() != ".npz":
+        return inputs.columns
+    if not inputs.columns:
+        return inputs.options.columns
+    try:
+        named = {clean(name): name for name in array_headers(file)}
+    except (OSError, ValueError):  # reading it will say so
+        return ()
+    return tuple(named[name] for name in inputs.columns) if set(inputs.columns) <= set(named) else ()
+
+
+def notes(rows: Rows) -> Mapping[str, str]:
+    """Return what was read and how, by heading."""
+    found = dict(rows.notes)
+    count = rows.features.shape[1]
+    if rows.image is None:
+        of_columns = f": {shorten(rows.columns)}" if rows.columns else ""
+        found["features"] = f"{count} without missing values{of_columns}"
+    constant = checks.constant_features(rows.features)
+    if len(constant) and rows.image is None:
+        names = rows.columns or tuple(map(str, range(count)))
+        found["constant features"] = f"{len(constant)}: {shorten(names[place] for place in constant)}"
+    if rows.labels is not None:
+        unlabelled = rows.labels.unlabelled
+        found["unlabelled"] = f"{sum(unlabelled.values()):,} rows{_spellings(rows.labels)}"
+    return found
+
+
+def _spellings(labels: Labels) -> str:
+    """Return how labels say that the class is not known, to follow a noun.
+
+    >>> _spellings(Labels([], {"empty": 2, "-1": 1}, ()))
+    ' (2 empty, 1 as -1)'
+    """
+    parts = [
+        f"{count:,} {'' if spelling == EMPTY else 'as '}{printable(spelling)}"
+        for spelling, count in labels.unlabelled.items()
+    ]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def sentence(text: str) -> str:
+    """Return a warning as a sentence of its own."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _sort_key(label: str) -> tuple[bool, float, str]:
@@ -132,32 +222,30 @@ def _sort_key(label: str) -> tuple[bool, float, str]:
         return True, 0.0, label
 
 
-def _warn_of_oddities(rows: Rows, labels: Sequence[str], say: Callable[[str], None]) -> None:
-    """Warn of classes with a single labelled row and of constant features."""
-    once = sorted((label for label, count in Counter(labels).items() if label and count == 1), key=_sort_key)
-    if once:
-        say(f"warning: one row alone has the label {shorten(once)}: is it a class of its own, or a typing error?")
-    constant = np.flatnonzero(rows.features.min(axis=0) == rows.features.max(axis=0))
-    if len(constant) and rows.image is None:
-        names = [rows.columns[place] if rows.columns else str(place) for place in constant]
-        say(f"warning: the same in all rows, so of no use: feature {shorten(names)}.")
+def _warn_of_lonely(labels: Labels) -> list[str]:
+    """Return a warning of classes with a single labelled row."""
+    once = sorted(checks.lonely_labels(labels.texts), key=_sort_key)
+    return (
+        [f"one row alone has the label {shorten(once)}: is it a class of its own, or a typing error?"] if once else []
+    )
 
 
-def _class_numbers(labels: Sequence[str], classes: Sequence[str], path: str) -> np.ndarray:
+def _class_numbers(labels: Labels, classes: Sequence[str], path: str) -> np.ndarray:
     """Return the number of each label's class, int32 ``[n]``, -1 for an unknown one.
 
     Raises ``InputError`` for a label that is none of the ``classes``.
     """
     number = {label: place for place, label in enumerate(classes)} | {"": -1}
-    if unknown := sorted(set(labels) - set(number)):
+    if unknown := sorted(set(labels.texts) - set(number)):
         raise InputError(
             f"{path} has the labels {shorten(unknown)}, but no training row does: there are {shorten(classes)}."
         )
-    return np.array([number[label] for label in labels], np.int32)
+    return np.array([number[label] for label in labels.texts], np.int32)
 
 
 def _test_labels(rows: Rows, classes: Sequence[str], path: str) -> np.ndarray:
     """Return the class number of each test row, int32 ``[M]``. Raises ``InputError`` if one has no label."""
-    if rows.labels is None or "" in rows.labels:
-        raise InputError(f"{path} has rows without a label: every test row needs one.")
+    if rows.labels is None or "" in rows.labels.texts:
+        missing = "" if rows.labels is None else _spellings(rows.labels)
+        raise InputError(f"{path} has rows without a label{missing}: every test row needs one.")
     return _class_numbers(rows.labels, classes, path)

@@ -27,4 +27,4 @@ def scaling_of(features: np.ndarray) -> Scaling:
     scale = np.where(varied, deviation, 1.0)
     if varied.any() and np.quantile(ranges[varied], 0.25, method="lower") >= SIMILAR_RANGE * ranges.max():
         scale = np.full_like(scale, np.sqrt(np.mean(deviation[varied] ** 2)))
-    return Scaling(shift.astype(np.float32), scale.astype(np.float32))
+    return Scaling(np.where(varied, shift, low), scale)

@@ -37,18 +37,29 @@ def check(train_labels: np.ndarray, classes: int, labels: int, validation: int, 
 
 def _check_given(counts: np.ndarray, labels: int, validation: int) -> None:
     """Raise ``InputError`` unless all known labels are used and every class keeps one for training."""
-    known, classes = counts.sum(), len(counts)
+    known = counts.sum()
     if labels + validation != known or not labels:
         raise InputError(
             f"{labels} labels and {validation} validation images are asked for, but {known} images have a "
             "label: all of them are used."
         )
-    share = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
-    held_back = np.repeat(np.arange(classes), counts)[np.argsort(share, kind="stable")[:validation]]
-    if (np.bincount(held_back, minlength=classes) == counts).any():
+    if not _keeps_one(counts, validation):
         raise InputError(
             f"{validation} validation images of {known} that have a label leave a class without: give fewer."
         )
+
+
+def every_class_keeps_one(train_labels: np.ndarray, classes: int, validation: int) -> bool:
+    """Return whether every class keeps a labelled image for training if ``validation`` of all known are held back."""
+    return _keeps_one(np.bincount(train_labels[train_labels >= 0], minlength=classes), validation)
+
+
+def _keeps_one(counts: np.ndarray, validation: int) -> bool:
+    """Whether every class of ``counts`` known labels, ``[C]``, keeps one: see :func:`_stratified`."""
+    classes = len(counts)
+    share = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
+    held_back = np.repeat(np.arange(classes), counts)[np.argsort(share, kind="stable")[:validation]]
+    return not (np.bincount(held_back, minlength=classes) == counts).any()
 
 
 def _check_chosen(images: int, counts: np.ndarray, labels: int, validation: int) -> None:
@@ -76,9 +87,10 @@ def _check_chosen(images: int, counts: np.ndarray, labels: int, validation: int)
             f"give at most {most_validation(images)}."
         )
     if labels + validation >= images:
+        most = (images - validation - 1) // classes * classes
         raise InputError(
             f"{labels} labels and {validation} validation images leave none of the {images} training images "
-            f"unlabelled: give at most {images - validation - classes} labels."
+            f"unlabelled: give at most {most} labels."
         )
 
 

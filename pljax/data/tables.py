@@ -1,63 +1,68 @@
-"""Rows from a table in a ``.csv`` or ``.parquet`` file."""
+"""Rows from a table in a text file or a ``.parquet`` file."""
 
-import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pljax.data.rows import LABEL_NAMES, ReadOptions, Rows, label_texts, memory_limit, printable, shorten
-from pljax.types import InputError
+from pljax.data import labels
+from pljax.data.delimited import UNNAMED, read_delimited
+from pljax.data.labels import LABEL_NAMES, find_label_name, name_of, printable, shorten
+from pljax.data.rows import Rows, memory_limit
+from pljax.types import InputError, ReadOptions
 
-TABLE_SUFFIXES = (".csv", ".parquet")
-# What pandas and Arrow call a column without a name: nearly always the index that was saved with the table.
-UNNAMED = ("Unnamed: ", "__index_level")
+TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, *PARQUET_SUFFIXES)
+# What a column without a name is called here and by Arrow: nearly always it is an index that was saved with the table.
+INDEX = (UNNAMED, "__index_level")
+
+
+def is_table(path: Path) -> bool:
+    """Return whether the ending of a file is that of a table: one of ``TABLE_SUFFIXES``, or a text one and ``.gz``."""
+    name = path.name.lower()
+    return name.endswith(TABLE_SUFFIXES) or name.endswith(tuple(f"{suffix}.gz" for suffix in TEXT_SUFFIXES))
 
 
 def read_table(path: Path, options: ReadOptions) -> Rows:
-    """Read the features and labels of a ``.csv`` or ``.parquet`` file.
+    """Read the features and labels of a table.
 
-    Features are columns of numbers. A missing number is NaN.
+    Features are columns of numbers. A missing number is NaN. Names of columns are compared as :func:`labels.clean`
+    shows them.
 
     Raises:
       OSError: the file cannot be read.
       InputError: it is no table, has no such columns, or columns of features that are not numbers.
     """
+    options = options._replace(
+        label=options.label and labels.clean(options.label), columns=tuple(map(labels.clean, options.columns))
+    )
+    notes: dict[str, str] = {}
+    warnings: list[str] = []
     try:
-        table = _read_csv(path, options) if path.suffix.lower() == ".csv" else _read_parquet(path)
+        if path.suffix.lower() in PARQUET_SUFFIXES:
+            table = _read_parquet(path)
+        else:
+            table, of_file, of_header = read_delimited(path, options)
+            warnings.extend(of_header)
+            notes = {"file": f"{', '.join(of_file)}"} if of_file else {}
     except (InputError, OSError, MemoryError):
         raise
     except Exception as error:  # pandas and Arrow raise many types of exception for a corrupt file
-        raise InputError(f"{path} cannot be read as a table: {printable(error)}.") from error
-    table.columns = table.columns.map(str)
-    if duplicates := table.columns[table.columns.duplicated()].tolist():
-        raise InputError(f"{path} has two columns of one name, {shorten(duplicates)}: call them differently.")
-    label = _label_column(table.columns, options)
-    if options.label and label is None:
-        raise InputError(
-            f"{path} has no column {options.label!r}, but {shorten(table.columns)}: name one with --label."
-        )
-    columns = _feature_columns(path, table.columns, label, options)
-    numbers = _numbers(path, table[list(columns)])
-    return Rows(numbers, None if label is None else label_texts(path, table[label]), columns)
-
-
-def _read_csv(path: Path, options: ReadOptions) -> Any:
-    """Return the table of a ``.csv`` file, its labels as text: the label 007 is not 7."""
-    import pandas as pd
-
-    # The header alone first: read with the table, the second of two equal names would be changed.
-    header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna()
-    if header.duplicated().any():
-        raise InputError(f"{path} has two columns of one name, {shorten(header[header.duplicated()])}: rename one.")
-    label = _label_column(header.tolist(), options)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, dtype={label: str} if label else None, index_col=False, low_memory=False)
-    except pd.errors.ParserWarning as error:
-        raise InputError(f"{path} has rows that are longer than its first line: give every column a name.") from error
+        raise InputError(f"{path} cannot be read as a table: {printable(error).rstrip('.')}.") from error
+    table = _without_empty_columns(table)
+    label = _require_label(path, list(table.columns), options, warnings)
+    columns = _feature_columns(path, list(table.columns), label, options)
+    if left_out := [name for name in table.columns if name not in columns and name != label]:
+        notes["columns left out"] = f"{len(left_out)}: {shorten(left_out)}"
+    if label is not None:
+        notes["labels"] = f"column {printable(label)}"
+    numbers = _numbers(path, table[list(columns)], warnings)
+    of_rows = None if label is None else labels.read(table[label], options.unlabelled, path)
+    if others := [name for name in columns if name.lower() in LABEL_NAMES and not options.columns]:
+        warnings.append(f"the column {shorten(others)} is used as a feature: if it has labels, list the features.")
+    return Rows(numbers, of_rows, columns, notes=notes, warnings=tuple(warnings))
 
 
 def _read_parquet(path: Path) -> Any:
@@ -70,51 +75,76 @@ def _read_parquet(path: Path) -> Any:
         raise InputError(
             f"{path} has {metadata.num_rows} rows of {metadata.num_columns} columns: too many for the memory."
         )
-    return pd.read_parquet(path)
+    table = pd.read_parquet(path)
+    table.columns = [name_of(name) for name in table.columns]
+    if duplicates := table.columns[table.columns.duplicated()].tolist():
+        raise InputError(f"{path} has two columns of one name, {shorten(duplicates)}: rename one.")
+    return table
 
 
-def _label_column(columns: Iterable[str], options: ReadOptions) -> str | None:
-    """Return the column of labels: the named one, or the first of ``LABEL_NAMES`` that is not a feature."""
-    names = (options.label,) if options.label else tuple(name for name in LABEL_NAMES if name not in options.columns)
-    return next((name for name in names if name in columns), None)
+def _without_empty_columns(table: Any) -> Any:
+    """Return a table without its columns that have neither a name nor a value: lines that end in a separator."""
+    empty = [name for name in table.columns if name.startswith(UNNAMED) and table[name].isna().all()]
+    return table.drop(columns=empty)
 
 
-def _feature_columns(path: Path, known: Any, label: str | None, options: ReadOptions) -> tuple[str, ...]:
+def _require_label(path: Path, known: Sequence[str], options: ReadOptions, warnings: Sequence[str]) -> str | None:
+    """Return the column of labels, ``None`` without one. Raises ``InputError`` if it is named and not there."""
+    label = find_label_name(known, options.label, options.columns)
+    if options.label is not None and options.label in options.columns:
+        raise InputError(f"{printable(options.label)} is given both as --label and among --features: give it once.")
+    if options.label is not None and label is None and not options.labels_optional:
+        hint = f"; {warnings[0]}" if warnings else "."
+        raise InputError(
+            f"{path} has no column {options.label!r}, but {shorten(known)}: name one of these with --label{hint}"
+        )
+    return label
+
+
+def _feature_columns(path: Path, known: Sequence[str], label: str | None, options: ReadOptions) -> tuple[str, ...]:
     """Return the columns of the features: the named ones, or all but that of the labels. Raises ``InputError``."""
     if not options.columns:
         _require_unambiguous(path, known, label, options)
     columns = options.columns or tuple(name for name in known if name != label)
     if missing := [name for name in columns if name not in known]:
         raise InputError(f"{path} lacks the columns {shorten(missing)}: it has {shorten(known)}.")
-    if label in columns or len(set(columns)) < len(columns):
-        raise InputError(
-            f"{shorten(columns)} are no features for {path}: give each once, and the labels not among them."
-        )
+    if len(set(columns)) < len(columns):
+        raise InputError(f"{shorten(columns)} are no features for {path}: give each once.")
     return columns
 
 
-def _require_unambiguous(path: Path, columns: Any, label: str | None, options: ReadOptions) -> None:
+def _require_unambiguous(path: Path, columns: Sequence[str], label: str | None, options: ReadOptions) -> None:
     """Raise ``InputError`` if one of all the columns is probably not a feature: an index, or further labels."""
-    unnamed = [name for name in columns if name.startswith(UNNAMED)]
+    unnamed = [name for name in columns if name.startswith(INDEX)]
     if unnamed:
         raise InputError(
             f"{path} has a column without a name, {shorten(unnamed)}, which usually counts the rows: remove it, or "
             "list the columns of the features with --features."
         )
-    labels = [name for name in LABEL_NAMES if name in columns]
-    if label and not options.label and len(labels) > 1:
-        raise InputError(f"{path} has the columns {shorten(labels)}: say with --label which has the labels.")
+    found = [name for name in columns if name.lower() in LABEL_NAMES]
+    if label and not options.label and len(found) > 1:
+        raise InputError(f"{path} has the columns {shorten(found)}: say with --label which has the labels.")
 
 
-def _numbers(path: Path, table: Any) -> np.ndarray:
-    """Return the columns of a table as numbers, float32 ``[n, D]``. Raises ``InputError`` for any other column."""
+def _numbers(path: Path, table: Any, warnings: Sequence[str]) -> np.ndarray:
+    """Return the columns of a table as numbers, float64 ``[n, D]``. Raises ``InputError`` for any other column."""
     import pandas as pd
 
     others = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     if others and len(table):
+        examples = [f"{name} ({_example(table[name])})" for name in others]
+        hint = f" Note that {warnings[0]}" if warnings else ""
         raise InputError(
-            f"{path} has columns that are no numbers, {shorten(others)}: turn them into numbers, or list the others "
-            "with --features; the column of labels is named with --label."
+            f"{path} has columns that are no numbers, {shorten(examples)}: turn them into numbers, or list the others "
+            f"with --features; the column of labels is named with --label.{hint}"
         )
-    with np.errstate(over="ignore"):  # too large numbers become infinite, which the caller refuses
-        return np.asarray(table.to_numpy(np.float32, na_value=np.nan))
+    return np.asarray(table.to_numpy(np.float64, na_value=np.nan))
+
+
+def _example(column: Any) -> str:
+    """Return a value of a column that is no number, as text."""
+    import pandas as pd
+
+    values = column.dropna()
+    texts = values[pd.to_numeric(values, errors="coerce").isna()] if len(values) else values
+    return repr(printable(texts.iloc[0])[:30]) if len(texts) else "empty"

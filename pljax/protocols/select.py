@@ -73,6 +73,8 @@ def count_labels(dataset: Dataset, overrides: Mapping[str, Any]) -> int:
     if known < images:
         if "labels" in overrides:
             raise InputError(f"--labels does not act: {known} of the {images} rows of {dataset.name} are labelled.")
+        if not known:
+            raise InputError(f"No row of {dataset.name} is labelled: give labelled rows of at least two classes.")
         if not 0 <= overrides.get("validation", 0) < known:
             raise InputError(f"--validation is {overrides['validation']}, but {known} rows are labelled: give less.")
         return known

@@ -8,6 +8,7 @@ from typing import Any
 from pljax.analysis.comparison import Comparison, compare
 from pljax.protocols.config import Config
 from pljax.report import sentences
+from pljax.report.data_summary import data_lines
 from pljax.results.result import Result, name_seeds
 from pljax.types import Dataset
 
@@ -18,7 +19,8 @@ PAIRS_TITLE = "Pairs, seed by seed: differences of test accuracy in points"
 def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: Mapping[str, Any]) -> str:
     """The summary of a run that is printed before training.
 
-    ``facts`` has the platform, kind, count and cores of the device, and parameters, memory and folder of the run.
+    ``facts`` has the platform, kind, count and cores of the device, parameters, memory and folder of the run, and for
+    custom data ``class_counts``: see :func:`pljax.report.data_summary.data_lines`.
     """
     unlabelled = len(dataset.train_labels) - config.labels - config.validation
     rows = "rows" if dataset.inputs and not dataset.inputs.image else "images"
@@ -27,6 +29,7 @@ def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: 
         "protocol": config.protocol,
         "data": f"{dataset.name}, {len(dataset.test_labels):,} test {rows}",
         "training": f"{config.labels:,} labelled, {config.validation:,} validation, {unlabelled:,} unlabelled {rows}",
+        **(data_lines(dataset.notes, dataset.names, facts["class_counts"]) if dataset.inputs else {}),
         "seeds": f"{len(seeds)} ({name_seeds(seeds)})",
         "device": f"{facts['count']} x {facts['kind']} ({facts['platform']}), {facts['cores']} cores",
         "parameters": f"{facts['parameters']:,} a seed",

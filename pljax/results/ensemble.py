@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from pljax.data import custom
-from pljax.data.rows import ReadOptions, Rows
+from pljax.data.rows import Rows
 from pljax.nn.outputs import class_probabilities
 from pljax.protocols.config import Config
 from pljax.results import trained
 from pljax.results.folder import RunFolder
 from pljax.results.inference import logits, logits_by_seed
 from pljax.results.result import Result
-from pljax.types import InputError, Inputs, Params, Scaling
+from pljax.types import DEFAULT_OPTIONS, InputError, Inputs, Params, ReadOptions, Scaling
 
 
 class Ensemble(NamedTuple):
@@ -34,7 +34,7 @@ class Ensemble(NamedTuple):
         """How features become inputs of the network."""
         if self.inputs:
             return self.inputs.scaling
-        return Scaling(np.zeros(self.features, np.float32), np.full(self.features, 255, np.float32))
+        return Scaling(np.zeros(self.features), np.full(self.features, 255.0))
 
 
 def load(folder: RunFolder) -> Ensemble:
@@ -70,9 +70,10 @@ def _fits(inputs: Inputs, features: int) -> bool:
 
 
 def by_seed(ensemble: Ensemble, params: Params, extra: Any, features: jax.Array) -> jax.Array:
-    """The class probabilities of each seed's network, float32 ``[n, D] -> [S, n, C]``. Pure."""
-    method, (shift, scale) = ensemble.config.method, ensemble.scaling
-    inputs = (features - shift[None]) / scale[None]
+    """The class probabilities of each seed's network, ``[n, D] -> [S, n, C]``, float32. Pure."""
+    method = ensemble.config.method
+    shift, scale = (jnp.asarray(values, features.dtype)[None] for values in ensemble.scaling)
+    inputs = ((features - shift) / scale).astype(jnp.float32)
     return class_probabilities(logits_by_seed(method, params, extra, inputs), method.output)
 
 
@@ -83,14 +84,17 @@ def probabilities(ensemble: Ensemble, features: np.ndarray) -> np.ndarray:
     return np.asarray(class_probabilities(by_seed, method.output))
 
 
-def read_rows(ensemble: Ensemble, path: str) -> Rows:
-    """The rows of a file or folder that the networks can classify. Raises ``InputError``."""
+def read_rows(ensemble: Ensemble, path: str, options: ReadOptions = DEFAULT_OPTIONS) -> Rows:
+    """The rows of a file or folder that the networks can classify.
+
+    ``options`` are those for this file; what they leave open is as for the training rows. Raises ``InputError``.
+    """
     if ensemble.inputs is not None:
-        return custom.read_like(path, ensemble.inputs, ReadOptions())
+        return custom.read_like(path, ensemble.inputs, options, labelled=False)
     side = round(ensemble.features**0.5)
-    rows = custom.read(Path(path), ReadOptions(image=(side, 1)))
+    rows = custom.read(Path(path).expanduser(), options._replace(image=(side, 1)))
     if rows.features.shape[1] != ensemble.features:
         raise InputError(f"{path} has {rows.features.shape[1]} features, but the network takes {ensemble.features}.")
-    if rows.features.min() < 0 or rows.features.max() > 255 or (rows.features % 1).any():
+    if rows.features.min() < 0 or rows.features.max() > 255 or (rows.image is None and (rows.features % 1).any()):
         raise InputError(f"{path} has numbers that are no pixels: the network takes whole numbers from 0 to 255.")
     return rows

@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,21 @@ import filelock
 import flax.traverse_util
 import numpy as np
 
-from pljax.data.serialization import read_arrays, without_nan, write_json, write_whole
+from pljax.data.npz import NUMBERS, TEXTS, read_arrays
+from pljax.data.serialization import PART, atomic, without_nan, write_json, write_whole
 from pljax.methods import METHODS
 from pljax.protocols.config import Config, from_json
-from pljax.results.pseudo_labels import COLUMNS
+from pljax.results.pseudo_labels import COLUMNS, Totals, table
 from pljax.results.result import Result
 from pljax.settings import to_json
-from pljax.types import InputError, Inputs, Params, Scaling, Split
+from pljax.types import DEFAULT_OPTIONS, InputError, Inputs, Params, ReadOptions, Scaling, Split
 
 PARAMETERS = "parameters.npz"
 EXTRA = "extra.npz"
 METRICS = "metrics.jsonl"
 SPLIT = "split.npz"
 PSEUDO_LABELS = "pseudo_labels.csv"
+LABEL_TOTALS = "pseudo_labels.npz"
 INPUTS = "inputs.json"
 CHECKPOINTS = "checkpoints"
 FORMAT = 2  # the version of checkpoints and of the files of an unfinished run; version 1 did not record its number
@@ -66,13 +68,14 @@ class RunFolder:
     - ``checkpoints/``: only while the run is not finished.
     - ``parameters.npz``: the final weights, with a leading axis of seeds. ``extra.npz``: the extra state of the method,
       if it has one. ``autoencoder.npz``: the weights of the auto-encoder, if one was trained.
-    - ``pseudo_labels.csv``: the final predictions for the unlabelled images.
+    - ``pseudo_labels.csv``: the final predictions for the unlabelled images. ``pseudo_labels.npz``: the sums over the
+      seeds that they come from, so that runs with different seeds can be joined.
     - ``inputs.json``: how rows become inputs; only for the user's own data.
     - ``result.json``: written last. A folder that holds it is that of a finished run.
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
 
     @property
     def finished(self) -> bool:
@@ -125,9 +128,11 @@ class RunFolder:
             METRICS,
             SPLIT,
             PSEUDO_LABELS,
+            LABEL_TOTALS,
             INPUTS,
             "run.json",
             "config.json",
+            *(path.name for path in self.path.glob(f".*{PART}")),  # of a process that was killed while it wrote
         ):
             (self.path / name).unlink(missing_ok=True)
 
@@ -159,10 +164,15 @@ class RunFolder:
 
     def save_split(self, seeds: Sequence[int], split: Split) -> None:
         """Write ``split.npz``: the seeds ``[S]``, and the indices of each seed."""
-        temporary = self.path / f"{SPLIT}.part"
-        with temporary.open("wb") as stream:
+        with atomic(self.path / SPLIT) as stream:
             np.savez_compressed(stream, allow_pickle=False, seeds=np.asarray(seeds), **vars(split))
-        temporary.replace(self.path / SPLIT)
+
+    def load_split(self, most: int) -> dict[str, np.ndarray]:
+        """The arrays that :meth:`save_split` wrote, of at most ``most`` bytes. Raises ``InputError``."""
+        try:
+            return read_arrays(self.path / SPLIT, most)
+        except (OSError, ValueError) as error:
+            raise InputError(f"No split can be read at {self.path / SPLIT}: {error}.") from error
 
     def require_split(self, seeds: Sequence[int], split: Split) -> None:
         """Raise ``InputError`` unless ``split.npz`` has these seeds and indices."""
@@ -220,16 +230,17 @@ class RunFolder:
 
     def save_arrays(self, arrays: Mapping[str, np.ndarray], file: str) -> None:
         """Write an ``.npz`` file of arrays by name, without pickle."""
-        temporary = self.path / f"{file}.part"
-        with temporary.open("wb") as stream:
+        with atomic(self.path / file) as stream:
             np.savez(stream, allow_pickle=False, **arrays)
-        temporary.replace(self.path / file)
 
-    def load_arrays(self, file: str) -> dict[str, np.ndarray]:
-        """The arrays that :meth:`save_arrays` wrote. Raises ``InputError`` if they cannot be read."""
+    def load_arrays(self, file: str, *, kinds: str = NUMBERS) -> dict[str, np.ndarray]:
+        """The arrays that :meth:`save_arrays` wrote, of these kinds of dtypes.
+
+        Raises ``InputError`` if they cannot be read.
+        """
         path = self.path / file
         try:
-            return read_arrays(path)
+            return read_arrays(path, kinds=kinds)
         except (OSError, ValueError) as error:
             raise InputError(f"No arrays can be read at {path}: {error}.") from error
 
@@ -245,15 +256,43 @@ class RunFolder:
         except (OSError, ValueError, IndexError, TypeError) as error:  # the last two: a path continues below an array
             raise InputError(f"No parameters can be read at {path}: {error}.") from error
 
-    def save_pseudo_labels(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Write ``pseudo_labels.csv``: see :func:`pljax.results.pseudo_labels.table`."""
+    def save_pseudo_labels(
+        self, totals: Totals, names: Sequence[str], rows: Sequence[str] | Mapping[int, str] = ()
+    ) -> None:
+        """Write ``pseudo_labels.csv``, and ``pseudo_labels.npz`` with the totals over the seeds that it is made of.
+
+        The arguments are those of :func:`pljax.results.pseudo_labels.table`.
+        """
+        self.save_arrays({**totals._asdict(), "names": np.array(list(names))}, LABEL_TOTALS)
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(itertools.chain([COLUMNS], rows))
+        csv.writer(text, lineterminator="\n").writerows(itertools.chain([COLUMNS], table(totals, names, rows)))
         write_whole(self.path / PSEUDO_LABELS, text.getvalue())
+
+    def load_pseudo_labels(self) -> tuple[Totals, tuple[str, ...], dict[int, str]]:
+        """What :meth:`save_pseudo_labels` wrote: the totals, the names of the classes and those of the rows.
+
+        Raises ``InputError`` if the files cannot be read or do not fit together.
+        """
+        path = self.path / PSEUDO_LABELS
+        try:
+            arrays = self.load_arrays(LABEL_TOTALS, kinds=NUMBERS + TEXTS)
+            names, totals = tuple(map(str, arrays.pop("names").tolist())), Totals(**arrays)
+            images, classes = len(totals.seeds), len(names)
+            shapes = [(images,), (images, classes), (images, classes), (images,), (images,)]
+            kinds = "".join(array.dtype.kind for array in totals)
+            if [array.shape for array in totals] != shapes or kinds != "ifuii":
+                raise ValueError("the arrays are of other shapes or types")
+            with path.open(newline="", encoding="utf-8") as file:
+                indices = [row[0] for row in csv.reader(file)][1:]
+            rows = dict(zip(np.flatnonzero(totals.seeds).tolist(), indices, strict=True))
+        except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
+            raise InputError(f"{path} and {LABEL_TOTALS} beside it are not of one run: {error}.") from error
+        return totals, names, rows
 
     def save_inputs(self, inputs: Inputs, classes: Sequence[str]) -> None:
         """Write ``inputs.json``: how rows of a file become inputs, and the names of the classes."""
-        fields = {"classes": classes, "columns": inputs.columns, "image": inputs.image}
+        options = inputs.options._asdict()
+        fields = {"classes": classes, "columns": inputs.columns, "image": inputs.image, "options": options}
         write_json(self.path / INPUTS, {**fields, **inputs.scaling._asdict()})
 
     def load_inputs(self) -> tuple[Inputs, tuple[str, ...]] | None:
@@ -267,23 +306,39 @@ class RunFolder:
         try:
             read = json.loads(path.read_text())
             with np.errstate(over="ignore"):  # the callers refuse infinite numbers
-                scaling = Scaling(np.array(read["shift"], np.float32), np.array(read["scale"], np.float32))
+                scaling = Scaling(np.array(read["shift"], np.float64), np.array(read["scale"], np.float64))
             if scaling.shift.ndim != 1 or scaling.shift.shape != scaling.scale.shape:
                 raise ValueError("shift and scale are not two lists of one length")
             classes, columns = tuple(map(str, read["classes"])), tuple(map(str, read["columns"]))
             image = None if read["image"] is None else (int(read["image"][0]), int(read["image"][1]))
-            return Inputs(columns, image, scaling), classes
+            return Inputs(columns, image, scaling, _read_options(read.get("options", {}))), classes
         except (OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
             raise InputError(f"{path} does not say how rows become inputs: {error}.") from error
 
     def save_result(self, result: Result) -> None:
         """Write ``result.json`` and remove the checkpoints."""
+        self.sync_metrics()
         result.save(self.path / "result.json")
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     def load_result(self) -> Result:
         """The result of a finished run. Raises ``InputError`` if it cannot be read."""
         return Result.load(self.path)
+
+
+def _read_options(fields: dict[str, Any]) -> ReadOptions:
+    """The options that ``inputs.json`` holds. Raises ``ValueError`` or ``TypeError`` for other values."""
+    found = {**DEFAULT_OPTIONS._asdict(), **fields}
+    label, image = found["label"], found["image"]
+    return ReadOptions(
+        label=None if label is None else str(label),
+        columns=tuple(map(str, found["columns"])),
+        image=None if image is None else (int(image[0]), None if image[1] is None else int(image[1])),
+        unlabelled=tuple(map(str, found["unlabelled"])),
+        header=bool(found["header"]),
+        background=None if found["background"] is None else str(found["background"]),
+        white=None if found["white"] is None else int(found["white"]),
+    )
 
 
 def _is_metrics_line(line: Any) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pljax.methods.base import Method
 from pljax.nn.networks import to_inputs
+from pljax.results.forks import require_threads
 from pljax.types import Params
 
 BLOCK_ROWS = 4096  # bounds the memory of the hidden layers
@@ -34,8 +35,9 @@ def logits(method: Method, params: Params, extra: Any, inputs: np.ndarray) -> np
     """:func:`logits_by_seed` for rows on the host: ``[n, D] -> [S, n, C]``, float32.
 
     Blocks are padded to a power of two rows, so that few programs are compiled; methods that differ in numbers alone
-    share them.
+    share them. Raises ``RuntimeError`` in a process that was forked after JAX had started.
     """
+    require_threads()
     program = _program(jax.tree.structure((method, params, extra)), inputs.shape[1], inputs.dtype)
     params, extra = jax.device_put((params, extra))
     blocks = []

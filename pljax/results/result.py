@@ -22,12 +22,12 @@ class Result:
 
     scenario: str
     protocol: str
-    dataset: dict[str, Any]  # name, digest, train, test
+    dataset: dict[str, Any]  # name, digest, train, test; of custom data also classes and notes: see types.Dataset
     seeds: list[int]  # [S]
     test_accuracy: list[float | None]  # [S], a fraction
     test_error: list[float | None]  # [S], a fraction
     diverged: dict[str, str]  # by seed, the phase and epoch in which its loss or weights stopped being finite
-    class_counts: dict[str, list[int]]  # labelled (of one seed) and test: images of each class, [C]
+    class_counts: dict[str, list[int]]  # labelled, validation (of the first seed), test: images of each class, [C]
     confusion: list[list[list[int]] | None]  # [S, C, C]: test images by true class (row) and predicted class (column)
     conditional_entropy: dict[str, list[float | None]]  # labelled, unlabelled, test: [S], in nats; eq. 17 of Lee (2013)
     pseudo_label_accuracy: list[float | None]  # [S], of the final network on the unlabelled images
@@ -63,6 +63,12 @@ class Result:
                 "null for each seed: there are no test images",
             )
             _require(set(self.diverged) <= without_accuracy, "diverged", "a dict by seed, of the run's seeds")
+        classes = {len(counts) for counts in self.class_counts.values()}
+        _require(
+            classes == {len(self.dataset.get("classes", self.class_counts["test"]))},
+            "class_counts",
+            "a count for each class",
+        )
         tables = _is_list(self.confusion, lambda table: table is None or _is_table(table))
         sizes = {len(table) for table in self.confusion if table is not None} if tables else set()
         _require(
@@ -81,7 +87,7 @@ class Result:
 
         Raises ``InputError`` if it cannot be read or is not valid.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         path = path / "result.json" if path.is_dir() else path
         try:
             values = json.loads(path.read_text())
@@ -135,6 +141,11 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable()
 
 
+def _is_name(value: Any) -> bool:
+    """Whether this is a text of a user's file: it can have any characters."""
+    return isinstance(value, str)
+
+
 def _is_count(value: Any, least: int = 0) -> bool:
     return type(value) is int and least <= value < 2**63
 
@@ -168,7 +179,10 @@ def _is_table(value: Any) -> bool:
 def _is_data(value: Any) -> bool:
     complete = isinstance(value, dict) and {"name", "digest", "train", "test"} <= set(value)
     texts = complete and _is_text(value["name"]) and _is_text(value["digest"])
-    return texts and _is_count(value["train"], 1) and _is_count(value["test"])
+    notes = not complete or (
+        _is_list(value.get("classes", []), _is_name) and _is_dict(value.get("notes", {}), _is_name)
+    )
+    return texts and notes and _is_count(value["train"], 1) and _is_count(value["test"])
 
 
 def _is_seeds(value: Any) -> bool:
@@ -189,7 +203,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seeds": (_is_seeds, "a list of different whole numbers from 0 to 2^32 - 1"),
     "diverged": (lambda value: _is_dict(value, _is_text), "a dict by seed"),
     "class_counts": (
-        lambda value: _is_dict(value, lambda counts: _is_list(counts, _is_count), {"labelled", "test"}),
+        lambda value: _is_dict(value, lambda counts: _is_list(counts, _is_count)) and {"labelled", "test"} <= {*value},
         "a dict of whole numbers",
     ),
     "conditional_entropy": (lambda value: _is_dict(value, lambda _: True), "a dict by part"),

@@ -82,13 +82,12 @@ def probabilities(networks: TrainedNetworks, images: np.ndarray) -> np.ndarray:
     return outputs
 
 
-def split(networks: TrainedNetworks, dataset: Dataset) -> Split:
-    """The indices that the seed trained with, int32 arrays on the host."""
-    config, root = networks.config, jax.random.key(np.uint32(networks.seed))
+def split(config: Config, seed: int, dataset: Dataset) -> Split:
+    """The indices that a seed trains with, int32 arrays on the host."""
     sizes = Sizes(
-        classes=networks.classes, labels=config.labels, validation=config.validation, choose=config.choose_labels
+        classes=dataset.classes, labels=config.labels, validation=config.validation, choose=config.choose_labels
     )
-    return jax.device_get(of_seed(root, jnp.asarray(dataset.train_labels), **sizes))
+    return jax.device_get(of_seed(jax.random.key(np.uint32(seed)), jnp.asarray(dataset.train_labels), **sizes))
 
 
 def reconstruct(networks: TrainedNetworks, dataset: Dataset, rows: np.ndarray) -> Reconstructions:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -12,7 +13,7 @@ import pytest
 from refusal import refusal
 
 from pljax.data.custom import read
-from pljax.data.rows import ReadOptions
+from pljax.types import ReadOptions
 
 FEATURES = np.arange(9, dtype=np.float32).reshape(3, 3)
 
@@ -53,9 +54,9 @@ def test_arrays_of_any_numbers_and_any_shape_are_rows(tmp_path):
         pixels = np.arange(24).reshape(2, 3, 4).astype(dtype)
         np.savez_compressed(tmp_path / "rows.npz", images=np.asfortranarray(pixels), labels=np.array([1, 0], ">i2"))
         rows = read(tmp_path / "rows.npz", ReadOptions())
-        assert rows.features.dtype == np.float32
-        assert rows.features.tolist() == pixels.reshape(2, 12).astype(np.float32).tolist(), dtype
-        assert rows.labels == ["1", "0"]
+        assert rows.features.dtype == np.dtype(dtype)
+        assert rows.features.astype(np.float32).tolist() == pixels.reshape(2, 12).astype(np.float32).tolist(), dtype
+        assert rows.labels.texts == ["1", "0"]
 
 
 def test_the_only_array_of_rows_needs_no_name(tmp_path):
@@ -73,24 +74,24 @@ def test_arrays_that_are_missing_are_refused_with_the_ones_there_are(tmp_path):
     np.savez(tmp_path / "rows.npz", X=FEATURES, y=np.arange(3))
     for options, reason in (
         (ReadOptions("kind"), "has no array 'kind', but X, y"),
-        (ReadOptions(None, ("pixels",)), "has the arrays X, y"),
-        (ReadOptions(None, ("X", "y")), "in one array, not in X, y"),
+        (ReadOptions(None, ("pixels",)), "lacks pixels: it has the arrays X, y"),
+        (ReadOptions(None, ("X", "y")), "are X float32 [3, 3], y int64 [3]: give one array of numbers with a row"),
     ):
         assert reason in refused(tmp_path / "rows.npz", options)
 
 
 UNUSABLE = {
-    "features that are texts": (saved(X=np.array([["1", "2"]])), "str32 [1, 2]: give numbers"),
-    "texts of no length": (npz([("X", npy("<U0", "(2, 2)", b""))]), "str [2, 2]: give numbers"),
+    "features that are texts": (saved(X=np.array([["1", "2"]])), "X str32 [1, 2]: give one array of numbers"),
+    "texts of no length": (npz([("X", npy("<U0", "(2, 2)", b""))]), "X str [2, 2]: give one array of numbers"),
     "features without rows": (saved(X=np.zeros((0, 3))), "0 rows of 3 features"),
     "rows without features": (saved(X=np.zeros((3, 0))), "3 rows of 0 features"),
     "many rows without features": (npz([("X", npy("<f4", "(1099511627776, 0)", b""))]), "1099511627776 rows of 0"),
-    "a row": (saved(X=np.zeros(3)), "float64 [3]: give numbers"),
-    "a number": (saved(X=np.float32(3)), "float32 []: give numbers"),
+    "a row": (saved(X=np.zeros(3)), "X float64 [3]: give one array of numbers"),
+    "a number": (saved(X=np.float32(3)), "X float32 []: give one array of numbers"),
     "fewer labels than rows": (saved(X=FEATURES, y=np.arange(2)), "one label for each of the 3 rows"),
-    "labels in a table": (saved(X=FEATURES, y=np.arange(3)[:, None]), "one label for each of the 3 rows"),
+    "labels in a table": (saved(X=FEATURES, y=np.zeros((3, 2))), "one label for each of the 3 rows"),
     "a label": (saved(X=FEATURES, y=np.int32(3)), "one label for each of the 3 rows"),
-    "NaN": (saved(X=np.array([[1, 2], [np.nan, 3]])), "the first in row 1, feature 0"),
+    "NaN": (saved(X=np.array([[1, 2], [np.nan, 3]])), "1 missing numbers in 1 of 2 rows, in feature 0 (1)"),
     "infinite as float32": (saved(X=np.array([[1, 2], [3, 1e39]])), "the first in row 1, feature 1"),
     "texts out of Unicode": (
         npz([("X", npy("<f4", "(1, 1)", bytes(4))), ("y", npy("<U1", "(1,)", b"\xff" * 4))]),
@@ -116,7 +117,6 @@ UNREADABLE = {
     "durations": saved(X=np.zeros((3, 2), "m8[s]")),
     "complex": saved(X=np.zeros((3, 2), "c8")),
     "void": saved(X=np.zeros((3, 2), "V4")),
-    "bytes": saved(X=np.zeros((3, 2)), y=np.array([b"a", b"b", b"c"])),
     "unknown type": npz([("X", npy("<f3", "(2, 2)", bytes(12)))]),
     "texts of gigantic length": npz([("X", npy("<U999999999", "(0, 2)", b""))]),
     "fewer numbers than the header says": npz([("X", npy("<f4", "(2, 3)", bytes(20)))]),
@@ -143,7 +143,7 @@ def test_files_that_numpy_savez_does_not_write_are_refused(tmp_path):
     for case, content in UNREADABLE.items():
         path = tmp_path / f"{case}.npz"
         path.write_bytes(content)
-        assert "is no file of arrays" in refused(path)
+        assert re.search("is no file of arrays|give one array of numbers", refused(path)), case
 
 
 def test_two_arrays_of_one_name_are_refused(tmp_path):
@@ -170,13 +170,15 @@ def test_a_pickle_in_an_archive_is_not_executed(tmp_path):
     for content in (
         saved(X=trapped),
         saved(X=FEATURES, y=trapped),
-        saved(X=FEATURES, other=trapped),
         npz([("X", npy("|O", "(2,)", trapped.dumps()))]),
         npz([("X", trapped.dumps())]),
     ):
         (tmp_path / "rows.npz").write_bytes(content)
-        assert "is no file of arrays" in refused(tmp_path / "rows.npz")
+        assert re.search("is no file of arrays|give one array of numbers", refused(tmp_path / "rows.npz"))
         assert not sprung.exists()
+    (tmp_path / "rows.npz").write_bytes(saved(X=FEATURES, other=trapped))
+    assert read(tmp_path / "rows.npz", ReadOptions()).features.tolist() == FEATURES.tolist()
+    assert not sprung.exists()
     with np.load(io.BytesIO(saved(X=np.array([Trap(sprung)], object))), allow_pickle=True) as archive:
         archive["X"]
     assert sprung.exists()  # the trap works

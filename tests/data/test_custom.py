@@ -9,7 +9,7 @@ from PIL import Image
 from refusal import refusal
 
 from pljax.data import custom
-from pljax.data.rows import ReadOptions
+from pljax.types import ReadOptions
 
 RANDOM = np.random.default_rng(0)
 FEATURES = RANDOM.normal(size=(12, 3)).astype(np.float32) * [1, 100, 1e-3] + [0, 7, 1]
@@ -57,7 +57,9 @@ def test_the_same_rows_give_the_same_data_set_whatever_the_kinds_of_their_files(
             np.testing.assert_allclose(found, wanted, 1e-3 if name == "test_images" else 1e-4, 1e-4, err_msg=case)
         if suffix == test_suffix == "parquet":
             assert dataset.digest == expected.digest
-        assert (dataset.name, dataset.classes, dataset.class_names, said) == ("rows", 3, ("a", "b", "c"), [])
+        assert (dataset.name, dataset.classes, dataset.class_names) == ("rows", 3, ("a", "b", "c"))
+        one_has_no_names = (suffix == "npz") != (test_suffix == "npz")
+        assert len(said) == one_has_no_names, case
 
 
 def test_the_features_are_standardised_and_the_classes_numbered(tmp_path):

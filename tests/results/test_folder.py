@@ -9,6 +9,7 @@ import pytest
 
 from pljax.protocols import SCENARIOS
 from pljax.results.folder import FORMAT, RunFolder, folder_name
+from pljax.results.pseudo_labels import Totals
 from pljax.types import InputError, Inputs, Scaling
 
 CONFIG = SCENARIOS["quick"]["pl"]
@@ -71,7 +72,9 @@ def test_clearing_removes_the_files_of_an_earlier_run_alone(tmp_path):
         "run.json",
         "split.npz",
         "pseudo_labels.csv",
+        "pseudo_labels.npz",
         "inputs.json",
+        ".0123456789abcdef.part",
         "notes.txt",
     ):
         (tmp_path / name).write_text("old")
@@ -174,13 +177,13 @@ def test_parameters_that_cannot_be_read_are_refused_in_one_sentence(tmp_path):
 def test_inputs_are_read_as_they_were_written(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.load_inputs() is None
-    scaling = Scaling(np.array([0.1, -7.0, 1e30], np.float32), np.array([1 / 3, 1.0, 1e-30], np.float32))
+    scaling = Scaling(np.array([0.1, -7.0, 1e30]), np.array([1 / 3, 1.0, 1e-30]))
     for columns, image in (((), (1, 3)), (("é", "b,c", 'd"'), None)):
         folder.save_inputs(Inputs(columns, image, scaling), ("one", "2"))
         inputs, classes = folder.load_inputs()
         assert (inputs.columns, inputs.image, classes) == (columns, image, ("one", "2"))
         for ours, theirs in zip(inputs.scaling, scaling, strict=True):
-            assert ours.dtype == np.float32
+            assert ours.dtype == np.float64
             np.testing.assert_array_equal(ours, theirs)
 
 
@@ -199,20 +202,49 @@ def test_inputs_that_cannot_be_read_are_refused_in_one_sentence(tmp_path):
             RunFolder(tmp_path).load_inputs()
 
 
-def test_pseudo_labels_are_a_table_that_is_whole_or_not_there(tmp_path):
+# Three images and two classes. Image 1 was labelled for every seed.
+TOTALS = Totals(
+    seeds=np.array([2, 0, 2], np.int32),
+    probabilities=np.array([[1.0, 0.9], [0, 0], [0, 2]], np.float32),
+    votes=np.array([[1, 1], [0, 0], [0, 2]], np.uint8),
+    first_change=np.array([-1, -1, 3], np.int32),
+    last_change=np.array([-1, -1, 9], np.int32),
+)
+ROWS = ("a,b", "labelled", "ü\n")
+
+
+def test_pseudo_labels_are_a_table_and_are_read_as_they_were(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.save_pseudo_labels([("a,b", "cat", "0.5000", 1, 2, "", ""), (7, "dog", "1.0000", 2, 2, 3, 9)])
-    header = "index,label,confidence,seeds_agree,seeds,first_change,last_change"
-    assert (tmp_path / "pseudo_labels.csv").read_text().splitlines() == [
-        header,
-        '"a,b",cat,0.5000,1,2,,',
-        "7,dog,1.0000,2,2,3,9",
-    ]
+    folder.save_pseudo_labels(TOTALS, ("cat", "dog"), ROWS)
+    header = "index,label,confidence,seeds_agree,seeds,first_change,last_change\n"
+    written = (tmp_path / "pseudo_labels.csv").read_bytes().decode()
+    assert written == header + '"a,b",cat,0.5000,1,2,,\n"ü\n",dog,1.0000,2,2,3,9\n'
+    totals, names, rows = folder.load_pseudo_labels()
+    assert (names, rows) == (("cat", "dog"), {0: "a,b", 2: "ü\n"})
+    for name, array in TOTALS._asdict().items():
+        assert getattr(totals, name).dtype == array.dtype
+        np.testing.assert_array_equal(getattr(totals, name), array)
 
-    def broken():
-        yield (0, "cat", "0.5000", 1, 1, "", "")
-        raise ValueError("no more rows")
 
-    with pytest.raises(ValueError, match="no more rows"):
-        folder.save_pseudo_labels(broken())
-    assert (tmp_path / "pseudo_labels.csv").read_text().count("\n") == 3
+def test_a_table_that_cannot_be_made_leaves_the_earlier_one(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.save_pseudo_labels(TOTALS, ("cat", "dog"), ROWS)
+    before = (tmp_path / "pseudo_labels.csv").read_bytes()
+    with pytest.raises(IndexError):
+        folder.save_pseudo_labels(TOTALS, ("cat",))
+    assert (tmp_path / "pseudo_labels.csv").read_bytes() == before
+
+
+def test_pseudo_labels_that_do_not_fit_together_are_refused(tmp_path):
+    folder = RunFolder(tmp_path)
+    for changed in (
+        {"seeds": TOTALS.seeds[:2]},
+        {"votes": TOTALS.votes.astype(np.float32)},
+        {"probabilities": TOTALS.probabilities[:, :1]},
+        {"seeds": np.array([2, 1, 2], np.int32)},  # a row that the table has not
+        {"other": TOTALS.seeds},
+    ):
+        folder.save_pseudo_labels(TOTALS, ("cat", "dog"), ROWS)
+        folder.save_arrays({**TOTALS._asdict(), "names": np.array(["cat", "dog"]), **changed}, "pseudo_labels.npz")
+        with pytest.raises(InputError, match="are not of one run"):
+            folder.load_pseudo_labels()

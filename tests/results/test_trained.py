@@ -55,7 +55,7 @@ def test_softmax_outputs_sum_to_one(once, blobs):
 def test_the_split_is_the_one_that_the_seed_trained_with(whole, blobs):
     folder, result = whole
     for networks, expected in zip(trained.load(folder, result).values(), result.pseudo_label_accuracy, strict=True):
-        parts = trained.split(networks, blobs)
+        parts = trained.split(networks.config, networks.seed, blobs)
         everything = np.concatenate([parts.labelled, parts.validation, parts.unlabelled])
         assert sorted(everything) == list(range(len(blobs.train_labels)))
         given = trained.probabilities(networks, blobs.train_images[parts.unlabelled]).argmax(axis=1)
@@ -81,7 +81,7 @@ def test_labels_given_once_are_those_that_the_run_gave(once, blobs):
     folder, result = once
     accuracies = [line["pseudo_label_accuracy"] for line in folder.load_metrics() if line["epoch"] == 3]
     for networks, accuracy in zip(trained.load(folder, result).values(), accuracies, strict=True):
-        given, unlabelled = networks.extra.labels, trained.split(networks, blobs).unlabelled
+        given, unlabelled = networks.extra.labels, trained.split(networks.config, networks.seed, blobs).unlabelled
         np.testing.assert_array_equal(np.flatnonzero(given >= 0), np.sort(unlabelled))
         assert (given == blobs.train_labels)[unlabelled].mean() == pytest.approx(accuracy)
 

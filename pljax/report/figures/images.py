@@ -124,7 +124,7 @@ def _with_autoencoder(data: FigureData, seed: int) -> tuple[Run, trained.Trained
 
 def one_per_class(networks: trained.TrainedNetworks, dataset: Dataset) -> tuple[np.ndarray, str]:
     """The index of the first image of each class, and the kind of the images: ``validation`` or ``unlabelled``."""
-    parts = trained.split(networks, dataset)
+    parts = trained.split(networks.config, networks.seed, dataset)
     kind = "validation" if len(parts.validation) else "unlabelled"
     candidates = np.asarray(getattr(parts, kind))
     _, first = np.unique(dataset.train_labels[candidates], return_index=True)
@@ -142,7 +142,7 @@ class Mistakes(NamedTuple):
 
 def find_mistakes(networks: trained.TrainedNetworks, dataset: Dataset) -> Mistakes:
     """Find the unlabelled images that the network of a seed classifies wrongly."""
-    rows = np.asarray(trained.split(networks, dataset).unlabelled)
+    rows = np.asarray(trained.split(networks.config, networks.seed, dataset).unlabelled)
     outputs = trained.probabilities(networks, dataset.train_images[rows])
     predicted, confidence = outputs.argmax(axis=1), outputs.max(axis=1)
     wrong = np.nonzero(predicted != dataset.train_labels[rows])[0]
