@@ -59,6 +59,34 @@ def test_arrays_of_any_numbers_and_any_shape_are_rows(tmp_path):
         assert rows.labels.texts == ["1", "0"]
 
 
+def test_labels_may_be_bytes_truth_values_or_one_column(tmp_path):
+    for labels, texts in (
+        (np.array([b"cat", b"", "h\u00e9".encode()]), ["cat", "", "h\u00e9"]),
+        (np.array([[1], [-1], [0]]), ["1", "", "0"]),
+        (np.array([["a"], ["nan"], ["b"]]), ["a", "", "b"]),
+        (np.array([True, False, True]), ["True", "False", "True"]),
+        (np.array([1.0, np.nan, 0.5]), ["1", "", "0.5"]),
+    ):
+        np.savez(tmp_path / "rows.npz", X=FEATURES, y=labels)
+        assert read(tmp_path / "rows.npz", ReadOptions()).labels.texts == texts
+
+
+def test_arrays_that_are_columns_are_read_by_name_and_others_are_left_out(tmp_path):
+    np.savez(
+        tmp_path / "rows.npz",
+        allow_pickle=True,
+        b=FEATURES[:, 1],
+        a=FEATURES[:, 0],
+        X=FEATURES,
+        y=np.arange(3),
+        notes=np.array([{}]),
+    )
+    rows = read(tmp_path / "rows.npz", ReadOptions(None, ("a", "b")))
+    assert (rows.columns, rows.features.tolist()) == (("a", "b"), FEATURES[:, :2].tolist())
+    assert rows.notes["arrays left out"] == "X, notes"
+    assert rows.notes["labels"] == "array y int64 [3]"
+
+
 def test_the_only_array_of_rows_needs_no_name(tmp_path):
     np.savez(tmp_path / "one.npz", pixels=FEATURES, y=np.arange(3))
     assert read(tmp_path / "one.npz", ReadOptions()).features.tolist() == FEATURES.tolist()

@@ -77,6 +77,18 @@ def test_a_missing_label_of_any_pandas_type_is_no_class(tmp_path):
         assert read(tmp_path / "rows.parquet", ReadOptions()).labels.texts[1] == "", kind
 
 
+def test_labels_as_bytes_are_text(tmp_path):
+    for labels, texts in (
+        ([b"cat", b"", b"dog"], ["cat", "", "dog"]),
+        ([b"caf\xc3\xa9", None, b"-1"], ["caf\u00e9", "", ""]),
+        ([b" a ", b"unlabelled", b"None"], ["a", "", "None"]),
+    ):
+        table(labels=labels).to_parquet(tmp_path / "rows.parquet")
+        assert read(tmp_path / "rows.parquet", ReadOptions()).labels.texts == texts
+    table(labels=[b"\xff", b"a", b"b"]).to_parquet(tmp_path / "rows.parquet")
+    assert "labels that are no text" in refused(tmp_path / "rows.parquet")
+
+
 def test_the_label_and_the_features_can_be_named(tmp_path):
     frame = table().rename(columns={"label": "kind"}).assign(y=["no", "number", "here"])
     frame.to_csv(tmp_path / "rows.csv", index=False)
