@@ -155,8 +155,9 @@ def load_dataset(say: Callable[[str], None]) -> Dataset:
     if custom.is_path(FLAGS.dataset):
         image = None if FLAGS.image_size is None else (FLAGS.image_size, None)
         return custom.load(FLAGS.dataset, FLAGS.test, data_flags.options(FLAGS)._replace(image=image), say)
+    datasets.require_name(FLAGS.dataset)
     for flag in ("test", "image_size", *data_flags.NAMES):
-        if FLAGS[flag].value not in (None, False):
+        if FLAGS[flag].value is not None:
             raise InputError(f"--{flag} is for own data: {FLAGS.dataset} needs none.")
     return datasets.load(FLAGS.dataset, FLAGS.data_dir, say=say)
 

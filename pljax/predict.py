@@ -11,6 +11,7 @@ import numpy as np
 from absl import flags
 
 from pljax.data import custom
+from pljax.data.labels import number
 from pljax.data.serialization import atomic
 from pljax.report import data_flags, terminal
 from pljax.results import ensemble
@@ -82,11 +83,10 @@ def execute(_: Sequence[str]) -> None:
         print(f"warning: {warning}", file=sys.stderr)
     predictions = predict(model, rows.features)
     write(predictions, model, rows.names, output)
-    unanimous = (predictions.seeds_agree == len(model.seeds)).mean()
-    print(
-        f"{len(rows.features):,} rows, mean confidence {predictions.confidence.mean():.3f}, all {len(model.seeds)} "
-        f"seeds agree on {unanimous:.1%}: {output}"
-    )
+    seeds, unanimous = len(model.seeds), (predictions.seeds_agree == len(model.seeds)).mean()
+    agreement = f", all {seeds} seeds agree on {unanimous:.1%}" if seeds > 1 else ""
+    confidence = f"mean confidence {predictions.confidence.mean():.3f}"
+    print(f"{number(len(rows.features), 'row')}, {confidence}{agreement}: {output}")
 
 
 COMMAND = terminal.Command(

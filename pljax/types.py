@@ -58,7 +58,7 @@ class ReadOptions(NamedTuple):
     columns: tuple[str, ...] = ()  # the columns of the features, in order, or their array; empty: all other columns
     image: tuple[int, int | None] | None = None  # side length and channels to convert pictures to; None: their own
     unlabelled: tuple[str, ...] = ()  # labels that mean that the class is not known: see data.labels
-    header: bool = True  # the first line of a text table names its columns
+    header: bool | None = None  # whether the first line of a text table names its columns; None: it does
     background: str | None = None  # the colour behind transparent pictures; None: white
     white: int | None = None  # the number for white in pictures of floating-point numbers; None: from the largest one
     labels_optional: bool = False  # a file may lack the labels that ``label`` names

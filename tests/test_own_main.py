@@ -60,7 +60,7 @@ def test_a_table_with_test_rows_ends_with_their_accuracy(tmp_path):
         f"--workdir={tmp_path / 'runs'}",
     )
     assert status == 0
-    assert out.startswith("Test accuracy, %, on the 30 test images of rows")
+    assert out.startswith("Test accuracy, %, on the 30 test rows of rows")
     assert (only_folder(tmp_path / "runs") / "pseudo_labels.csv").exists()
 
 
@@ -127,6 +127,20 @@ def test_what_was_read_is_said_before_training_and_kept_in_the_result(tmp_path, 
         for name, one, other in zip(CLASSES, counts["labelled"], counts["validation"], strict=True)
     )
     assert read["classes"] == f"{listed} (labelled + validation)"
+
+
+def test_a_data_set_that_is_neither_public_nor_a_file_is_refused_as_not_there(tmp_path):
+    for arguments in (["--dataset=nowhere"], ["--dataset=nowhere", "--test=also"], ["--dataset=nowhere", "--label=y"]):
+        line = assert_refused(
+            call(main, *arguments), "There is no dataset 'nowhere', and no file or folder of this name"
+        )
+        assert "mnist_5k" in line
+
+
+def test_flags_for_pictures_are_refused_with_a_table(tmp_path):
+    path = write_table(tmp_path / "rows.csv")
+    for flag in ("background=black", "image_size=28"):
+        assert_refused(call(main, f"--dataset={path}", f"--{flag}"), f"--{flag.partition('=')[0]} is for pictures")
 
 
 def test_the_flags_for_own_data_are_refused_with_a_public_data_set():

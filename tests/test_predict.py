@@ -208,8 +208,29 @@ def test_a_table_without_a_header_is_predicted_as_it_was_trained(tmp_path):
     run = untrained(tmp_path / "run", data, ON_TABLE, [0])
     pd.DataFrame(features).to_csv(tmp_path / "new.csv", index=False, header=False)
     assert len(predicted(run, tmp_path / "new.csv", tmp_path / "out.csv")) == 60
+    expected = predicted(run, tmp_path / "new.csv", tmp_path / "out.csv")["confidence"]
+    # A header that numbers the columns, as pandas writes one, is a header whatever its order.
+    for order in ([0, 1, 2, 3], [2, 0, 3, 1]):
+        pd.DataFrame(features)[order].to_csv(tmp_path / "numbered.csv", index=False)
+        given = predicted(run, tmp_path / "numbered.csv", tmp_path / "out.csv")["confidence"]
+        np.testing.assert_array_equal(given, expected)
     pd.DataFrame(features, columns=NAMES).to_csv(tmp_path / "named.csv", index=False)
-    assert_refused(predict(run, tmp_path / "named.csv", tmp_path / "out.csv"), "no numbers")
+    line = assert_refused(predict(run, tmp_path / "named.csv", tmp_path / "out.csv"), "no numbers")
+    assert "--no_header=false" in line
+    flags = ("--no_header=false", f"--features={','.join(NAMES)}")
+    status, _, err = predict(run, tmp_path / "named.csv", tmp_path / "out.csv", *flags)
+    assert (status, "are taken for 0, 1, 2, 3 in this order" in err) == (0, True)
+    np.testing.assert_array_equal(pd.read_csv(tmp_path / "out.csv")["confidence"], expected)
+
+
+def test_a_table_without_a_header_is_predicted_by_a_run_on_named_columns(own, new, tmp_path):
+    expected = predicted(own, new, tmp_path / "out.csv")["confidence"]
+    pd.read_csv(new).to_csv(tmp_path / "bare.csv", index=False, header=False)
+    line = assert_refused(predict(own, tmp_path / "bare.csv", tmp_path / "out.csv"), "lacks the columns")
+    assert "--no_header" in line
+    status, _, err = predict(own, tmp_path / "bare.csv", tmp_path / "out.csv", "--no_header")
+    assert (status, f"are taken for {', '.join(NAMES)} in this order" in err) == (0, True)
+    np.testing.assert_array_equal(pd.read_csv(tmp_path / "out.csv")["confidence"], expected)
 
 
 def test_numbers_far_from_0_are_predicted_and_exported_as_they_were_trained(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pljax.data.labels import printable, shorten
+from pljax.data.labels import number, printable, shorten
 from pljax.data.rows import Rows
 from pljax.types import InputError
 
@@ -15,20 +15,25 @@ LEAST_LABELS = 20  # with which a feature that is the same as the labels is no a
 MOST_LABELS = 1000  # that it is compared with
 
 
-def require_numbers(path: Path, rows: Rows) -> None:
-    """Raise ``InputError`` if there are no features, or one is NaN or above ``MAX_FEATURE``."""
+def require_numbers(path: Path, rows: Rows, *, training: bool) -> None:
+    """Raise ``InputError`` if there are no features, or one is NaN or above ``MAX_FEATURE``.
+
+    ``training`` says whether other features may be chosen.
+    """
     count, features = rows.features.shape
     if not count or not features:
-        raise InputError(f"{path} has {count} rows of {features} features: there is nothing to learn from.")
+        raise InputError(f"{path} has {count} rows of {features} features: there is nothing to read.")
     if np.can_cast(rows.features.dtype, np.int64):
         return
     missing = np.isnan(rows.features)
     if missing.any():
         of_feature = missing.sum(axis=0)
         where = (f"{feature_name(rows, place)} ({of_feature[place]})" for place in np.flatnonzero(of_feature))
+        others = ", or list other features with --features" if training else ""
+        incomplete = np.flatnonzero(missing.any(axis=1))
         raise InputError(
-            f"{path} has {missing.sum()} missing numbers in {missing.any(axis=1).sum()} of {count} rows, in "
-            f"{shorten(where)}: fill them in, leave out these rows, or list other features with --features."
+            f"{path} has {number(missing.sum(), 'missing number')} in {len(incomplete)} of {count} rows, the first in "
+            f"row {incomplete[0]}, in {shorten(where)}: fill them in, or leave out these rows{others}."
         )
     large = np.abs(rows.features) > min(MAX_FEATURE, float(np.finfo(rows.features.dtype).max))
     if large.any():

@@ -8,18 +8,19 @@ import numpy as np
 
 from pljax.data import checks
 from pljax.data.arrays import read_npz
-from pljax.data.labels import EMPTY, Labels, clean, printable, shorten
+from pljax.data.labels import EMPTY, Labels, clean, number, printable, shorten
 from pljax.data.npz import array_headers
 from pljax.data.pictures import read_pictures
+from pljax.data.pixels import formats
 from pljax.data.rows import Rows
 from pljax.data.scaling import scaling_of
-from pljax.data.tables import TABLE_SUFFIXES, is_table, read_table
+from pljax.data.tables import TABLE_SUFFIXES, is_table, is_text_table, read_table
 from pljax.types import DEFAULT_OPTIONS, Dataset, InputError, Inputs, ReadOptions
 
 FILE_SUFFIXES = (".npz", *TABLE_SUFFIXES)
 # What to do with files of other kinds, by their endings.
 NEXT_STEPS: dict[str | tuple[str, ...], str] = {
-    ".npy": "put it with its labels in one file, numpy.savez('data.npz', X=numpy.load(...), y=labels)",
+    ".npy": "save it with numpy.savez('data.npz', X=numpy.load(...)), and with y=labels for training",
     (".xls", ".xlsx", ".ods"): "save the sheet as .csv",
     (".zip", ".tar", ".tgz", ".rar", ".7z"): "unpack it",
     (".feather", ".json", ".jsonl", ".pkl", ".pickle", ".sav", ".dta", ".sas7bdat", ".rds"): (
@@ -59,7 +60,10 @@ def load(path: str, test: str | None, options: ReadOptions, say: Callable[[str],
     rows = read(Path(path).expanduser(), options)
     if rows.labels is None:
         hint = f" {sentence(rows.warnings[0])}" if rows.warnings else ""
-        raise InputError(f"{path} has no labels: name their column or array with --label.{hint}")
+        among = f" It has {shorten(rows.columns)}." if rows.columns else ""
+        raise InputError(f"{path} has no labels: name their column or array with --label.{among}{hint}")
+    if rows.image is None and (options.background or options.image):
+        raise InputError(f"--{'background' if options.background else 'image_size'} is for pictures: {path} has none.")
     classes = tuple(sorted({label for label in rows.labels.texts if label}, key=_sort_key))
     if len(classes) < 2:
         step = (
@@ -108,7 +112,7 @@ def read(path: Path, options: ReadOptions) -> Rows:
         raise InputError(f"Cannot read {path}: {error.strerror or printable(error)}.") from error
     except MemoryError as error:
         raise InputError(f"{path} is too large for the memory.") from error
-    checks.require_numbers(path, rows)
+    checks.require_numbers(path, rows, training=not options.labels_optional)
     return rows
 
 
@@ -125,6 +129,8 @@ def _what_to_do(path: Path) -> str:
     for suffixes, step in NEXT_STEPS.items():
         if path.name.lower().endswith(suffixes):
             return f"no file that is read here: {step}"
+    if path.suffix.lower() in formats():
+        return "a picture alone: give the folder that it is in"
     return f"no folder, nor a file that ends in {', '.join(FILE_SUFFIXES)}"
 
 
@@ -146,10 +152,10 @@ def read_like(path: str, inputs: Inputs, given: ReadOptions = DEFAULT_OPTIONS, *
     label = None if trained.label in given.columns else trained.label
     options = trained._replace(
         label=given.label or label,
-        columns=given.columns or _columns_in(file, inputs),
+        columns=given.columns or _columns_in(file, inputs, given.header),
         image=inputs.image,
         unlabelled=given.unlabelled or trained.unlabelled,
-        header=given.header and trained.header,
+        header=trained.header if given.header is None else given.header,
         background=given.background or trained.background,
         labels_optional=not labelled and given.label is None,
     )
@@ -157,6 +163,9 @@ def read_like(path: str, inputs: Inputs, given: ReadOptions = DEFAULT_OPTIONS, *
     expected = len(inputs.scaling.shift)
     if rows.features.shape[1] != expected:
         raise InputError(f"{path} has {rows.features.shape[1]} features, but the training rows have {expected}.")
+    if inputs.columns and rows.columns and rows.columns != inputs.columns:
+        taken = f"the columns {shorten(rows.columns)} are taken for {shorten(inputs.columns)} in this order."
+        return rows._replace(warnings=(*rows.warnings, taken))
     if inputs.columns and not rows.columns:
         order = f"the columns of {file.name} have no names: they are taken for {shorten(inputs.columns)} in this order."
         return rows._replace(warnings=(*rows.warnings, order))
@@ -166,8 +175,10 @@ def read_like(path: str, inputs: Inputs, given: ReadOptions = DEFAULT_OPTIONS, *
     return rows
 
 
-def _columns_in(file: Path, inputs: Inputs) -> tuple[str, ...]:
+def _columns_in(file: Path, inputs: Inputs, header: bool | None) -> tuple[str, ...]:
     """Return the names of the columns or array of a file that are features, empty for all but the labels."""
+    if header is False and inputs.options.header is not False and is_text_table(file):
+        return ()  # its columns have numbers instead of names
     if file.suffix.lower() != ".npz":
         return inputs.columns
     if not inputs.columns:
@@ -190,9 +201,8 @@ def notes(rows: Rows) -> Mapping[str, str]:
     if len(constant) and rows.image is None:
         names = rows.columns or tuple(map(str, range(count)))
         found["constant features"] = f"{len(constant)}: {shorten(names[place] for place in constant)}"
-    if rows.labels is not None:
-        unlabelled = rows.labels.unlabelled
-        found["unlabelled"] = f"{sum(unlabelled.values()):,} rows{_spellings(rows.labels)}"
+    if rows.labels is not None and rows.labels.unlabelled:
+        found["unlabelled"] = f"{number(sum(rows.labels.unlabelled.values()), 'row')}{_spellings(rows.labels)}"
     return found
 
 

@@ -42,8 +42,7 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None, *, say: Call
     Raises ``InputError`` if the name is unknown, a file is not the original, the folder cannot be used, or (except
     for ``auto``) files are missing and cannot be downloaded.
     """
-    if name not in DATASETS:
-        raise InputError(f"There is no dataset {name!r}: choose one of {', '.join(DATASETS)}.")
+    require_name(name)
     if name == "mnist_5k":
         return _load_mnist_5k()
     folder = _data_folder(data_dir)
@@ -63,6 +62,15 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None, *, say: Call
             f"because {problem}; the figures are not comparable with the paper's."
         )
         return _load_mnist_5k()
+
+
+def require_name(name: str) -> None:
+    """Raise ``InputError`` for a name that is none of ``DATASETS``."""
+    if name not in DATASETS:
+        raise InputError(
+            f"There is no dataset {name!r}, and no file or folder of this name: choose one of {', '.join(DATASETS)}, "
+            "or check the path."
+        )
 
 
 def _data_folder(data_dir: str | os.PathLike[str] | None) -> Path:

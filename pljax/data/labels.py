@@ -13,7 +13,10 @@ LABEL_NAMES = ("label", "labels", "y", "target", "class")
 EMPTY = "empty"  # how a label that is missing is called where spellings are listed
 WORDS = ("unlabelled", "unlabeled")  # in files, in any case; an array says it with -1 or a missing value
 # Class names that often mean that a label is not known. They are classes all the same, with a warning.
-DOUBTFUL = ("?", "-", "n/a", "na", "<na>", "nan", "nil", "none", "null", "missing", "undefined", "unknown", *WORDS)
+DOUBTFUL = (
+    *("?", "-", "#n/a", "n/a", "na", "<na>", "nan", "nil", "none", "null"),
+    *("missing", "undefined", "unknown", *WORDS),
+)
 
 _WHOLE_NUMBER = re.compile(r"(-?\d+)\.0*")
 # Characters without width: zero-width space, direction marks, word joiner, byte-order mark, soft hyphen.
@@ -146,14 +149,14 @@ def _warnings(
     counts = Counter(texts)
     for name in sorted(counts):
         if name.lower() in DOUBTFUL:
+            rows = number(counts[name], "row")
             yield (
-                f"the label {printable(name)} of {counts[name]} rows is a class: if it means that the class is not "
-                f"known, give --unlabelled={printable(name)}."
+                f"the label {printable(name)} of {rows} is a class: if it means that the class is not known, give "
+                f"--unlabelled={printable(name)}."
             )
     if "-1" in unlabelled and (len(unlabelled) > 1 or {"0", "1"} == set(written) or {"1"} == set(written)):
-        yield (
-            f"-1 is taken for unlabelled in {unlabelled['-1']} rows: if it is a class of yours, give it another name."
-        )
+        rows = number(unlabelled["-1"], "row")
+        yield f"-1 is taken for unlabelled in {rows}: if it is a class of yours, give it another name."
     for spelling in spellings:
         if spelling not in unlabelled:
             yield f"--unlabelled names {printable(spelling)}, but no row has this label."
@@ -169,6 +172,15 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
     for name in names:
         groups[unicodedata.normalize("NFKC", name.translate(_JOINERS)).casefold()].append(name)
     return [sorted(group) for group in groups.values() if len(group) > 1]
+
+
+def number(count: Any, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> number(1, "row"), number(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def shorten(names: Any) -> str:

@@ -73,8 +73,8 @@ def _check_chosen(images: int, counts: np.ndarray, labels: int, validation: int)
     if labels % classes:
         below = max(labels - labels % classes, classes)
         raise InputError(
-            f"{labels} labels cannot be shared evenly by {classes} classes: give a multiple of {classes}, "
-            f"{below} or {below + classes} for example."
+            f"{labels} labels cannot be shared evenly by {classes} classes: give a multiple of {classes}, for example "
+            f"{' or '.join(map(str, sorted({below, below + classes})))}."
         )
     if labels // classes > counts.min():
         raise InputError(

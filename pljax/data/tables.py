@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from pljax.data import labels
-from pljax.data.delimited import UNNAMED, read_delimited
+from pljax.data.delimited import read_delimited
 from pljax.data.labels import LABEL_NAMES, find_label_name, name_of, printable, shorten
 from pljax.data.rows import Rows, memory_limit
+from pljax.data.text_layout import UNNAMED
 from pljax.types import InputError, ReadOptions
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
@@ -21,8 +22,12 @@ INDEX = (UNNAMED, "__index_level")
 
 def is_table(path: Path) -> bool:
     """Return whether the ending of a file is that of a table: one of ``TABLE_SUFFIXES``, or a text one and ``.gz``."""
-    name = path.name.lower()
-    return name.endswith(TABLE_SUFFIXES) or name.endswith(tuple(f"{suffix}.gz" for suffix in TEXT_SUFFIXES))
+    return is_text_table(path) or path.suffix.lower() in PARQUET_SUFFIXES
+
+
+def is_text_table(path: Path) -> bool:
+    """Return whether the ending of a file is that of a table of text."""
+    return path.name.lower().removesuffix(".gz").endswith(TEXT_SUFFIXES)
 
 
 def read_table(path: Path, options: ReadOptions) -> Rows:
@@ -53,12 +58,12 @@ def read_table(path: Path, options: ReadOptions) -> Rows:
         raise InputError(f"{path} cannot be read as a table: {printable(error).rstrip('.')}.") from error
     table = _without_empty_columns(table)
     label = _require_label(path, list(table.columns), options, warnings)
-    columns = _feature_columns(path, list(table.columns), label, options)
+    columns = _feature_columns(path, list(table.columns), label, options, warnings)
     if left_out := [name for name in table.columns if name not in columns and name != label]:
         notes["columns left out"] = f"{len(left_out)}: {shorten(left_out)}"
     if label is not None:
         notes["labels"] = f"column {printable(label)}"
-    numbers = _numbers(path, table[list(columns)], warnings)
+    numbers = _numbers(path, table[list(columns)], options, warnings)
     of_rows = None if label is None else labels.read(table[label], options.unlabelled, path)
     if others := [name for name in columns if name.lower() in LABEL_NAMES and not options.columns]:
         warnings.append(f"the column {shorten(others)} is used as a feature: if it has labels, list the features.")
@@ -76,6 +81,8 @@ def _read_parquet(path: Path) -> Any:
             f"{path} has {metadata.num_rows} rows of {metadata.num_columns} columns: too many for the memory."
         )
     table = pd.read_parquet(path)
+    if any(name is not None for name in table.index.names):  # columns that pandas made the index
+        table = table.reset_index()
     table.columns = [name_of(name) for name in table.columns]
     if duplicates := table.columns[table.columns.duplicated()].tolist():
         raise InputError(f"{path} has two columns of one name, {shorten(duplicates)}: rename one.")
@@ -101,13 +108,16 @@ def _require_label(path: Path, known: Sequence[str], options: ReadOptions, warni
     return label
 
 
-def _feature_columns(path: Path, known: Sequence[str], label: str | None, options: ReadOptions) -> tuple[str, ...]:
+def _feature_columns(
+    path: Path, known: Sequence[str], label: str | None, options: ReadOptions, warnings: Sequence[str]
+) -> tuple[str, ...]:
     """Return the columns of the features: the named ones, or all but that of the labels. Raises ``InputError``."""
     if not options.columns:
         _require_unambiguous(path, known, label, options)
     columns = options.columns or tuple(name for name in known if name != label)
     if missing := [name for name in columns if name not in known]:
-        raise InputError(f"{path} lacks the columns {shorten(missing)}: it has {shorten(known)}.")
+        hint = f" {warnings[0][:1].upper()}{warnings[0][1:]}" if warnings else ""
+        raise InputError(f"{path} lacks the columns {shorten(missing)}: it has {shorten(known)}.{hint}")
     if len(set(columns)) < len(columns):
         raise InputError(f"{shorten(columns)} are no features for {path}: give each once.")
     return columns
@@ -126,7 +136,7 @@ def _require_unambiguous(path: Path, columns: Sequence[str], label: str | None, 
         raise InputError(f"{path} has the columns {shorten(found)}: say with --label which has the labels.")
 
 
-def _numbers(path: Path, table: Any, warnings: Sequence[str]) -> np.ndarray:
+def _numbers(path: Path, table: Any, options: ReadOptions, warnings: Sequence[str]) -> np.ndarray:
     """Return the columns of a table as numbers, float64 ``[n, D]``. Raises ``InputError`` for any other column."""
     import pandas as pd
 
@@ -134,6 +144,8 @@ def _numbers(path: Path, table: Any, warnings: Sequence[str]) -> np.ndarray:
     if others and len(table):
         examples = [f"{name} ({_example(table[name])})" for name in others]
         hint = f" Note that {warnings[0]}" if warnings else ""
+        if options.header is False:
+            hint = " If its first line has names, give --no_header=false and list the features."
         raise InputError(
             f"{path} has columns that are no numbers, {shorten(examples)}: turn them into numbers, or list the others "
             f"with --features; the column of labels is named with --label.{hint}"
@@ -145,6 +157,7 @@ def _example(column: Any) -> str:
     """Return a value of a column that is no number, as text."""
     import pandas as pd
 
-    values = column.dropna()
-    texts = values[pd.to_numeric(values, errors="coerce").isna()] if len(values) else values
+    values = texts = column.dropna()
+    if not pd.api.types.is_datetime64_any_dtype(values) and not pd.api.types.is_timedelta64_dtype(values):
+        texts = values[pd.to_numeric(values, errors="coerce").isna()]
     return repr(printable(texts.iloc[0])[:30]) if len(texts) else "empty"

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from pljax.data.labels import EMPTY, clean, look_alikes, shorten, unlabelled_spelling
+from pljax.data.labels import DOUBTFUL, EMPTY, clean, look_alikes, shorten, unlabelled_spelling
 from pljax.types import InputError
 
 HINT = "-1 and missing values mark unlabelled rows"
@@ -52,7 +52,8 @@ def split_unlabelled(y: Any) -> tuple[np.ndarray, list[str | None]]:
     (array(['cat', 'dog'], dtype=object), [None, 'empty', None, 'empty'])
     """
     # As objects: an array of texts would turn NaN into a text.
-    values = column_or_1d(np.array(y, dtype=object) if isinstance(y, list | tuple) else np.asarray(y), warn=True)
+    as_objects = isinstance(y, list | tuple) or not isinstance(getattr(y, "dtype", np.dtype(float)), np.dtype)
+    values = column_or_1d(np.array(y, dtype=object) if as_objects else np.asarray(y), warn=True)
     if values.dtype.kind in "biu":
         spellings: list[str | None] = [None if label else "-1" for label in values != -1]
     elif values.dtype.kind == "f":
@@ -93,7 +94,12 @@ def target_warnings(targets: Targets) -> list[str]:
     groups = look_alikes({clean(name) for name in names})
     cleaned = Counter(map(clean, names))
     groups += [[name for name in names if clean(name) == same] for same, count in cleaned.items() if count > 1]
-    return [
+    doubtful = [
+        f"the class {name!r} may mean that the class is not known: if so, mark these rows by -1 or a missing value."
+        for name in names
+        if clean(name).lower() in DOUBTFUL
+    ]
+    return doubtful + [
         f"the classes {', '.join(map(ascii, group))} look alike but are different: if they are one, write them alike."
         for group in groups
     ]

@@ -32,7 +32,7 @@ def define(flag_values: flags.FlagValues, prefix: str, otherwise: str) -> None:
     )
     flags.DEFINE_bool(
         "no_header",
-        False,
+        None,
         f"{prefix}the first line of a text table is a row; columns are then numbered from 0.",
         flag_values=flag_values,
     )
@@ -46,6 +46,6 @@ def options(flag_values: flags.FlagValues) -> ReadOptions:
         label=value["label"],
         columns=tuple(value["features"] or ()),
         unlabelled=tuple(value["unlabelled"] or ()),
-        header=not value["no_header"],
+        header=None if value["no_header"] is None else not value["no_header"],
         background=value["background"],
     )

@@ -228,11 +228,17 @@ def describe(comparison: Comparison) -> str:
     protocols = list(dict.fromkeys(result.protocol for result in results))
     seeds = {name_seeds(result.seeds) for result in results}
     return (
-        f"Test accuracy, %, on the {first.dataset['test']:,} test images of {first.dataset['name']}; "
+        f"Test accuracy, %, on the {first.dataset['test']:,} test {_things(first)} of {first.dataset['name']}; "
         f"protocol{'s' if len(protocols) > 1 else ''} {join_names(protocols)}{_common_overrides(comparison)}, "
         f"{first.effective_config().labels} labels, "
         f"{seeds.pop() if len(seeds) == 1 else 'each run with its own seeds'}"
     )
+
+
+def _things(result: Result) -> str:
+    """What the data set has: images, or the rows of a table."""
+    notes = result.dataset.get("notes")
+    return "images" if notes is None or "pictures" in notes else "rows"
 
 
 def changed_settings(result: Result) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pljax.analysis.comparison import Comparison, compare
+from pljax.data.labels import number
 from pljax.protocols.config import Config
 from pljax.report import sentences
 from pljax.report.data_summary import data_lines
@@ -42,7 +43,8 @@ def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: 
 
 def untested_text(result: Result, folder: Path) -> str:
     """The summary of a finished run without test images."""
-    text = f"{result.scenario}: trained {len(result.seeds)} seeds without test rows, so no test accuracy is known."
+    seeds = number(len(result.seeds), "seed")
+    text = f"{result.scenario}: trained {seeds} without test rows, so no test accuracy is known."
     change = result.unlabelled_training
     if change and change["measured_on"] == "validation":
         after = [share for share in change["after"] if share is not None]

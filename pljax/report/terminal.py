@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -128,7 +129,8 @@ def _parse(command: Command, arguments: Sequence[str]) -> list[str]:
     try:
         return command.flag_values([command.name, *arguments])[1:]
     except (flags.Error, ValueError, RecursionError) as error:  # absl recurses over a long flag that it does not know
-        sentence = " ".join(str(error).splitlines()).rstrip(" .?")
+        told = re.sub(r"\('([^']*)', '?([^']*?)'?\)", r"\1 \2", str(error))  # absl shows a tuple
+        sentence = " ".join(told.splitlines()).rstrip(" .?")
         raise InputError(f"{sentence}; --help lists the flags.") from error
 
 

@@ -335,7 +335,7 @@ def _read_options(fields: dict[str, Any]) -> ReadOptions:
         columns=tuple(map(str, found["columns"])),
         image=None if image is None else (int(image[0]), None if image[1] is None else int(image[1])),
         unlabelled=tuple(map(str, found["unlabelled"])),
-        header=bool(found["header"]),
+        header=None if found["header"] is None else bool(found["header"]),
         background=None if found["background"] is None else str(found["background"]),
         white=None if found["white"] is None else int(found["white"]),
     )

@@ -119,7 +119,10 @@ UNUSABLE = {
     "fewer labels than rows": (saved(X=FEATURES, y=np.arange(2)), "one label for each of the 3 rows"),
     "labels in a table": (saved(X=FEATURES, y=np.zeros((3, 2))), "one label for each of the 3 rows"),
     "a label": (saved(X=FEATURES, y=np.int32(3)), "one label for each of the 3 rows"),
-    "NaN": (saved(X=np.array([[1, 2], [np.nan, 3]])), "1 missing numbers in 1 of 2 rows, in feature 0 (1)"),
+    "NaN": (
+        saved(X=np.array([[1, 2], [np.nan, 3]])),
+        "1 missing number in 1 of 2 rows, the first in row 1, in feature 0 (1)",
+    ),
     "infinite as float32": (saved(X=np.array([[1, 2], [3, 1e39]])), "the first in row 1, feature 1"),
     "texts out of Unicode": (
         npz([("X", npy("<f4", "(1, 1)", bytes(4))), ("y", npy("<U1", "(1,)", b"\xff" * 4))]),

@@ -98,12 +98,51 @@ def test_lines_of_comment_above_the_table_are_passed_over(tmp_path):
     for content, said in (
         ("# made by hand\n# in 2020\n" + POINTS, "after 2 lines of comment"),
         ("#" + POINTS, "its header after #"),
-        ("# made by hand\n# " + POINTS, "its header after #, after 1 lines of comment"),
-        ("\n#\n" + POINTS, "after 1 lines of comment"),
+        ("# made by hand\n# " + POINTS, "its header after #, after 1 line of comment"),
+        ("\n#\n" + POINTS, "after 1 line of comment"),
     ):
         assert require(written(tmp_path / "rows.csv", content)).notes["file"] == said
     sharp = written(tmp_path / "rows.csv", "label,a\nC#,1\n#1,2\n")  # a hash in a row is no comment
     require(sharp, ("a",), [[1], [2]], ["C#", "#1"])
+
+
+def test_a_title_above_the_header_and_empty_lines_below_the_rows_are_no_part_of_the_table(tmp_path):
+    for title in ("My table,,\n,,\n", "My table\n\n", ",My table,\n"):
+        found = require(written(tmp_path / "rows.csv", title + POINTS + ",,\n,,\n"))
+        lines = 2 if ",,\n,,\n" in title else 1
+        said = f"after {lines} line{'s' * (lines > 1)} of title, empty lines at the end left out (2)"
+        assert found.notes["file"] == said
+    with_gap = POINTS.replace("-4.25,3000,\n", ",,\n")  # an empty line between others is a row with missing numbers
+    assert "missing number" in refusal(read, written(tmp_path / "rows.csv", with_gap), ReadOptions())
+
+
+def test_quotes_around_all_names_are_no_part_of_them(tmp_path):
+    for header in ("'a','b','label'", "`a`,`b`,`label`", '"a","b","label"'):
+        require(written(tmp_path / "rows.csv", POINTS.replace("a,b,label", header)))
+    require(written(tmp_path / "rows.csv", POINTS.replace("a,b", "'a',b'")), ("'a'", "b'"))
+
+
+def test_other_kinds_of_files_are_known_by_their_first_bytes(tmp_path):
+    require(written(tmp_path / "rows.csv", gzip.compress(POINTS.encode())))
+    for content, kind in (
+        (b"PK\x03\x04...", "zip archive"),
+        (b"PAR1...", "parquet"),
+        (b'{"a": [1, 2]}', "JSON"),
+        (b'[{"a": 1}]', "JSON"),
+        (b"<!DOCTYPE html>", "HTML"),
+        (b"  <html>", "HTML"),
+    ):
+        assert kind in refusal(read, written(tmp_path / "rows.csv", content), ReadOptions())
+
+
+def test_lines_of_another_length_are_named(tmp_path):
+    for content, reason in (
+        (POINTS + "1,2,x,4\n", "4 cells in line 5, but 3 columns: correct the line"),
+        ("# comment\n" + POINTS + "1,2,x,4\n", "4 cells in line 6, but 3 columns"),
+        ("150,4,setosa\n5.1,3.5,1,2,0\n4,3,2,1,1\n", "3 cells in its first line and 5 in most others"),
+        ("a,b,label\n1,5.1,3.5,x\n2,4,3,y\n", "3 cells in its first line and 4 in most others"),
+    ):
+        assert reason in refusal(read, written(tmp_path / "rows.csv", content), ReadOptions()), content
 
 
 def test_a_table_without_a_header_is_read_with_numbers_for_names(tmp_path):
@@ -129,7 +168,9 @@ def test_names_that_are_numbers_are_no_row(tmp_path):
 def test_missing_numbers_are_refused_and_missing_labels_are_none(tmp_path):
     for spelling in ("", "NA", "nan", "NULL", "None", "n/a", "#N/A"):
         path = written(tmp_path / "rows.csv", f"a,b,label\n1,2,x\n{spelling},3,y\n")
-        assert "1 missing numbers in 1 of 2 rows, in column a (1)" in refusal(read, path, ReadOptions()), spelling
+        assert "1 missing number in 1 of 2 rows, the first in row 1, in column a (1)" in refusal(
+            read, path, ReadOptions()
+        ), spelling
     labels = ["None", "NA", "null", "Apnea", "", "N/A"]
     content = "a,label\n" + "".join(f"{place},{label}\n" for place, label in enumerate(labels))
     require(written(tmp_path / "rows.csv", content), ("a",), np.arange(6)[:, None], labels)

@@ -77,7 +77,7 @@ def test_classes_that_may_mean_that_the_label_is_not_known_are_warned_of():
 
 def test_minus_one_is_said_to_be_taken_for_unlabelled_where_it_may_be_a_class():
     for values in ([-1, 0, 1], [-1.0, 1.0], ["-1", "1"], ["-1", "", "a"]):
-        assert any("-1 is taken for unlabelled in 1 rows" in sentence for sentence in warned(values)), values
+        assert any("-1 is taken for unlabelled in 1 row:" in sentence for sentence in warned(values)), values
     assert warned([-1, 1, 2, 3]) == warned([-1, "a", "b"]) == warned(["", 0, 1]) == ()
 
 

@@ -135,7 +135,7 @@ CSV_REFUSED = {
     "a text among numbers": ("f0,f1,label\n1,2,x\n2,?,y\n", "no numbers, f1 ('?')"),
     "a gap": (
         "f0,f1,label\n1,2,x\n2,,y\n",
-        "1 missing numbers in 1 of 2 rows, in column f1 (1): fill them in",
+        "1 missing number in 1 of 2 rows, the first in row 1, in column f1 (1): fill them in",
     ),
     "infinity": ("f0,f1,label\n-inf,2,x\n2,3,y\n", "the first in row 0, column f0"),
     "a number that is infinite as float32": ("f0,label\n1e300,x\n2,y\n", "the first in row 0, column f0"),
@@ -169,6 +169,20 @@ def test_columns_that_are_missing_or_named_twice_are_refused(tmp_path):
             (ReadOptions(None, ("f0", "f0")), "f0, f0 are no features"),
         ):
             assert reason in refused(tmp_path / name, options)
+
+
+def test_columns_that_pandas_made_the_index_are_columns(tmp_path):
+    frame = table().assign(label=["a", "b", "a"])
+    for index, expected in (
+        ("f1", ("f1", "f0", "f2")),
+        (["f2", "f0"], ("f2", "f0", "f1")),
+        ("label", ("f0", "f1", "f2")),
+    ):
+        frame.set_index(index).to_parquet(tmp_path / "rows.parquet")
+        rows = read(tmp_path / "rows.parquet", ReadOptions())
+        assert rows.columns == expected
+        np.testing.assert_allclose(rows.features, frame[list(expected)], rtol=1e-6)
+        assert rows.labels.texts == ["a", "b", "a"]
 
 
 def test_columns_that_are_probably_no_features_must_be_named(tmp_path):
@@ -216,7 +230,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 def test_another_kind_of_file_is_refused_with_the_next_step(tmp_path):
     for name, step in (
         ("rows.xlsx", "save the sheet as .csv"),
-        ("X.npy", "numpy.savez('data.npz', X=numpy.load(...), y=labels)"),
+        ("X.npy", "numpy.savez('data.npz', X=numpy.load(...)), and with y=labels"),
+        ("x.png", "give the folder that it is in"),
         ("rows.zip", "unpack it"),
         ("rows.json", "DataFrame.to_parquet"),
         ("rows", "nor a file that ends in .npz, .csv"),
