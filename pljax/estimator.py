@@ -105,9 +105,10 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       n_features_in_, feature_names_in_: as in scikit-learn.
 
     Pipelines, searches, ``cross_val_score`` and ``MultiOutputClassifier`` pass ``y`` on as it is. Wrappers that number
-    the classes anew make a class of -1, and nothing is unlabelled any more: voting, bagging, stacking, one-vs-rest,
-    calibration, and ``cross_val_predict`` with probabilities. ``fit`` warns where no row is unlabelled, as
-    scikit-learn's ``SelfTrainingClassifier`` does.
+    the classes anew make a class of -1, and nothing is unlabelled any more: voting, bagging, stacking, one-vs-rest, and
+    ``cross_val_predict`` with probabilities. ``fit`` warns where no row is unlabelled, as scikit-learn's
+    ``SelfTrainingClassifier`` does. ``CalibratedClassifierCV`` takes -1 for a class: fit first, then calibrate
+    ``FrozenEstimator(classifier)`` on labelled rows.
 
     A process that was forked after a fit cannot fit or predict: JAX has threads. Start processes by ``spawn`` or
     ``forkserver``, or use joblib's default backend.

