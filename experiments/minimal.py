@@ -34,7 +34,7 @@ def accuracy_of(seed: jax.Array) -> jax.Array:
     """One seed, from its random split to its test accuracy: a pure function."""
     key = jax.random.key(seed)
     parts = split.of_seed(key, labels, classes=mnist.classes, labels=LABELS, validation=0, choose="random")
-    optimizer = momentum.transform(updates_per_epoch=batches.updates(LABELS))
+    optimizer = momentum.transform(updates_per_epoch=batches.updates(LABELS), epochs=EPOCHS)
     params, extra = method.init(key, data, parts, start={})
 
     def epoch(state: TrainState, t: jax.Array) -> tuple[TrainState, None]:

@@ -3,7 +3,7 @@
 A new method of the package needs a file and an import below. A method outside the package needs ``@register``.
 """
 
-from pljax.methods.base import METHODS, Aux, Batch, Method, NetworkMethod, register
+from pljax.methods.base import METHODS, Aux, Batch, Method, NetworkMethod, NormalisedMethod, Ramp, register
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
@@ -15,6 +15,8 @@ __all__ = [
     "Batch",
     "Method",
     "NetworkMethod",
+    "NormalisedMethod",
+    "Ramp",
     "register",
     "setting",
 ]

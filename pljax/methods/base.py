@@ -1,17 +1,41 @@
 """The interface of a method: pure functions for one seed, in a frozen dataclass of hyper-parameters."""
 
 import abc
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pljax import settings
+from pljax.nn import schedules
 from pljax.nn.networks import Classifier, Network, forward, transfer
+from pljax.nn.normalisation import (
+    Moments,
+    Normalise,
+    Running,
+    by_moments,
+    by_row,
+    encode,
+    initial_parameters,
+    moments,
+    no_statistics,
+)
 from pljax.settings import Settings, setting
-from pljax.types import Params, Split, TrainingData
+from pljax.types import InputError, Params, Split, TrainingData
 
-__all__ = ["METHODS", "WEIGHTS", "Aux", "Batch", "Method", "NetworkMethod", "register", "setting"]
+__all__ = [
+    "METHODS",
+    "WEIGHTS",
+    "Aux",
+    "Batch",
+    "Method",
+    "NetworkMethod",
+    "NormalisedMethod",
+    "Ramp",
+    "register",
+    "setting",
+]
 
 # The key of the initial weights is ``fold_in(key of the phase, WEIGHTS)``. pljax.data.batches takes 1 to 3.
 WEIGHTS = 0
@@ -48,7 +72,9 @@ class Method(Settings, abc.ABC):
     # The name of the file for the parameters of a pre-training method, whose layers a classifier starts from. ``None``:
     # the method trains a classifier.
     pretrains: ClassVar[str | None] = None
-    gives_labels: ClassVar[bool] = False  # whether the method assigns pseudo-labels to unlabelled images
+    gives_labels: ClassVar[Any] = False  # bool, whether the method assigns pseudo-labels to unlabelled images
+    # Whether :meth:`weight` multiplies all that the loss has of the unlabelled images: they are left out where it is 0.
+    weight_covers_all: ClassVar[bool] = True
     output: ClassVar[Any] = "softmax"  # the output units, "softmax" or "sigmoid"
 
     @abc.abstractmethod
@@ -83,7 +109,7 @@ class Method(Settings, abc.ABC):
     def weight(self, epoch: Any) -> Any:
         """Return the weight of the unlabelled loss term at an epoch, as an optax schedule does; ``None``: no such term.
 
-        Where it is 0 for an epoch, the updates of that epoch have no unlabelled images.
+        Where it is 0 for an epoch, the updates of that epoch have no unlabelled images, if ``weight_covers_all``.
         """
         return None
 
@@ -141,3 +167,95 @@ class NetworkMethod(Method):
 
     def logits(self, params: Params, extra: Any, images: jax.Array) -> jax.Array:
         return self.forward(params, images)
+
+
+class NormalisedMethod(Method):
+    """The base class of methods that train the network of :mod:`pljax.nn.normalisation`: everything but the loss.
+
+    ``extra`` of :meth:`init` are the running statistics, which predictions use. Outputs are not normalised over units,
+    of which there may be two.
+    """
+
+    network: Network
+    normalisation: Literal["batch", "layer"] = setting(
+        default="batch",
+        help="of activations: over the rows of a mini-batch, labelled and unlabelled ones apart, or over units.",
+        flag=False,
+    )
+
+    @property
+    def output(self) -> Any:
+        """The output units."""
+        return self.network.output
+
+    def init(self, key: jax.Array, data: TrainingData, split: Split, start: Params) -> tuple[Params, Any]:
+        """Return initial weights, replaced by the layers of ``start``, and running statistics of nothing."""
+        weights_key, features = jax.random.fold_in(key, WEIGHTS), data.images.shape[1]
+        params = transfer(start, initial_parameters(weights_key, self.network, features, data.classes))
+        return params, no_statistics(params)
+
+    def logits(self, params: Params, extra: Any, images: jax.Array) -> jax.Array:
+        return encode(params, images, self.with_statistics(extra)).logits
+
+    def with_statistics(self, running: Running) -> Normalise:
+        """Return the function that normalises by running statistics."""
+
+        def normalise(layer: int, x: jax.Array) -> tuple[jax.Array, Moments]:
+            known = running.layers[layer - 1]
+            return self._normalise(layer, x, known), known
+
+        return normalise
+
+    def apart(self, labelled: int, weights: jax.Array) -> Normalise:
+        """Return the function that normalises the first ``labelled`` rows and the others apart.
+
+        Its statistics are those of the others, or of the labelled rows if there are no others. ``weights``, float32
+        ``[labelled]``, are 0 for labelled rows that do not count.
+        """
+
+        def normalise(layer: int, x: jax.Array) -> tuple[jax.Array, Moments]:
+            parts = [(x[:labelled], weights), (x[labelled:], None)]
+            parts = [(rows, counted) for rows, counted in parts if len(rows)]
+            known = [moments(rows, counted) for rows, counted in parts]
+            results = [self._normalise(layer, rows, of) for (rows, _), of in zip(parts, known, strict=True)]
+            return jnp.concatenate(results), known[-1]
+
+        return normalise
+
+    def _normalise(self, layer: int, x: jax.Array, known: Moments) -> jax.Array:
+        if self.normalisation == "batch":
+            return by_moments(x, known)
+        return by_row(x) if layer <= len(self.network.hidden) else x
+
+
+class Ramp(Method):
+    """The base class of methods whose weight of the unlabelled images is alpha(t), eq. 16 of Lee (2013)."""
+
+    alpha_f: float = setting(help="the final weight of the unlabelled loss.")
+    t1: int = setting(help="the epoch from which alpha(t) rises.", traced=True)
+    t2: int = setting(help="the epoch from which alpha(t) is alpha_f.", low=1, traced=True)
+
+    def check(self) -> None:
+        if self.t1 >= self.t2:
+            raise InputError(
+                f"t1 is {self.t1} and t2 is {self.t2}: alpha(t) rises from epoch t1 to epoch t2, so give t1 < t2."
+            )
+
+    def weight(self, epoch: Any) -> Any:
+        """Return alpha(t)."""
+        return schedules.alpha(self.alpha_f, self.t1, self.t2)(epoch)
+
+    def warnings(self, epochs: int) -> list[str]:
+        highest = float(np.max(self.weight(np.arange(epochs))))
+        if highest == 0:
+            unused = "pseudo-labels" if self.gives_labels else "unlabelled images"
+            return [
+                f"alpha(t) never rises above 0: {unused} are not used (epochs {epochs}, t1 {self.t1}, "
+                f"alpha_f {self.alpha_f:g})."
+            ]
+        if self.t2 > epochs - 1:
+            return [
+                f"alpha(t) ends at {highest:.3g} and never reaches alpha_f {self.alpha_f:g} (epochs {epochs}, "
+                f"t2 {self.t2})."
+            ]
+        return []

@@ -4,12 +4,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from pljax.methods.base import Aux, Batch, NetworkMethod, register, setting
-from pljax.nn import losses, schedules
+from pljax.methods.base import Aux, Batch, NetworkMethod, Ramp, register, setting
+from pljax.nn import losses
 from pljax.nn.networks import in_blocks
-from pljax.types import InputError, Params, Split, TrainingData
+from pljax.types import Params, Split, TrainingData
 
 
 class Extra(NamedTuple):
@@ -20,18 +19,15 @@ class Extra(NamedTuple):
 
 
 @register
-class PseudoLabel(NetworkMethod):
+class PseudoLabel(NetworkMethod, Ramp):
     """A network that assigns pseudo-labels to the unlabelled images and is trained with them.
 
     In the paper, every update assigns new pseudo-labels (``assign="every_update"``) to all its unlabelled images
     (``threshold=0``), without distribution alignment (``alignment=0``; see :func:`pljax.nn.losses.align`).
     """
 
-    gives_labels: ClassVar[bool] = True
+    gives_labels: ClassVar[Any] = True
 
-    alpha_f: float = setting(help="the final weight of the unlabelled loss.")
-    t1: int = setting(help="the epoch from which alpha(t) rises.", traced=True)
-    t2: int = setting(help="the epoch from which alpha(t) is alpha_f.", low=1, traced=True)
     assign: Literal["every_update", "once"] = setting(
         default="every_update",
         help="when pseudo-labels are assigned; once: by the network that the phase starts from.",
@@ -47,12 +43,6 @@ class PseudoLabel(NetworkMethod):
         to=True,
         special=(0.0,),
     )
-
-    def check(self) -> None:
-        if self.t1 >= self.t2:
-            raise InputError(
-                f"t1 is {self.t1} and t2 is {self.t2}: alpha(t) rises from epoch t1 to epoch t2, so give t1 < t2."
-            )
 
     def loss(
         self, params: Params, extra: Extra, batch: Batch, weight: jax.Array, key: jax.Array
@@ -105,23 +95,5 @@ class PseudoLabel(NetworkMethod):
             labels = none.at[split.unlabelled].set(self.label(logits, shares))
         return params, Extra(shares, labels)
 
-    def weight(self, epoch: Any) -> Any:
-        """Return alpha(t), eq. 16."""
-        return schedules.alpha(self.alpha_f, self.t1, self.t2)(epoch)
-
     def labels_given_once(self, extra: Extra) -> jax.Array | None:
         return extra.labels
-
-    def warnings(self, epochs: int) -> list[str]:
-        highest = float(np.max(self.weight(np.arange(epochs))))
-        if highest == 0:
-            return [
-                f"alpha(t) never rises above 0: pseudo-labels are not used (epochs {epochs}, t1 {self.t1}, "
-                f"alpha_f {self.alpha_f:g})."
-            ]
-        if self.t2 > epochs - 1:
-            return [
-                f"alpha(t) ends at {highest:.3g} and never reaches alpha_f {self.alpha_f:g} (epochs {epochs}, "
-                f"t2 {self.t2})."
-            ]
-        return []

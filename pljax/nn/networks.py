@@ -15,6 +15,7 @@ from pljax.types import Params
 INITIAL_WEIGHTS: dict[str, jax.nn.initializers.Initializer] = {
     "normal": nn.initializers.normal(stddev=0.01),
     "glorot": nn.initializers.glorot_uniform(),
+    "fan_in": nn.initializers.variance_scaling(1.0, "fan_in", "normal"),
 }
 BLOCK_ROWS = 1000  # rows of one pass through a network: bounds the memory of the hidden layers
 
@@ -24,8 +25,8 @@ class Network(Settings):
     """The architecture that all phases of a run share."""
 
     hidden: tuple[int, ...] = setting(help="width of the hidden layer, or widths with commas.", low=1)
-    initial_weights: Literal["normal", "glorot"] = setting(
-        help="N(0, 0.01^2), or Glorot's uniform; biases start at 0.", flag=False
+    initial_weights: Literal["normal", "glorot", "fan_in"] = setting(
+        help="N(0, 0.01^2), Glorot's uniform, or N(0, 1 / inputs); biases start at 0.", flag=False
     )
     inverted_dropout: bool = setting(
         help="scale kept units in training (Keras), instead of all units in evaluation (the paper).", flag=False

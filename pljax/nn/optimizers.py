@@ -52,11 +52,11 @@ def paper_momentum(learning_rate: optax.Schedule, momentum: optax.Schedule) -> o
 
 
 class Optimizer(Settings, abc.ABC):
-    """The base class of optimizers. Schedules count updates, and depend on the number of updates per epoch."""
+    """The base class of optimizers. Schedules count updates; they depend on the updates of an epoch and the epochs."""
 
     learning_rate: float = setting(help="the (initial) learning rate.", above=True)
 
-    def rate(self, updates_per_epoch: int) -> optax.Schedule:
+    def rate(self, updates_per_epoch: int, epochs: Any) -> optax.Schedule:
         """Return the learning rate as a schedule of the number of updates made."""
         return optax.constant_schedule(self.learning_rate)
 
@@ -65,7 +65,7 @@ class Optimizer(Settings, abc.ABC):
         return optax.constant_schedule(jnp.nan)
 
     @abc.abstractmethod
-    def transform(self, updates_per_epoch: int) -> optax.GradientTransformation:
+    def transform(self, updates_per_epoch: int, epochs: Any) -> optax.GradientTransformation:
         """Build the optax transformation."""
 
 
@@ -78,15 +78,15 @@ class PaperMomentum(Optimizer):
     final_momentum: float = setting(help="p_f, the momentum from epoch T on.", high=1, flag=False)
     momentum_epochs: int = setting(help="T, the epochs from p_i to p_f.", low=1, traced=True, flag=False)
 
-    def rate(self, updates_per_epoch: int) -> optax.Schedule:
+    def rate(self, updates_per_epoch: int, epochs: Any) -> optax.Schedule:
         return schedules.per_epoch(schedules.decaying_rate(self.learning_rate, self.decay), updates_per_epoch)
 
     def momentum(self, updates_per_epoch: int) -> optax.Schedule:
         momentum = schedules.momentum(self.initial_momentum, self.final_momentum, self.momentum_epochs)
         return schedules.per_epoch(momentum, updates_per_epoch)
 
-    def transform(self, updates_per_epoch: int) -> optax.GradientTransformation:
-        return paper_momentum(self.rate(updates_per_epoch), self.momentum(updates_per_epoch))
+    def transform(self, updates_per_epoch: int, epochs: Any) -> optax.GradientTransformation:
+        return paper_momentum(self.rate(updates_per_epoch, epochs), self.momentum(updates_per_epoch))
 
 
 @register
@@ -100,25 +100,62 @@ class GradientDescent(Optimizer):
         default=1, help="the updates over which decay is applied once.", low=1, traced=True, flag=False
     )
 
-    def rate(self, updates_per_epoch: int) -> optax.Schedule:
+    def rate(self, updates_per_epoch: int, epochs: Any) -> optax.Schedule:
         return schedules.decaying_rate(self.learning_rate, self.decay, self.decay_updates)
 
-    def transform(self, updates_per_epoch: int) -> optax.GradientTransformation:
-        return optax.sgd(self.rate(updates_per_epoch))
+    def transform(self, updates_per_epoch: int, epochs: Any) -> optax.GradientTransformation:
+        return optax.sgd(self.rate(updates_per_epoch, epochs))
 
 
 @register
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015) with a constant learning rate."""
+    """Adam (Kingma and Ba 2015) with a learning rate that is constant, decays, or falls to 0 at the end."""
 
     b1: float = setting(default=0.9, help="decay of the mean of the gradients.", high=1, flag=False)
     b2: float = setting(default=0.999, help="decay of the mean of the squared gradients.", high=1, flag=False)
     eps: float = setting(
         default=1e-7, help="added to the root of the mean of the squared gradients.", above=True, flag=False
     )
+    constant_share: float = setting(
+        default=1.0,
+        help="the share of the epochs with a constant learning rate, which then falls linearly to 0.",
+        high=1,
+        to=True,
+        special=(1.0,),
+        flag=False,
+    )
+    decay: float = setting(
+        default=1.0,
+        help="the factor of the learning rate after decay_updates updates.",
+        above=True,
+        special=(1.0,),
+        flag=False,
+    )
+    decay_updates: int = setting(
+        default=1, help="the updates over which decay is applied once.", low=1, traced=True, flag=False
+    )
 
-    def transform(self, updates_per_epoch: int) -> optax.GradientTransformation:
-        return _with_promotion(optax.adam(self.learning_rate, self.b1, self.b2, self.eps))
+    def rate(self, updates_per_epoch: int, epochs: Any) -> optax.Schedule:
+        if self._is_constant:
+            return super().rate(updates_per_epoch, epochs)
+        decaying = schedules.decaying_rate(self.learning_rate, self.decay, self.decay_updates)
+        if _is_one(self.constant_share):
+            return decaying
+        end = schedules.linear_end(1.0, self.constant_share, updates_per_epoch * epochs)
+        return lambda count: decaying(count) * end(count)
+
+    @property
+    def _is_constant(self) -> bool:
+        return _is_one(self.constant_share) and _is_one(self.decay)
+
+    def transform(self, updates_per_epoch: int, epochs: Any) -> optax.GradientTransformation:
+        rate: Any = self.learning_rate if self._is_constant else self.rate(updates_per_epoch, epochs)
+        return _with_promotion(optax.adam(rate, self.b1, self.b2, self.eps))
+
+
+def _is_one(setting: float | jax.Array) -> bool:
+    """Whether a setting that may be traced is the number 1."""
+    return not isinstance(setting, jax.Array) and setting == 1
 
 
 def _with_promotion(transform: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -47,6 +47,21 @@ def decaying_rate(initial: float, decay: float, every: int = 1) -> optax.Schedul
     return lambda count: initial * jnp.power(decay, jnp.asarray(count) / every)
 
 
+def linear_end(initial: float, constant_share: float, length: int) -> optax.Schedule:
+    """Return a learning rate that is constant at first and then falls linearly to 0.
+
+    Args:
+      initial: the learning rate at 0.
+      constant_share: the share of ``length`` at which it begins to fall, below 1.
+      length: the count at which it would be 0.
+
+    >>> rate = linear_end(1.0, constant_share=0.5, length=100)
+    >>> [round(float(rate(count)), 2) for count in (0, 50, 75, 99)]
+    [1.0, 1.0, 0.5, 0.02]
+    """
+    return lambda count: initial * jnp.clip((1 - jnp.asarray(count) / length) / (1 - constant_share), 0, 1)
+
+
 def momentum(initial: float, final: float, epochs: int) -> optax.Schedule:
     r"""Return the momentum p(t), eq. 13: linear from ``initial`` to ``final`` over T = ``epochs``, then constant.
 

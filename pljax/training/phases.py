@@ -25,7 +25,8 @@ def init_state(phase: Phase, key: jax.Array, start: Params, split: Split, data: 
     """The state before the first update; ``start`` holds the layers that the previous phase handed on."""
     drawn_from = split.replace(unlabelled=phase.batches.unlabelled_candidates(split, data))  # type: ignore[attr-defined]
     params, extra = phase.method.init(key, data, drawn_from, start)
-    return TrainState(params, phase.optimizer.transform(phase.updates_per_epoch(split)).init(params), extra)
+    optimizer = phase.optimizer.transform(phase.updates_per_epoch(split), phase.epochs)
+    return TrainState(params, optimizer.init(params), extra)
 
 
 def train_round(
@@ -48,7 +49,7 @@ def train_round(
     if weight is not None:
         metrics["alpha"] = alpha
     first, per_epoch = t * len(rows.images), phase.updates_per_epoch(split)
-    metrics["learning_rate"] = jnp.asarray(phase.optimizer.rate(per_epoch)(first), jnp.float32)
+    metrics["learning_rate"] = jnp.asarray(phase.optimizer.rate(per_epoch, phase.epochs)(first), jnp.float32)
     metrics["momentum"] = jnp.asarray(phase.optimizer.momentum(per_epoch)(first), jnp.float32)
     metrics["finite"] = all_finite(state.params) & jnp.isfinite(losses).all()
     if aux.pseudo_labels is None or rows.unlabelled is None:
@@ -68,12 +69,12 @@ def train_on_rows(
 ) -> tuple[TrainState, jax.Array, Aux]:
     """Make one update for each mini-batch of ``rows``, with one weight of the unlabelled images for the whole round.
 
-    Where the weight is 0, nothing is computed of the unlabelled images.
+    Where the weight is 0, nothing is computed of the unlabelled images, unless the method uses them without it.
 
     Returns:
       The next state, the loss of each update, and the auxiliary outputs of each update, stacked.
     """
-    optimizer = phase.optimizer.transform(phase.updates_per_epoch(split))
+    optimizer = phase.optimizer.transform(phase.updates_per_epoch(split), phase.epochs)
     keys = phase.batches.update_keys(key, t, len(rows.images))
 
     def update(state: TrainState, step: tuple[BatchIndices, jax.Array]) -> tuple[TrainState, tuple[jax.Array, Aux]]:
@@ -85,7 +86,7 @@ def train_on_rows(
         after, (losses, aux) = jax.lax.scan(update, state, (rows, keys))
         return after, losses, aux
 
-    if rows.unlabelled is None:
+    if rows.unlabelled is None or not phase.method.weight_covers_all:
         return all_updates(rows)
     *_, complete = jax.eval_shape(all_updates, rows)
 
@@ -151,6 +152,6 @@ def evaluate(phase: Phase, state: TrainState, split: Split, data: TrainingData) 
 def state_shapes(config: Config, images: np.ndarray, classes: int) -> list[TrainState]:
     """The state of every phase, for one seed and images of this shape, as ``jax.ShapeDtypeStruct``."""
     return [
-        TrainState(params, jax.eval_shape(phase.optimizer.transform(1).init, params), extra)
+        TrainState(params, jax.eval_shape(phase.optimizer.transform(1, 1).init, params), extra)
         for phase, (params, extra) in zip(config.phases, shapes(config, images, classes), strict=True)
     ]

@@ -16,7 +16,7 @@ UPDATES_PER_EPOCH = 4
 
 def descend(optimizer, gradients, updates_per_epoch=UPDATES_PER_EPOCH):
     """The weight after each of some updates, float32 ``[updates]``, from 1 on."""
-    transform = optimizer.transform(updates_per_epoch)
+    transform = optimizer.transform(updates_per_epoch, 10)
 
     def update(carry, gradient):
         weight, state = carry
@@ -79,17 +79,34 @@ def test_traced_and_stacked_settings_give_the_same_updates(optimizer):
 
 
 def test_rate_and_momentum_are_those_of_the_number_of_updates():
-    np.testing.assert_allclose(MOMENTUM.rate(4)(11), 1.5 * 0.9**2, rtol=1e-6)
+    np.testing.assert_allclose(MOMENTUM.rate(4, 10)(11), 1.5 * 0.9**2, rtol=1e-6)
     np.testing.assert_allclose(MOMENTUM.momentum(4)(11), 0.7, rtol=1e-6)
-    np.testing.assert_allclose(DESCENT.rate(4)(11), 1.5 * 0.88**1.1, rtol=1e-6)
-    assert ADAM.rate(4)(11) == 0.01
+    np.testing.assert_allclose(DESCENT.rate(4, 10)(11), 1.5 * 0.88**1.1, rtol=1e-6)
+    assert ADAM.rate(4, 10)(11) == 0.01
     assert jnp.isnan(DESCENT.momentum(4)(11))
+
+
+def test_a_rate_that_decays_and_falls_to_0_at_the_end():
+    """0.5 of 10 epochs of 4 updates are constant but for the decay."""
+    falling = Adam(learning_rate=0.01, constant_share=0.5, decay=0.9, decay_updates=8)
+    counts = np.array([0, 8, 20, 30, 39, 40, 50])
+    ends = np.array([1, 1, 1, 0.5, 0.05, 0, 0])
+    np.testing.assert_allclose(falling.rate(4, 10)(counts), 0.01 * 0.9 ** (counts / 8) * ends, rtol=1e-5, atol=1e-9)
+    only = falling.replace(constant_share=1.0)
+    np.testing.assert_allclose(only.rate(4, 10)(counts), 0.01 * 0.9 ** (counts / 8), rtol=1e-5)
+
+
+def test_an_optimizer_follows_its_rate():
+    """Adam's steps for one constant gradient have the length of the rate."""
+    falling = Adam(learning_rate=0.01, constant_share=0.5, eps=1e-12)
+    weights = np.concatenate([[1.0], np.asarray(descend(falling, jnp.ones(40)), np.float64)])
+    np.testing.assert_allclose(-np.diff(weights), falling.rate(4, 10)(np.arange(40)), rtol=1e-3, atol=2e-6)
 
 
 def test_updates_have_dtype_and_shape_of_the_parameters():
     params = {"a": jnp.zeros((2, 3)), "b": {"c": jnp.zeros(4)}}
     for optimizer in (MOMENTUM, DESCENT, ADAM):
-        transform = optimizer.transform(4)
+        transform = optimizer.transform(4, 10)
         updates, _ = jax.eval_shape(
             lambda params, transform=transform: transform.update(params, transform.init(params), params), params
         )

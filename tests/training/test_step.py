@@ -215,7 +215,7 @@ def test_a_round_is_the_steps_of_its_mini_batches(phase, data):
     def one_step(phase, state, rows, key):
         weight = phase.method.weight(2)
         alpha = jnp.asarray(0.0 if weight is None else weight, jnp.float32)
-        optimizer = phase.optimizer.transform(phase.updates_per_epoch(parts))
+        optimizer = phase.optimizer.transform(phase.updates_per_epoch(parts), phase.epochs)
         return train_step(phase.method, optimizer, state, phases.make_batch(rows, data), alpha, key)
 
     expected, losses, rows = state, [], jax.device_get(rows)
