@@ -11,6 +11,9 @@ from pljax.settings import override
 from pljax.types import Dataset, InputError
 
 SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
+METHODS = (*SCENARIOS, "mean_teacher", "vat", "ladder", "ladder_pl")
+GROUPS = {"all": SCENARIOS, "methods": METHODS}
+NAMES = f"{', '.join(METHODS)}, or {' or '.join(GROUPS)}"
 ADAPTIVE = "adaptive"
 PROTOCOLS = (*protocols.SCENARIOS, ADAPTIVE)
 
@@ -25,7 +28,7 @@ def choose(
 
     Args:
       protocol: one of ``PROTOCOLS``.
-      scenarios: some of ``SCENARIOS``, or ``all``.
+      scenarios: some of ``METHODS``, or a name of ``GROUPS``.
       overrides: the values of flags, by name.
       sizes: the sizes of the data, for the protocol ``adaptive``.
 
@@ -36,12 +39,10 @@ def choose(
     configs = (
         adaptive.scenarios(sizes, overrides.get("epochs")) if protocol == ADAPTIVE else protocols.SCENARIOS[protocol]
     )
-    for scenario in scenarios:
-        if scenario not in (*SCENARIOS, "all"):
-            raise InputError(f"There is no scenario {scenario!r}: choose among {', '.join(SCENARIOS)}, or all.")
-    selected = SCENARIOS if "all" in scenarios else tuple(dict.fromkeys(scenarios))
-    if not selected:
-        raise InputError(f"No scenario is given: choose among {', '.join(SCENARIOS)}, or all.")
+    selected = expand(scenarios)
+    for scenario in selected:
+        if scenario not in configs:
+            raise InputError(f"{protocol} has no scenario {scenario!r}: choose among {', '.join(configs)}.")
     changed = [override(configs[scenario], dict(overrides)) for scenario in selected]
     for flag in overrides:
         if not any(flag in acted for _, acted in changed):
@@ -49,6 +50,22 @@ def choose(
                 f"--{flag} does not act on {', '.join(selected)} under {protocol}: leave it out or add a scenario."
             )
     return [config for config, _ in changed]
+
+
+def expand(scenarios: Sequence[str]) -> tuple[str, ...]:
+    """Return the scenarios that some names stand for. Raises ``InputError`` for none and for an unknown one.
+
+    >>> expand(["ladder", "all"])
+    ('nn', 'drop_nn', 'pl', 'pl_dae', 'ladder')
+    """
+    if not scenarios:
+        raise InputError(f"No scenario is given: choose among {NAMES}.")
+    for scenario in scenarios:
+        if scenario not in (*METHODS, *GROUPS):
+            raise InputError(f"There is no scenario {scenario!r}: choose among {NAMES}.")
+    expanded = tuple(dict.fromkeys(name for scenario in scenarios for name in GROUPS.get(scenario, (scenario,))))
+    in_order = any(scenario in GROUPS for scenario in scenarios)
+    return tuple(name for name in METHODS if name in expanded) if in_order else expanded
 
 
 def select_for(dataset: Dataset, protocol: str, scenarios: Sequence[str], overrides: Mapping[str, Any]) -> list[Config]:
