@@ -4,7 +4,9 @@ import dataclasses
 import typing
 
 from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.data.cycles import CycledBatches
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
+from pljax.methods.ladder import Ladder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
 from pljax.nn.networks import Network
@@ -56,6 +58,27 @@ CONFIG = Config(
             epochs=8,
         ),
     ),
+)
+
+LADDER = Ladder(
+    network=NETWORK,
+    alpha_f=0.5,
+    t1=1,
+    t2=6,
+    layer_noise=0.25,
+    denoise_inputs=10.0,
+    denoise_first=2.0,
+    denoise_others=0.25,
+    normalisation="layer",
+    reconstruction="normalised",
+)
+CYCLED = CycledBatches(batch_size=6, unlabelled_batch_size=9, updates_per_epoch=4)
+DECAYING = Adam(learning_rate=0.125, constant_share=0.25, decay=0.875, decay_updates=10)
+WHOLE = CONFIG.replace(
+    phases=(
+        *CONFIG.phases,
+        *(Phase(method=method, batches=CYCLED, optimizer=DECAYING, epochs=8) for method in (LADDER,)),
+    )
 )
 
 

@@ -6,8 +6,10 @@ import optax
 
 from pljax.data import split
 from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.data.cycles import CycledBatches
 from pljax.methods.base import Batch
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
+from pljax.methods.ladder import Ladder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
 from pljax.nn.networks import Network, in_blocks
@@ -32,6 +34,7 @@ MASKING = DenoisingAutoencoder(network=NETWORK, noise="masking", noise_level=0.5
 GAUSSIAN = DenoisingAutoencoder(
     network=KERAS, noise="gaussian", noise_level=0.5, encoder_dropout=0.5, bottleneck=(6, 4, 6), reduction="mean"
 )
+LADDER = Ladder(network=KERAS, alpha_f=1.0, t1=0, t2=2, denoise_inputs=10.0)
 
 SUPERVISED_PHASE = Phase(method=SUPERVISED, batches=LABELLED, optimizer=MOMENTUM, epochs=4)
 PSEUDO_LABEL_PHASE = Phase(method=PSEUDO_LABEL, batches=MIXED, optimizer=MOMENTUM, epochs=4)
@@ -43,6 +46,8 @@ MASKING_PHASE = Phase(
     optimizer=Adam(learning_rate=0.01),
     epochs=2,
 )
+CYCLED = CycledBatches(batch_size=5, unlabelled_batch_size=16, updates_per_epoch=3)
+LADDER_PHASE = Phase(method=LADDER, batches=CYCLED, optimizer=Adam(learning_rate=0.01, constant_share=0.5), epochs=4)
 GAUSSIAN_PHASE = MASKING_PHASE.replace(method=GAUSSIAN)
 
 

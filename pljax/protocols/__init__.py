@@ -1,4 +1,4 @@
-"""The protocols: the configs of the four scenarios, and the accuracies that were published for them.
+"""The protocols: the configs of their scenarios, and the accuracies that were published for them.
 
 Each protocol is a module that documents its source, its command, its settings and the expected accuracies:
 
@@ -14,7 +14,7 @@ import functools
 from typing import NamedTuple
 
 from pljax import settings
-from pljax.protocols import adaptive, arab2022, lee2013, quick
+from pljax.protocols import adaptive, arab2022, lee2013, quick, rasmus2015
 from pljax.protocols.config import Config
 from pljax.settings import Override
 
@@ -22,7 +22,9 @@ SCENARIOS: dict[str, dict[str, Config]] = {
     "quick": quick.SCENARIOS,
     "lee2013": lee2013.SCENARIOS,
     "arab2022": arab2022.SCENARIOS,
+    "rasmus2015": rasmus2015.SCENARIOS,
 }
+SOURCES = (lee2013, arab2022, rasmus2015)  # the protocols that report accuracies
 # pljax.types.Dataset.digest of the whole MNIST: custom data can be called mnist too.
 MNIST_DIGEST = "8a8d88b05fcccd614bbdd6d797c3931d6c390d3be9ca23bea632fd267608e3a5"
 
@@ -65,7 +67,7 @@ def references(config: Config, digest: str) -> list[Reference]:
             config.scenario not in source.QUOTED
             and config == source.SCENARIOS[config.scenario].replace(labels=config.labels),
         )
-        for source in (lee2013, arab2022)
+        for source in SOURCES
         if digest == MNIST_DIGEST and case in source.PUBLISHED
     ]
 

@@ -27,7 +27,9 @@ Expected
 from typing import NamedTuple
 
 from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
+from pljax.methods import Method
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
+from pljax.methods.ladder import Ladder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
 from pljax.nn.networks import Network
@@ -42,6 +44,8 @@ UNLABELLED_BATCH_SIZE = 256
 # Unlabelled rows per class and mini-batch that alignment takes for enough to estimate the share of a class.
 ROWS_PER_CLASS = 10
 NETWORK = Network(hidden=(500, 500), initial_weights="glorot", inverted_dropout=True, output="softmax")
+
+LADDER_NETWORK = NETWORK.replace(hidden=(250, 250, 100))
 
 AUTOENCODER = Phase(
     method=DenoisingAutoencoder(
@@ -66,7 +70,7 @@ DEFAULT_SIZES = Sizes(labelled=100, features=784, classes=10)
 
 
 def scenarios(sizes: Sizes, epochs: int | None = None) -> dict[str, Config]:
-    """Return the configs of the four scenarios for data of these sizes.
+    """Return the configs of the scenarios for data of these sizes.
 
     Args:
       sizes: the sizes of the data.
@@ -97,7 +101,7 @@ def scenarios(sizes: Sizes, epochs: int | None = None) -> dict[str, Config]:
 
 
 def phases_for(sizes: Sizes, epochs: int, batch_size: int) -> dict[str, tuple[Phase, ...]]:
-    """Return the phases of the four scenarios."""
+    """Return the phases of the scenarios."""
     visible_dropout, input_noise = (0.2, 0.5) if sizes.features >= MANY_FEATURES else (0.0, 0.0)
     optimizer, t1 = Adam(learning_rate=3e-3), epochs // 10
 
@@ -127,4 +131,22 @@ def phases_for(sizes: Sizes, epochs: int, batch_size: int) -> dict[str, tuple[Ph
         "drop_nn": (supervised(visible_dropout=visible_dropout, hidden_dropout=0.5, input_noise=input_noise),),
         "pl": (pseudo_label,),
         "pl_dae": (AUTOENCODER, pseudo_label),
+        **later_phases(sizes, epochs, batch_size),
+    }
+
+
+def later_phases(sizes: Sizes, epochs: int, batch_size: int) -> dict[str, tuple[Phase, ...]]:
+    """Return the phases of the scenarios with later methods than Lee's."""
+    noise = 0.3 if sizes.features >= MANY_FEATURES else 0.1
+    t2 = max(epochs // 2, 2)
+
+    def phase(method: Method) -> tuple[Phase, ...]:
+        batches = MixedBatches(batch_size=batch_size, unlabelled_batch_size=UNLABELLED_BATCH_SIZE)
+        optimizer = Adam(learning_rate=2e-3, constant_share=0.5)
+        return (Phase(method=method, epochs=epochs, batches=batches, optimizer=optimizer),)
+
+    ladder = Ladder(network=LADDER_NETWORK, normalisation="layer", layer_noise=noise, denoise_inputs=100.0, t1=0, t2=t2)
+    return {
+        "ladder": phase(ladder),
+        "ladder_pl": phase(ladder.replace(alpha_f=1.0)),
     }

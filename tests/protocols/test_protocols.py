@@ -15,6 +15,7 @@ from pljax.nn.networks import Network
 from pljax.nn.optimizers import Adam, GradientDescent, PaperMomentum
 from pljax.protocols import MNIST_DIGEST, SCENARIOS, adaptive, arab2022, lee2013, published, references
 from pljax.protocols.config import Phase
+from pljax.protocols.select import METHODS
 from pljax.settings import override
 from pljax.training.seed_group import make_group
 from pljax.training.seeds import layout_for
@@ -23,11 +24,17 @@ FOUR = ["nn", "drop_nn", "pl", "pl_dae"]
 PAGES = {**SCENARIOS, "adaptive": adaptive.scenarios(adaptive.DEFAULT_SIZES)}
 
 
-@pytest.mark.parametrize("protocol", PAGES)
-def test_a_protocol_has_the_four_scenarios_which_each_add_one_thing(protocol):
-    scenarios = PAGES[protocol]
-    names = [(config.protocol, config.scenario) for config in scenarios.values()]
-    assert names == [(protocol, name) for name in scenarios] == [(protocol, name) for name in FOUR]
+def test_every_config_has_the_names_of_its_protocol_and_scenario():
+    for protocol, scenarios in PAGES.items():
+        assert [(config.protocol, config.scenario) for config in scenarios.values()] == [
+            (protocol, name) for name in scenarios
+        ]
+        assert set(scenarios) <= set(METHODS)
+
+
+@pytest.mark.parametrize("protocol", ["quick", "lee2013", "arab2022", "adaptive"])
+def test_the_four_scenarios_of_the_report_each_add_one_thing(protocol):
+    scenarios = {name: PAGES[protocol][name] for name in FOUR}
     methods = [config.method for config in scenarios.values()]
     assert [method.hidden_dropout > 0 for method in methods] == [False, True, True, True]
     assert [type(method) for method in methods] == [Supervised, Supervised, PseudoLabel, PseudoLabel]
@@ -167,6 +174,27 @@ def test_alpha_of_arab2022_ends_below_its_final_weight():
 def test_arab2022_draws_only_the_first_2048_images():
     batches = SCENARIOS["arab2022"]["pl"].phases[-1].batches
     assert batches.buffer_size + batches.updates(100) * batches.unlabelled_batch_size == 2048
+
+
+# ----------------------------------------------------------------------------- rasmus2015
+
+
+def test_the_ladder_of_rasmus2015():
+    config = SCENARIOS["rasmus2015"]["ladder"]
+    (phase,) = config.phases
+    method = phase.method
+    assert (method.network.hidden, method.network.output) == ((1000, 500, 250, 250, 250), "softmax")
+    assert (method.layer_noise, method.denoise_inputs, method.denoise_first, method.denoise_others) == (
+        *(0.3, 1000, 10),
+        0.1,
+    )
+    assert (method.alpha_f, method.normalisation, method.reconstruction) == (0, "batch", "normalised")
+    assert (phase.batches.batch_size, phase.batches.unlabelled_batch_size) == (100, 100)
+    assert phase.epochs * updates(phase) == 150 * 60_000 // 100
+    rates = [phase.optimizer.rate(600, 150)(600 * epoch) for epoch in (0, 100, 125.25, 150)]
+    np.testing.assert_allclose(rates, [2e-3, 2e-3, 1e-3, 0], rtol=1e-3, atol=1e-8)
+    assert config.validation == 0
+    assert published(config, MNIST_DIGEST).accuracy == pytest.approx(100 - 1.06)
 
 
 # --------------------------------------------------------------------------------- what scenarios share

@@ -1,0 +1,132 @@
+"""Ladder network: Rasmus et al. (2015), "Semi-Supervised Learning with Ladder Networks", and Lee's term on it.
+
+Layer 0 are the inputs, layer L the outputs. The letters are the paper's: z is a normalised activation, u the signal
+from the layer above, and z-hat the reconstruction of z.
+"""
+
+import itertools
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+
+from pljax.methods.base import Aux, Batch, NormalisedMethod, Ramp, register, setting
+from pljax.nn import losses
+from pljax.nn.networks import INITIAL_WEIGHTS, transfer
+from pljax.nn.normalisation import Encoded, Running, add, by_moments, by_row, draw_noise, encode, moments, widths
+from pljax.types import Params, Split, TrainingData
+
+# The key of the decoder's weights is ``fold_in(key of the phase, DECODER)``. pljax.data.batches takes 1 to 3.
+DECODER = 4
+NUMBERS = 10  # of the denoising function of a unit, a_1 to a_10
+
+
+@register
+class Ladder(NormalisedMethod, Ramp):
+    """A classifier that reconstructs every layer of a clean pass from a noisy one; with ``alpha_f``, pseudo-labels too.
+
+    The loss is the sum of the cross-entropy of the noisy outputs of labelled images, the squared errors of the
+    reconstructions for unlabelled images, and alpha(t) times the cross-entropy of the noisy outputs of unlabelled
+    images against the classes that the clean pass gives them. The clean pass is a constant for the gradient.
+    """
+
+    weight_covers_all: ClassVar[bool] = False
+
+    alpha_f: float = setting(default=0.0, help="the final weight of the unlabelled loss.", special=(0.0,))
+    layer_noise: float = setting(default=0.3, help="the standard deviation of the noise on inputs and units.")
+    denoise_inputs: float = setting(default=1000.0, help="the weight of the reconstruction of the inputs.")
+    denoise_first: float = setting(default=10.0, help="the weight of the reconstruction of the first hidden layer.")
+    denoise_others: float = setting(default=0.1, help="the weight of the reconstruction of each further layer.")
+    reconstruction: Literal["plain", "normalised"] = setting(
+        default="plain",
+        help="what is compared with clean activations; normalised: by their mean and variance, as in the paper.",
+        flag=False,
+    )
+
+    @property
+    def gives_labels(self) -> Any:
+        """Whether pseudo-labels are in the loss."""
+        return isinstance(self.alpha_f, jax.Array) or self.alpha_f > 0
+
+    def warnings(self, epochs: int) -> list[str]:
+        return super().warnings(epochs) if self.gives_labels else []
+
+    def init(self, key: jax.Array, data: TrainingData, split: Split, start: Params) -> tuple[Params, Running]:
+        """Return the parameters of encoder and decoder, and running statistics of nothing."""
+        params, running = super().init(key, data, split, {})
+        initial, key = INITIAL_WEIGHTS[self.network.initial_weights], jax.random.fold_in(key, DECODER)
+        sizes = widths(params)
+        for layer, (below, width) in enumerate(itertools.pairwise(sizes)):
+            params[f"decoder_{layer}"] = {"kernel": initial(jax.random.fold_in(key, layer), (width, below))}
+        for layer, width in enumerate(sizes):
+            numbers = jnp.zeros((NUMBERS, width)).at[jnp.array([1, 6])].set(1.0)
+            params[f"denoising_{layer}"] = {"numbers": numbers}
+        return transfer(start, params), running
+
+    def loss(
+        self, params: Params, extra: Running, batch: Batch, weight: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """Compute the cost of section 3 of the paper, and ``weight`` times Lee's term."""
+        count, constants = len(batch.images), jax.lax.stop_gradient(params)
+        rows = batch.images if batch.unlabelled is None else jnp.concatenate([batch.images, batch.unlabelled])
+        noise = draw_noise(key, params, len(rows), self.layer_noise)
+        noisy = encode(params, rows, self.apart(count, batch.weights), noise)
+        supervised = losses.supervised_loss(noisy.logits[:count], batch.labels, batch.weights, self.output)
+        if batch.unlabelled is None:
+            clean = encode(constants, batch.images, self.apart(count, batch.weights))
+            return supervised, Aux(add(extra, clean.moments), {"labelled_loss": supervised})
+
+        clean = encode(constants, batch.unlabelled, self.apart(0, batch.weights[:0]))
+        z = [of_layer[count:] for of_layer in noisy.z]
+        denoising = self.denoising_loss(clean, self.decode(params, z, jax.nn.softmax(noisy.logits[count:])))
+        total, labels = supervised + denoising, None
+        metrics = {"labelled_loss": supervised, "denoising_loss": denoising}
+        if self.gives_labels:
+            labels = losses.pseudo_label(clean.logits)
+            unsupervised = losses.pseudo_label_loss(noisy.logits[count:], labels, self.output)
+            total, metrics["unlabelled_loss"] = total + weight * unsupervised, unsupervised
+        return total, Aux(add(extra, clean.moments), metrics, labels)
+
+    def decode(self, params: Params, z: list[jax.Array], outputs: jax.Array) -> list[jax.Array]:
+        """Reconstruct layers L to 0 from their noisy activations, and return them from layer 0 on."""
+        signal, reconstructed = outputs, []
+        for layer in reversed(range(len(z))):
+            u = by_moments(signal, moments(signal)) if self.normalisation == "batch" else by_row(signal)
+            reconstructed.append(denoise(params[f"denoising_{layer}"]["numbers"], z[layer], u))
+            if layer:
+                signal = reconstructed[-1] @ params[f"decoder_{layer - 1}"]["kernel"]
+        return reconstructed[::-1]
+
+    def denoising_loss(self, clean: Encoded, reconstructed: list[jax.Array]) -> jax.Array:
+        """Compute the weighted sum over the layers of the mean squared errors of their reconstructions."""
+        if self.reconstruction == "normalised":
+            hidden = [by_moments(z, known) for z, known in zip(reconstructed[1:], clean.moments, strict=True)]
+            reconstructed = [reconstructed[0], *hidden]
+        weights = [self.denoise_inputs, self.denoise_first, *[self.denoise_others] * (len(clean.z) - 2)]
+        errors = [jnp.square(z - target).mean() for z, target in zip(reconstructed, clean.z, strict=True)]
+        return jnp.asarray(sum(of_layer * error for of_layer, error in zip(weights, errors, strict=True)))
+
+
+def denoise(numbers: jax.Array, z: jax.Array, u: jax.Array) -> jax.Array:
+    r"""Reconstruct a layer from its noisy activations and the signal from above, eq. 2 of the paper.
+
+    .. math::
+        \hat z = (z - \mu(u)) \, v(u) + \mu(u), \quad
+        \mu(u) = a_1 \sigma(a_2 u + a_3) + a_4 u + a_5, \quad
+        v(u) = a_6 \sigma(a_7 u + a_8) + a_9 u + a_{10}
+
+    Args:
+      numbers: float32 ``[10, H]``.
+      z: float32 ``[B, H]``.
+      u: float32 ``[B, H]``.
+
+    Returns:
+      float32 ``[B, H]``.
+    """
+
+    def curve(a: jax.Array) -> jax.Array:
+        height, slope, shift, linear, constant = a[:, None]
+        return height * jax.nn.sigmoid(slope * u + shift) + linear * u + constant
+
+    mean = curve(numbers[:5])
+    return (z - mean) * curve(numbers[5:]) + mean

@@ -1,0 +1,89 @@
+"""Ladder networks as whole runs: they resume, compare, predict and export."""
+
+import io
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from tiny_runs import small
+
+from pljax import PseudoLabelClassifier, Reporter, Result, RunFolder, run
+from pljax import compare as compare_command
+from pljax import export as export_command
+from pljax import predict as predict_command
+from pljax.protocols import SCENARIOS
+from pljax.training.checkpointer import SaveInterval
+from pljax.training.progress import Interrupted
+
+NAMES = ("ladder", "ladder_pl")
+SEEDS = (0, 3)
+every_scenario = pytest.mark.parametrize("name", NAMES)
+
+
+class StopsAfter(Reporter):
+    """Asks for an end after some rounds, as a signal would."""
+
+    def __init__(self, rounds):
+        super().__init__(io.StringIO())
+        self._left = itertools.count(rounds, -1)
+
+    def round(self, done, metrics):
+        super().round(done, metrics)
+        if next(self._left) == 1:
+            self.signal_received = 2
+
+
+@pytest.fixture(scope="module")
+def runs(blobs, tmp_path_factory):
+    """A finished run of every scenario."""
+    folders = {name: RunFolder(tmp_path_factory.mktemp("later") / name) for name in NAMES}
+    for name, folder in folders.items():
+        run(small(SCENARIOS["quick"][name]), SEEDS, blobs, folder, Reporter(io.StringIO()))
+    return folders
+
+
+@every_scenario
+def test_a_run_resumes_to_the_same_bytes(name, runs, blobs, tmp_path):
+    """Running statistics and teachers are part of the state."""
+    folder, config = RunFolder(tmp_path / "run"), small(SCENARIOS["quick"][name])
+    with pytest.raises(Interrupted):
+        run(config, SEEDS, blobs, folder, StopsAfter(2), checkpoint_every=SaveInterval(epochs=1))
+    run(config, SEEDS, blobs, folder, Reporter(io.StringIO()), checkpoint_every=SaveInterval(epochs=1))
+    for file in ("metrics.jsonl", "parameters.npz", "extra.npz", "pseudo_labels.csv", "split.npz"):
+        assert (folder.path / file).read_bytes() == (runs[name].path / file).read_bytes(), file
+
+
+@every_scenario
+def test_a_run_predicts_and_exports(name, runs, blobs, tmp_path):
+    rows = tmp_path / "rows.npz"
+    np.savez(rows, x=blobs.test_images)
+    output, program = tmp_path / "predictions.npz", tmp_path / "model.stablehlo"
+    folder = runs[name].path
+    assert predict_command.main([f"--run={folder}", f"--input={rows}", f"--output={output}"]) == 0
+    assert export_command.main([f"--run={folder}", "--format=stablehlo", f"--output={program}"]) == 0
+    probabilities = np.load(output)["probabilities"]
+    exported = jax.export.deserialize(bytearray(program.read_bytes())).call(blobs.test_images.astype(np.float32))
+    np.testing.assert_allclose(exported, probabilities, atol=1e-5)
+
+
+def test_the_runs_compare(runs, tmp_path):
+    for folder in runs.values():
+        assert len(Result.load(folder.path).test_accuracy) == len(SEEDS)
+    folders = [str(folder.path) for folder in runs.values()]
+    assert compare_command.main([*folders, f"--output={tmp_path / 'report'}"]) == 0
+
+
+@every_scenario
+def test_the_classifier_learns_a_table(name, blobs):
+    y = np.where(np.arange(240) < 40, blobs.train_labels, -1)
+    classifier = PseudoLabelClassifier(name, epochs=30, hidden=(30, 20), random_state=0).fit(blobs.train_images, y)
+    assert classifier.score(blobs.test_images, blobs.test_labels) > 0.8
+    alone = classifier.predict_proba(blobs.test_images[3:4].astype(np.float32))
+    np.testing.assert_allclose(alone[0], classifier.predict_proba(blobs.test_images)[3], rtol=1e-3, atol=1e-5)
+
+
+@every_scenario
+def test_the_classifier_needs_no_unlabelled_rows(name, blobs):
+    classifier = PseudoLabelClassifier(name, epochs=10, hidden=(30, 20), random_state=0)
+    assert classifier.fit(blobs.train_images, blobs.train_labels).score(blobs.test_images, blobs.test_labels) > 0.8
