@@ -9,6 +9,7 @@ from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.ladder import Ladder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
+from pljax.methods.vat import VirtualAdversarial
 from pljax.nn.networks import Network
 from pljax.nn.optimizers import Adam, GradientDescent, PaperMomentum
 from pljax.protocols.config import Config, Phase
@@ -72,12 +73,15 @@ LADDER = Ladder(
     normalisation="layer",
     reconstruction="normalised",
 )
+VAT = VirtualAdversarial(
+    network=NETWORK, alpha_f=0.5, epsilon=1.5, xi=0.25, power_iterations=2, entropy_weight=0.25, normalisation="layer"
+)
 CYCLED = CycledBatches(batch_size=6, unlabelled_batch_size=9, updates_per_epoch=4)
 DECAYING = Adam(learning_rate=0.125, constant_share=0.25, decay=0.875, decay_updates=10)
 WHOLE = CONFIG.replace(
     phases=(
         *CONFIG.phases,
-        *(Phase(method=method, batches=CYCLED, optimizer=DECAYING, epochs=8) for method in (LADDER,)),
+        *(Phase(method=method, batches=CYCLED, optimizer=DECAYING, epochs=8) for method in (LADDER, VAT)),
     )
 )
 

@@ -12,6 +12,7 @@ from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.ladder import Ladder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
+from pljax.methods.vat import VirtualAdversarial
 from pljax.nn.networks import Network, in_blocks
 from pljax.nn.optimizers import Adam, PaperMomentum
 from pljax.protocols.config import Phase
@@ -35,6 +36,7 @@ GAUSSIAN = DenoisingAutoencoder(
     network=KERAS, noise="gaussian", noise_level=0.5, encoder_dropout=0.5, bottleneck=(6, 4, 6), reduction="mean"
 )
 LADDER = Ladder(network=KERAS, alpha_f=1.0, t1=0, t2=2, denoise_inputs=10.0)
+VAT = VirtualAdversarial(network=KERAS)
 
 SUPERVISED_PHASE = Phase(method=SUPERVISED, batches=LABELLED, optimizer=MOMENTUM, epochs=4)
 PSEUDO_LABEL_PHASE = Phase(method=PSEUDO_LABEL, batches=MIXED, optimizer=MOMENTUM, epochs=4)
@@ -48,6 +50,7 @@ MASKING_PHASE = Phase(
 )
 CYCLED = CycledBatches(batch_size=5, unlabelled_batch_size=16, updates_per_epoch=3)
 LADDER_PHASE = Phase(method=LADDER, batches=CYCLED, optimizer=Adam(learning_rate=0.01, constant_share=0.5), epochs=4)
+VAT_PHASE = LADDER_PHASE.replace(method=VAT)
 GAUSSIAN_PHASE = MASKING_PHASE.replace(method=GAUSSIAN)
 
 

@@ -137,6 +137,7 @@ TRACED = {
     *("b1", "b2", "eps", "visible_dropout", "hidden_dropout", "input_noise", "encoder_dropout", "noise_level"),
     *("alpha_f", "t1", "t2", "threshold", "alignment"),
     *("constant_share", "layer_noise", "denoise_inputs", "denoise_first", "denoise_others"),
+    *("epsilon", "xi", "entropy_weight"),
 }
 STATIC_AT_HALF = {"visible_dropout", "hidden_dropout", "encoder_dropout", "noise_level"}  # one random bit draws it
 STATIC_AT_1 = {"constant_share", "decay"}  # of Adam: a constant rate has no state

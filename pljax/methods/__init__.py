@@ -8,6 +8,7 @@ from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.ladder import Ladder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
+from pljax.methods.vat import VirtualAdversarial
 from pljax.settings import setting
 
 __all__ = [

@@ -14,7 +14,7 @@ import functools
 from typing import NamedTuple
 
 from pljax import settings
-from pljax.protocols import adaptive, arab2022, lee2013, quick, rasmus2015
+from pljax.protocols import adaptive, arab2022, lee2013, miyato2018, quick, rasmus2015
 from pljax.protocols.config import Config
 from pljax.settings import Override
 
@@ -23,8 +23,9 @@ SCENARIOS: dict[str, dict[str, Config]] = {
     "lee2013": lee2013.SCENARIOS,
     "arab2022": arab2022.SCENARIOS,
     "rasmus2015": rasmus2015.SCENARIOS,
+    "miyato2018": miyato2018.SCENARIOS,
 }
-SOURCES = (lee2013, arab2022, rasmus2015)  # the protocols that report accuracies
+SOURCES = (lee2013, arab2022, rasmus2015, miyato2018)  # the protocols that report accuracies
 # pljax.types.Dataset.digest of the whole MNIST: custom data can be called mnist too.
 MNIST_DIGEST = "8a8d88b05fcccd614bbdd6d797c3931d6c390d3be9ca23bea632fd267608e3a5"
 

@@ -32,6 +32,7 @@ from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.ladder import Ladder
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
+from pljax.methods.vat import VirtualAdversarial
 from pljax.nn.networks import Network
 from pljax.nn.optimizers import Adam
 from pljax.protocols.config import Config, Phase, check_epochs
@@ -45,6 +46,7 @@ UNLABELLED_BATCH_SIZE = 256
 ROWS_PER_CLASS = 10
 NETWORK = Network(hidden=(500, 500), initial_weights="glorot", inverted_dropout=True, output="softmax")
 
+NORMALISED = NETWORK.replace(hidden=(250, 250))
 LADDER_NETWORK = NETWORK.replace(hidden=(250, 250, 100))
 
 AUTOENCODER = Phase(
@@ -147,6 +149,7 @@ def later_phases(sizes: Sizes, epochs: int, batch_size: int) -> dict[str, tuple[
 
     ladder = Ladder(network=LADDER_NETWORK, normalisation="layer", layer_noise=noise, denoise_inputs=100.0, t1=0, t2=t2)
     return {
+        "vat": phase(VirtualAdversarial(network=NORMALISED, normalisation="layer")),
         "ladder": phase(ladder),
         "ladder_pl": phase(ladder.replace(alpha_f=1.0)),
     }

@@ -176,7 +176,7 @@ def test_arab2022_draws_only_the_first_2048_images():
     assert batches.buffer_size + batches.updates(100) * batches.unlabelled_batch_size == 2048
 
 
-# ----------------------------------------------------------------------------- rasmus2015
+# ----------------------------------------------------------------------------- rasmus2015 and miyato2018
 
 
 def test_the_ladder_of_rasmus2015():
@@ -195,6 +195,19 @@ def test_the_ladder_of_rasmus2015():
     np.testing.assert_allclose(rates, [2e-3, 2e-3, 1e-3, 0], rtol=1e-3, atol=1e-8)
     assert config.validation == 0
     assert published(config, MNIST_DIGEST).accuracy == pytest.approx(100 - 1.06)
+
+
+def test_the_training_of_miyato2018():
+    config = SCENARIOS["miyato2018"]["vat"]
+    (phase,) = config.phases
+    method = phase.method
+    assert (method.network.hidden, method.normalisation) == ((1200, 1200), "batch")
+    assert (method.epsilon, method.power_iterations, method.alpha_f, method.entropy_weight) == (2, 1, 1, 0)
+    assert (phase.batches.batch_size, phase.batches.unlabelled_batch_size) == (100, 250)
+    assert phase.epochs * updates(phase) == 100 * 500
+    rates = [phase.optimizer.rate(500, 100)(500 * epoch) for epoch in (0, 1, 99)]
+    np.testing.assert_allclose(rates, 2e-3 * 0.9 ** np.array([0, 1, 99]), rtol=1e-3)
+    assert published(config, MNIST_DIGEST).accuracy == pytest.approx(100 - 1.36)
 
 
 # --------------------------------------------------------------------------------- what scenarios share

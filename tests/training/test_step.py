@@ -26,6 +26,8 @@ from one_seed import (
     SGD,
     SUPERVISED,
     SUPERVISED_PHASE,
+    VAT,
+    VAT_PHASE,
     batch,
     draw,
     init,
@@ -58,6 +60,8 @@ CASES = {  # every setting of a method that changes its program, in a few combin
     "ladder, by row, normalised, without pseudo-labels": LADDER.replace(
         normalisation="layer", reconstruction="normalised", alpha_f=0.0
     ),
+    "vat": VAT,
+    "vat, by row, entropy, two iterations": VAT.replace(normalisation="layer", entropy_weight=0.5, power_iterations=2),
 }
 NORMALISED = tuple(name for name, method in CASES.items() if isinstance(method, NormalisedMethod))
 PHASES = {
@@ -66,6 +70,7 @@ PHASES = {
     "pseudo_label, once": ONCE_PHASE,
     "autoencoder": GAUSSIAN_PHASE,
     "ladder": LADDER_PHASE,
+    "vat": VAT_PHASE,
 }
 every_method = pytest.mark.parametrize("method", CASES.values(), ids=CASES)
 # Their loss has targets that depend on the weights and are constants for the gradient, or a first layer of its own.

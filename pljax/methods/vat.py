@@ -1,0 +1,88 @@
+"""Virtual adversarial training: Miyato et al. (2017), "Virtual Adversarial Training: A Regularization Method"."""
+
+import jax
+import jax.numpy as jnp
+
+from pljax.methods.base import Aux, Batch, NormalisedMethod, register, setting
+from pljax.nn import losses
+from pljax.nn.normalisation import Running, add, encode
+from pljax.nn.outputs import conditional_entropy, log_probabilities
+from pljax.types import Params
+
+MIN_NORM = 1e-35  # a row of zeros stays one
+
+
+@register
+class VirtualAdversarial(NormalisedMethod):
+    """The outputs for unlabelled images are to stay the same under the small change that alters them most.
+
+    The change of an image has the length ``epsilon`` and the direction in which the Kullback-Leibler divergence grows
+    fastest, which power iteration finds. With ``entropy_weight``, the outputs are to be confident too.
+    """
+
+    alpha_f: float = setting(default=1.0, help="the final weight of the unlabelled loss.")
+    epsilon: float = setting(default=2.0, help="the length of the adversarial change of an image.")
+    xi: float = setting(default=0.1, help="the length of the change in the power iteration.", above=True)
+    power_iterations: int = setting(default=1, help="the power iterations.", low=1)
+    entropy_weight: float = setting(
+        default=0.0, help="the weight of the entropy in the unlabelled loss.", special=(0.0,)
+    )
+
+    def weight(self, epoch: object) -> float:
+        """Return ``alpha_f``: the weight does not rise."""
+        return self.alpha_f
+
+    def loss(
+        self, params: Params, extra: Running, batch: Batch, weight: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """Compute eq. 8 of the paper, with the entropy of eq. 17 of Lee (2013) in its unlabelled term."""
+        count = len(batch.images)
+        rows = batch.images if batch.unlabelled is None else jnp.concatenate([batch.images, batch.unlabelled])
+        encoded = encode(params, rows, self.apart(count, batch.weights))
+        supervised = losses.supervised_loss(encoded.logits[:count], batch.labels, batch.weights, self.output)
+        statistics = add(extra, encoded.moments)
+        if batch.unlabelled is None:
+            return supervised, Aux(statistics, {"labelled_loss": supervised})
+
+        logits = encoded.logits[count:]
+        change = self.adversarial_change(params, batch.unlabelled, logits, key)
+        unsupervised = self.divergence(params, jax.lax.stop_gradient(logits), batch.unlabelled + change)
+        metrics = {"labelled_loss": supervised, "adversarial_loss": unsupervised}
+        if isinstance(self.entropy_weight, jax.Array) or self.entropy_weight:
+            metrics["entropy"] = conditional_entropy(logits, self.output).mean()
+            unsupervised = unsupervised + self.entropy_weight * metrics["entropy"]
+        metrics["unlabelled_loss"] = unsupervised
+        return supervised + weight * unsupervised, Aux(statistics, metrics)
+
+    def adversarial_change(self, params: Params, images: jax.Array, logits: jax.Array, key: jax.Array) -> jax.Array:
+        """Return the change of each image, a constant for the gradient: float32 ``[B', D]``.
+
+        Args:
+          params: the parameters.
+          images: the unlabelled images, float32 ``[B', D]``.
+          logits: their logits, float32 ``[B', C]``.
+          key: of the random direction that the power iteration starts from.
+        """
+        params, logits = jax.lax.stop_gradient((params, logits))
+        slope = jax.grad(lambda change: self.divergence(params, logits, images + change))
+        direction = unit_rows(jax.random.normal(key, images.shape))
+        for _ in range(self.power_iterations):
+            direction = unit_rows(slope(self.xi * direction))
+        return jax.lax.stop_gradient(self.epsilon * direction)
+
+    def divergence(self, params: Params, logits: jax.Array, images: jax.Array) -> jax.Array:
+        """Compute the mean divergence KL(p || q) of the class probabilities for ``images`` from those of ``logits``."""
+        changed = encode(params, images, self.apart(0, jnp.zeros(0))).logits
+        log_p, log_q = (jax.nn.log_softmax(log_probabilities(of, self.output)) for of in (logits, changed))
+        return (jnp.exp(log_p) * (log_p - log_q)).sum(axis=-1).mean()
+
+
+def unit_rows(x: jax.Array) -> jax.Array:
+    """Divide every row by its length, ``[B, D] -> [B, D]``.
+
+    >>> unit_rows(jnp.array([[3.0, 4.0]])).round(1).tolist()
+    [[0.6, 0.8]]
+    """
+    largest = jnp.abs(x).max(axis=1, keepdims=True)
+    x = x / jnp.maximum(largest, MIN_NORM)  # the squares of a small gradient would be 0
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), MIN_NORM)
