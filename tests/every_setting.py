@@ -7,6 +7,7 @@ from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
 from pljax.data.cycles import CycledBatches
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.ladder import Ladder
+from pljax.methods.mean_teacher import MeanTeacher
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
 from pljax.methods.vat import VirtualAdversarial
@@ -76,12 +77,15 @@ LADDER = Ladder(
 VAT = VirtualAdversarial(
     network=NETWORK, alpha_f=0.5, epsilon=1.5, xi=0.25, power_iterations=2, entropy_weight=0.25, normalisation="layer"
 )
+MEAN_TEACHER = MeanTeacher(
+    network=NETWORK, alpha_f=0.5, t1=1, t2=6, teacher_decay=0.75, layer_noise=0.25, normalisation="layer"
+)
 CYCLED = CycledBatches(batch_size=6, unlabelled_batch_size=9, updates_per_epoch=4)
 DECAYING = Adam(learning_rate=0.125, constant_share=0.25, decay=0.875, decay_updates=10)
 WHOLE = CONFIG.replace(
     phases=(
         *CONFIG.phases,
-        *(Phase(method=method, batches=CYCLED, optimizer=DECAYING, epochs=8) for method in (LADDER, VAT)),
+        *(Phase(method=method, batches=CYCLED, optimizer=DECAYING, epochs=8) for method in (LADDER, VAT, MEAN_TEACHER)),
     )
 )
 

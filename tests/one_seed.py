@@ -10,6 +10,7 @@ from pljax.data.cycles import CycledBatches
 from pljax.methods.base import Batch
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.ladder import Ladder
+from pljax.methods.mean_teacher import MeanTeacher
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
 from pljax.methods.vat import VirtualAdversarial
@@ -37,6 +38,7 @@ GAUSSIAN = DenoisingAutoencoder(
 )
 LADDER = Ladder(network=KERAS, alpha_f=1.0, t1=0, t2=2, denoise_inputs=10.0)
 VAT = VirtualAdversarial(network=KERAS)
+MEAN_TEACHER = MeanTeacher(network=KERAS, alpha_f=2.0, t1=0, t2=2, teacher_decay=0.6)
 
 SUPERVISED_PHASE = Phase(method=SUPERVISED, batches=LABELLED, optimizer=MOMENTUM, epochs=4)
 PSEUDO_LABEL_PHASE = Phase(method=PSEUDO_LABEL, batches=MIXED, optimizer=MOMENTUM, epochs=4)
@@ -51,6 +53,7 @@ MASKING_PHASE = Phase(
 CYCLED = CycledBatches(batch_size=5, unlabelled_batch_size=16, updates_per_epoch=3)
 LADDER_PHASE = Phase(method=LADDER, batches=CYCLED, optimizer=Adam(learning_rate=0.01, constant_share=0.5), epochs=4)
 VAT_PHASE = LADDER_PHASE.replace(method=VAT)
+MEAN_TEACHER_PHASE = LADDER_PHASE.replace(method=MEAN_TEACHER)
 GAUSSIAN_PHASE = MASKING_PHASE.replace(method=GAUSSIAN)
 
 

@@ -136,7 +136,7 @@ TRACED = {
     *("epochs", "learning_rate", "decay", "decay_updates", "initial_momentum", "final_momentum", "momentum_epochs"),
     *("b1", "b2", "eps", "visible_dropout", "hidden_dropout", "input_noise", "encoder_dropout", "noise_level"),
     *("alpha_f", "t1", "t2", "threshold", "alignment"),
-    *("constant_share", "layer_noise", "denoise_inputs", "denoise_first", "denoise_others"),
+    *("constant_share", "layer_noise", "denoise_inputs", "denoise_first", "denoise_others", "teacher_decay"),
     *("epsilon", "xi", "entropy_weight"),
 }
 STATIC_AT_HALF = {"visible_dropout", "hidden_dropout", "encoder_dropout", "noise_level"}  # one random bit draws it

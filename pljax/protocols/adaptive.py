@@ -30,6 +30,7 @@ from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
 from pljax.methods import Method
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.ladder import Ladder
+from pljax.methods.mean_teacher import MeanTeacher
 from pljax.methods.pseudo_label import PseudoLabel
 from pljax.methods.supervised import Supervised
 from pljax.methods.vat import VirtualAdversarial
@@ -148,7 +149,9 @@ def later_phases(sizes: Sizes, epochs: int, batch_size: int) -> dict[str, tuple[
         return (Phase(method=method, epochs=epochs, batches=batches, optimizer=optimizer),)
 
     ladder = Ladder(network=LADDER_NETWORK, normalisation="layer", layer_noise=noise, denoise_inputs=100.0, t1=0, t2=t2)
+    teacher = MeanTeacher(network=NORMALISED, normalisation="layer", layer_noise=noise, alpha_f=10.0, t1=0, t2=t2)
     return {
+        "mean_teacher": phase(teacher),
         "vat": phase(VirtualAdversarial(network=NORMALISED, normalisation="layer")),
         "ladder": phase(ladder),
         "ladder_pl": phase(ladder.replace(alpha_f=1.0)),

@@ -3,7 +3,7 @@
 Source
     nn, drop_nn, pl, pl_dae: `lee2013` with a fifth of the hidden units and three tenths of the epochs. ladder and vat:
     `rasmus2015` and `miyato2018` with fewer updates of fewer images. ladder_pl: the ladder with the pseudo-labels of
-    Lee (2013).
+    Lee (2013). mean_teacher: Tarvainen and Valpola (2017), with a network of this package's choice.
 
 Command
     ``python -m pljax.main --scenario=all --dataset=mnist --seeds=10``, or ``--scenario=methods`` for all eight
@@ -25,6 +25,7 @@ Expected
 from pljax.data.cycles import CycledBatches
 from pljax.methods import Method
 from pljax.methods.ladder import Ladder
+from pljax.methods.mean_teacher import MeanTeacher
 from pljax.methods.vat import VirtualAdversarial
 from pljax.nn.networks import Network
 from pljax.nn.optimizers import Adam
@@ -56,6 +57,7 @@ def scenario(name: str, method: Method, epochs: int, labelled: int, unlabelled: 
 WIDE = network(*miyato2018.NETWORK.hidden)
 LADDER = Ladder(network=network(*rasmus2015.HIDDEN), t1=0, t2=LADDER_EPOCHS // 2)
 LATER = (
+    scenario("mean_teacher", MeanTeacher(network=WIDE, alpha_f=10.0, t1=0, t2=20), 60, 50, 100),
     scenario("vat", VirtualAdversarial(network=WIDE, entropy_weight=1.0), 80, 50, 100),
     scenario("ladder", LADDER, LADDER_EPOCHS, 50, 100),
     scenario("ladder_pl", LADDER.replace(alpha_f=1.0), LADDER_EPOCHS, 50, 100),

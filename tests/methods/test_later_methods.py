@@ -1,4 +1,4 @@
-"""Ladder and virtual adversarial training as whole runs: they resume, compare, predict and export."""
+"""Ladder, virtual adversarial training and mean teacher as whole runs: they resume, compare, predict and export."""
 
 import io
 import itertools
@@ -16,7 +16,7 @@ from pljax.protocols import SCENARIOS
 from pljax.training.checkpointer import SaveInterval
 from pljax.training.progress import Interrupted
 
-NAMES = ("vat", "ladder", "ladder_pl")
+NAMES = ("mean_teacher", "vat", "ladder", "ladder_pl")
 SEEDS = (0, 3)
 every_scenario = pytest.mark.parametrize("name", NAMES)
 

@@ -20,6 +20,8 @@ from one_seed import (
     LADDER_PHASE,
     MASKING,
     MASKING_PHASE,
+    MEAN_TEACHER,
+    MEAN_TEACHER_PHASE,
     ONCE_PHASE,
     PSEUDO_LABEL,
     PSEUDO_LABEL_PHASE,
@@ -62,6 +64,8 @@ CASES = {  # every setting of a method that changes its program, in a few combin
     ),
     "vat": VAT,
     "vat, by row, entropy, two iterations": VAT.replace(normalisation="layer", entropy_weight=0.5, power_iterations=2),
+    "mean_teacher": MEAN_TEACHER,
+    "pi model, by row": MEAN_TEACHER.replace(normalisation="layer", teacher_decay=0.0),
 }
 NORMALISED = tuple(name for name, method in CASES.items() if isinstance(method, NormalisedMethod))
 PHASES = {
@@ -71,6 +75,7 @@ PHASES = {
     "autoencoder": GAUSSIAN_PHASE,
     "ladder": LADDER_PHASE,
     "vat": VAT_PHASE,
+    "mean_teacher": MEAN_TEACHER_PHASE,
 }
 every_method = pytest.mark.parametrize("method", CASES.values(), ids=CASES)
 # Their loss has targets that depend on the weights and are constants for the gradient, or a first layer of its own.
