@@ -32,10 +32,10 @@ def cell(result: Result | None) -> str:
 
 
 def main() -> None:
-    kept = {protocol: read(protocol) for protocol in SCENARIOS}
+    kept = {protocol: results for protocol in SCENARIOS if (results := read(protocol))}
     header = [f"`{protocol}`, {len(next(iter(results.values())).seeds)} seeds" for protocol, results in kept.items()]
     print(f"| scenario | {' | '.join(header)} |\n| --- |{' --- |' * len(header)}")
-    for scenario in SCENARIOS["quick"]:
+    for scenario in [name for name in SCENARIOS["quick"] if any(name in results for results in kept.values())]:
         print(f"| `{scenario}` | {' | '.join(cell(results.get(scenario)) for results in kept.values())} |")
     for protocol, results in kept.items():
         print(f"\n{protocol}\n{'=' * len(protocol)}\n{comparison_text(compare(list(results.values())))}")

@@ -81,7 +81,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
       scenario: ``nn``, a network trained on the labelled rows; ``drop_nn``, with dropout; ``pl``, with dropout and
-        pseudo-labels; ``pl_dae``, the same with a first layer from a denoising auto-encoder.
+        pseudo-labels; ``pl_dae``, the same with a first layer from a denoising auto-encoder; ``mean_teacher``; ``vat``,
+        virtual adversarial training; ``ladder``; ``ladder_pl``, a ladder network with pseudo-labels.
       n_seeds: number of networks, trained from different random numbers; their probabilities are averaged.
       scaling: ``auto`` scales the features to mean 0 and variance 1; ``none`` does not change them.
       validation_fraction: share of the labelled rows that is held out to measure whether pseudo-labels help; by

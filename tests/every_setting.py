@@ -71,6 +71,7 @@ LADDER = Ladder(
     denoise_inputs=10.0,
     denoise_first=2.0,
     denoise_others=0.25,
+    threshold=0.25,
     normalisation="layer",
     reconstruction="normalised",
 )

@@ -1,4 +1,4 @@
-"""Short runs of the scenarios of the report under every protocol that has them, and what they gave at first.
+"""Short runs of the report's scenarios under every protocol that has them, and what they gave before.
 
 ``python -m tests.golden`` writes ``golden.json`` anew. That is right only where the random draws of a run change, or
 what it computes, and on purpose: the commit says which and why. To reorder arithmetic is no reason.

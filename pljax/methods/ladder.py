@@ -37,6 +37,9 @@ class Ladder(NormalisedMethod, Ramp):
     denoise_inputs: float = setting(default=1000.0, help="the weight of the reconstruction of the inputs.")
     denoise_first: float = setting(default=10.0, help="the weight of the reconstruction of the first hidden layer.")
     denoise_others: float = setting(default=0.1, help="the weight of the reconstruction of each further layer.")
+    threshold: float = setting(
+        default=0.0, help="an image whose largest output is below it gets no pseudo-label.", high=1, special=(0.0,)
+    )
     reconstruction: Literal["plain", "normalised"] = setting(
         default="plain",
         help="what is compared with clean activations; normalised: by their mean and variance, as in the paper.",
@@ -82,7 +85,7 @@ class Ladder(NormalisedMethod, Ramp):
         total, labels = supervised + denoising, None
         metrics = {"labelled_loss": supervised, "denoising_loss": denoising}
         if self.gives_labels:
-            labels = losses.pseudo_label(clean.logits)
+            labels = losses.pseudo_label(clean.logits, self.output, self.threshold)
             unsupervised = losses.pseudo_label_loss(noisy.logits[count:], labels, self.output)
             total, metrics["unlabelled_loss"] = total + weight * unsupervised, unsupervised
         return total, Aux(add(extra, clean.moments), metrics, labels)

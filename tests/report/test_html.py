@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 
 from pljax.analysis.comparison import compare
 from pljax.protocols import SCENARIOS
+from pljax.protocols.select import SCENARIOS as REPORTED
 from pljax.report import html
 from pljax.report.figures import Figure
 
@@ -62,7 +63,7 @@ def four(n=10, protocol="lee2013"):
     return compare(
         [
             make_result(config, (np.round(7000 + 500 * number + 200 * generator.standard_normal(n)) / 1e4).tolist())
-            for number, config in enumerate(SCENARIOS[protocol].values())
+            for number, config in enumerate([SCENARIOS[protocol][name] for name in REPORTED])
         ]
     )
 

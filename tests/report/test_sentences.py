@@ -8,6 +8,7 @@ from made_results import make_result
 
 from pljax.analysis.comparison import compare
 from pljax.protocols import SCENARIOS
+from pljax.protocols.select import SCENARIOS as REPORTED
 from pljax.report.sentences import (
     accuracy_drops,
     conclude,
@@ -21,7 +22,7 @@ from pljax.report.sentences import (
 )
 from pljax.settings import override
 
-QUICK, LEE = SCENARIOS["quick"], SCENARIOS["lee2013"]
+QUICK, LEE = ({name: SCENARIOS[protocol][name] for name in REPORTED} for protocol in ("quick", "lee2013"))
 # The first ten have mean 0 and SD 0.7348; half their interval is 2.262157 * 0.7348 / sqrt(10) = 0.5257.
 NOISE = np.array([0.3, -1.2, 0.8, 0.1, -0.5, 1.1, -0.9, 0.6, -0.2, -0.1, 0.4, -0.7])
 
