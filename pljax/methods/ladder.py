@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from pljax.methods.base import Aux, Batch, NormalisedMethod, Ramp, register, setting
 from pljax.nn import losses
 from pljax.nn.networks import INITIAL_WEIGHTS, transfer
-from pljax.nn.normalisation import Encoded, Running, add, by_moments, by_row, draw_noise, encode, moments, widths
+from pljax.nn.normalisation import Encoded, Running, add, by_moments, draw_noise, encode, moments, widths
 from pljax.types import Params, Split, TrainingData
 
 # The key of the decoder's weights is ``fold_in(key of the phase, DECODER)``. pljax.data.batches takes 1 to 3.
@@ -73,6 +73,8 @@ class Ladder(NormalisedMethod, Ramp):
         count, constants = len(batch.images), jax.lax.stop_gradient(params)
         rows = batch.images if batch.unlabelled is None else jnp.concatenate([batch.images, batch.unlabelled])
         noise = draw_noise(key, params, len(rows), self.layer_noise)
+        if self.normalisation == "layer":  # the outputs are not normalised: noise could hide them
+            noise[-1] = jnp.zeros_like(noise[-1])
         noisy = encode(params, rows, self.apart(count, batch.weights), noise)
         supervised = losses.supervised_loss(noisy.logits[:count], batch.labels, batch.weights, self.output)
         if batch.unlabelled is None:
@@ -91,10 +93,14 @@ class Ladder(NormalisedMethod, Ramp):
         return total, Aux(add(extra, clean.moments), metrics, labels)
 
     def decode(self, params: Params, z: list[jax.Array], outputs: jax.Array) -> list[jax.Array]:
-        """Reconstruct layers L to 0 from their noisy activations, and return them from layer 0 on."""
+        """Reconstruct layers L to 0 from their noisy activations, and return them from layer 0 on.
+
+        The signal from above is normalised over the unlabelled rows also where the encoder normalises over units: it
+        has no part in a prediction.
+        """
         signal, reconstructed = outputs, []
         for layer in reversed(range(len(z))):
-            u = by_moments(signal, moments(signal)) if self.normalisation == "batch" else by_row(signal)
+            u = by_moments(signal, moments(signal))
             reconstructed.append(denoise(params[f"denoising_{layer}"]["numbers"], z[layer], u))
             if layer:
                 signal = reconstructed[-1] @ params[f"decoder_{layer - 1}"]["kernel"]

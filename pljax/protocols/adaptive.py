@@ -7,7 +7,7 @@ Source
     "ReMixMatch"). experiments/versus_sklearn.py compares it with other methods.
 
 Command
-    ``python -m pljax.main --dataset=rows.csv --scenario=pl --seeds=5``
+    ``python -m pljax.main --dataset=rows.csv --scenario=pl --seeds=5``, or ``--scenario=methods`` for all eight
 
 Settings that depend on the data
     ==========================  ===========================================================================
@@ -19,6 +19,11 @@ Settings that depend on the data
     Alignment                   1, but less where a mini-batch has fewer than ten rows per class
     The auto-encoder            600 updates of 256 rows, squared errors: features are not in [0, 1]
     ==========================  ===========================================================================
+
+mean_teacher, vat, ladder, ladder_pl
+    250-250 units, for the ladder 250-250-100; noise of 0.3 for 8 or more features, else 0.1; Adam at 0.002, which falls
+    to 0 over the last half. Layers are normalised over units: statistics of a mini-batch of labelled rows, which are
+    even, are not those of an uneven population. The settings are those of MNIST or first guesses; pl is the default.
 
 Expected
     No publication reports accuracies for it. The README has those of this package.

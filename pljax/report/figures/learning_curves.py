@@ -88,8 +88,8 @@ def learning_curves(data: FigureData) -> Drawing:
         figure,
         f"Accuracy on {images} images, mean over seeds; the band is the 95 % t-interval of each epoch"
         f"{_thin_lines_note(curves)}. The vertical axis fits the measurements after the first tenth of the epochs; "
-        f"earlier ones may be outside it.{which} An epoch is a pass over the labelled images, counted through all "
-        f"phases that train the classifier.{weights} These curves were not used to select anything.",
+        f"earlier ones may be outside it.{which} Epochs are counted through all phases that train "
+        f"the classifier.{weights} These curves were not used to select anything.",
         f"Learning curves of {join_names(run.label for _, run in runs)}. Mean accuracy on {images} images after the "
         f"last epoch, per cent: {join_names(final)}.",
     )
