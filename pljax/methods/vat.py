@@ -80,8 +80,8 @@ class VirtualAdversarial(NormalisedMethod):
 def unit_rows(x: jax.Array) -> jax.Array:
     """Divide every row by its length, ``[B, D] -> [B, D]``.
 
-    >>> unit_rows(jnp.array([[3.0, 4.0]])).round(1).tolist()
-    [[0.6, 0.8]]
+    >>> (10 * unit_rows(jnp.array([[3.0, 4.0]]))).round().astype(int).tolist()
+    [[6, 8]]
     """
     largest = jnp.abs(x).max(axis=1, keepdims=True)
     x = x / jnp.maximum(largest, MIN_NORM)  # the squares of a small gradient would be 0
