@@ -133,6 +133,7 @@ def test_every_row_without_a_label_has_a_pseudo_label_most_of_them_the_right_one
     assert np.mean([label == y[row] for row, label in labels.items()]) > 0.6
 
 
+@pytest.mark.slow
 def test_the_classifier_is_better_on_digits_with_unlabelled_rows_than_without(environment):
     """Than the same network without pseudo-labels, and than logistic regression of the labelled rows."""
     with_them, without, logistic = map(float, finish(start(environment, "-c", DIGITS)).split())

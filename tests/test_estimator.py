@@ -423,7 +423,7 @@ def test_with_room_for_more_rows_the_same_ones_are_drawn(known):
             jax.tree.map(np.testing.assert_array_equal, drawn(rounded, phase, t), drawn(exact, phase, t))
 
 
-@pytest.mark.parametrize(("known", "scenario"), [(30, "pl"), (109, "pl_dae")])
+@pytest.mark.parametrize(("known", "scenario"), [(30, "pl"), pytest.param(109, "pl_dae", marks=pytest.mark.slow)])
 def test_with_room_for_more_rows_training_is_the_same(known, scenario):
     # A mini-batch that is not full has other rows of masks than one that is filled up.
     dropout = {} if known - 10 >= 32 else {"hidden_dropout": 0.0}

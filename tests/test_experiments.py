@@ -87,6 +87,7 @@ def kept_results():
 # ------------------------------------------------------------------------------------------------------- speed.py
 
 
+@pytest.mark.slow
 def test_speed_measures_every_part(tmp_path):
     run_as_process("speed.py", tmp_path, "--tiny", "--output=.")
     measured = json.loads((tmp_path / "speed.json").read_text())
@@ -171,6 +172,7 @@ def test_the_pixels_that_keep_a_unit_alive_are_scaled_as_when_a_network_is_evalu
 # ------------------------------------------------------------------------------------------------------ faults.py
 
 
+@pytest.mark.slow
 def test_a_run_with_a_flipped_byte_ends_as_one_without_faults(tmp_path):
     run_as_process("faults.py", tmp_path, "--tiny", "--output=.", "--kills=0", "--terms=0", "--flips=1")
     (trial,) = json.loads((tmp_path / "faults.json").read_text())["trials"]
@@ -182,6 +184,7 @@ def test_a_run_with_a_flipped_byte_ends_as_one_without_faults(tmp_path):
 # ------------------------------------------------------------------------------------------------- what is learned
 
 
+@pytest.mark.slow
 def test_versus_sklearn_prints_the_accuracy_of_every_contestant(tmp_path):
     printed = run("versus_sklearn.py", "--tiny", f"--output={tmp_path}")
     (case,) = json.loads((tmp_path / "versus_sklearn.json").read_text()).values()

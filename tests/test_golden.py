@@ -15,7 +15,10 @@ def test_every_protocol_and_scenario_is_there():
     assert list(CASES) == golden.CASES
 
 
-@pytest.mark.parametrize(("protocol", "scenario"), golden.CASES)
+@pytest.mark.parametrize(
+    ("protocol", "scenario"),
+    [pytest.param(*case, marks=[pytest.mark.slow] * (case == ("arab2022", "pl_dae"))) for case in golden.CASES],
+)
 def test_a_run_gives_what_it_gave_before(protocol, scenario):
     written, now = CASES[protocol, scenario], golden.measure(protocol, scenario)
     assert json.loads(json.dumps(golden.settings(protocol, scenario))) == written["config"]["settings"]

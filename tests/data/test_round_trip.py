@@ -76,7 +76,7 @@ FORMATS = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(tables())
 def test_what_is_read_is_what_was_written(name, table):
     names, numbers, labels, place = table

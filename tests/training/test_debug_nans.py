@@ -31,7 +31,9 @@ def debug_nans():
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])  # sequential, and at once
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(name, marks=[pytest.mark.slow] * (name != "pl_dae")) for name in SCENARIOS]
+)
 def test_a_run_gives_the_same_lines_with_debug_nans(blobs, tmp_path, scenario, seeds):
     lines = []
     for debug in (False, True):

@@ -119,6 +119,7 @@ def test_a_worker_that_is_killed_ends_the_first_process_and_what_that_has_finish
     assert (finished / "result.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_first_process_that_is_killed_leaves_the_worker_to_finish_its_share(options, address, tmp_path):
     flags = (*options, "--scenario=pl", "--epochs=400", "--checkpoint_every=1s")
     with started(tmp_path, 0, address, *flags) as first, started(tmp_path, 1, address, *flags) as worker:
@@ -134,7 +135,9 @@ def test_a_first_process_that_is_killed_leaves_the_worker_to_finish_its_share(op
     ("wrong", "statuses", "sentence"),
     [
         ("--epochs=4", (2, 2), "--epochs is 3 in process 0 and 4 in process 1: give all processes of a run the same."),
-        ("--backend=abacus", (1, 2), "Process 1 of 2 has ended without the result in "),
+        pytest.param(
+            *("--backend=abacus", (1, 2), "Process 1 of 2 has ended without the result in "), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_wrong_flag_in_one_process_ends_both(options, address, tmp_path, wrong, statuses, sentence):

@@ -252,7 +252,7 @@ def test_a_run_is_resumed_on_another_number_of_devices_with_a_warning(blobs, tmp
     assert result.test_accuracy == pytest.approx(expected.test_accuracy, abs=0.1)
 
 
-@pytest.mark.parametrize("protocol", ["arab2022", "adaptive"])
+@pytest.mark.parametrize("protocol", [pytest.param("arab2022", marks=pytest.mark.slow), "adaptive"])
 def test_a_run_can_be_interrupted_after_every_round(blobs, tmp_path, protocol):
     """Labels given once, a second fine-tuning, shares of the classes, Adam: what CONFIG does not have."""
     short = small(SCENARIOS.get(protocol, adaptive.scenarios(adaptive.DEFAULT_SIZES))["pl_dae"])
