@@ -18,11 +18,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pljax.data import custom, split
 from pljax.data.batches import LabelledBatches
-from pljax.data.checks import MAX_FEATURE
-from pljax.data.labels import Labels
-from pljax.data.rows import Rows
+from pljax.data.reading.checks import MAX_FEATURE
+from pljax.data.reading.labels import Labels
+from pljax.data.reading.rows import Rows
+from pljax.data.reading.targets import Targets, read_targets, split_unlabelled, target_warnings
 from pljax.data.scaling import scaling_of
-from pljax.data.targets import Targets, read_targets, split_unlabelled, target_warnings
 from pljax.nn.outputs import class_probabilities
 from pljax.protocols import adaptive
 from pljax.protocols.config import Config, Phase

@@ -11,8 +11,8 @@ import numpy as np
 from absl import flags
 
 from pljax.data import custom
-from pljax.data.labels import number
 from pljax.data.serialization import atomic
+from pljax.data.text import number
 from pljax.report import data_flags, terminal
 from pljax.results import ensemble
 from pljax.results.ensemble import Ensemble

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pljax.data import checks
-from pljax.data.arrays import read_npz
-from pljax.data.labels import EMPTY, Labels, clean, number, printable, shorten
 from pljax.data.npz import array_headers
-from pljax.data.pictures import read_pictures
-from pljax.data.pixels import formats
-from pljax.data.rows import Rows
+from pljax.data.reading import checks
+from pljax.data.reading.arrays import read_npz
+from pljax.data.reading.labels import EMPTY, Labels, clean
+from pljax.data.reading.pictures import read_pictures
+from pljax.data.reading.pixels import formats
+from pljax.data.reading.rows import Rows
+from pljax.data.reading.tables import TABLE_SUFFIXES, is_table, is_text_table, read_table
 from pljax.data.scaling import scaling_of
-from pljax.data.tables import TABLE_SUFFIXES, is_table, is_text_table, read_table
+from pljax.data.text import number, printable, shorten
 from pljax.types import DEFAULT_OPTIONS, Dataset, InputError, Inputs, ReadOptions
 
 FILE_SUFFIXES = (".npz", *TABLE_SUFFIXES)

@@ -4,7 +4,7 @@ import functools
 
 from absl import flags
 
-from pljax.data.labels import LABEL_NAMES
+from pljax.data.reading.labels import LABEL_NAMES
 from pljax.types import ReadOptions
 
 NAMES = ("label", "features", "unlabelled", "no_header", "background")

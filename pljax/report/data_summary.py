@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pljax.data.labels import printable
+from pljax.data.text import printable
 
 MOST_CLASSES = 20  # that are listed
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pljax.analysis.comparison import Comparison, compare
-from pljax.data.labels import number
+from pljax.data.text import number
 from pljax.protocols.config import Config
 from pljax.report import sentences
 from pljax.report.data_summary import data_lines

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pljax.data import custom
-from pljax.data.rows import Rows
+from pljax.data.reading.rows import Rows
 from pljax.nn.outputs import class_probabilities
 from pljax.protocols.config import Config
 from pljax.results import trained

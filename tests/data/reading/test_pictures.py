@@ -11,7 +11,7 @@ from PIL import Image
 from refusal import refusal
 
 from pljax.data.custom import read
-from pljax.data.pixels import formats
+from pljax.data.reading.pixels import formats
 from pljax.types import ReadOptions
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pljax.data.checks import feature_warnings
-from pljax.data.rows import Rows
+from pljax.data.reading.checks import feature_warnings
+from pljax.data.reading.rows import Rows
 
 CLASSES = np.arange(40) % 2
 NOISE = np.random.default_rng(0).normal(size=40)

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from pljax.data import labels
-from pljax.data.delimited import read_delimited
-from pljax.data.labels import LABEL_NAMES, find_label_name, name_of, printable, shorten
-from pljax.data.rows import Rows, memory_limit
-from pljax.data.text_layout import UNNAMED
+from pljax.data.reading import labels
+from pljax.data.reading.delimited import read_delimited
+from pljax.data.reading.labels import LABEL_NAMES, find_label_name, name_of
+from pljax.data.reading.rows import Rows, memory_limit
+from pljax.data.reading.text_layout import UNNAMED
+from pljax.data.text import printable, shorten
 from pljax.types import InputError, ReadOptions
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")

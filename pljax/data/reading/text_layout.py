@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pljax.data.labels import clean, number, printable, shorten
+from pljax.data.reading.labels import clean
+from pljax.data.text import number, printable, shorten
 from pljax.types import InputError, ReadOptions
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", r"\s+": "spaces"}

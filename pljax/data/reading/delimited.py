@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pljax.data.labels import find_label_name, is_missing
-from pljax.data.rows import memory_limit
-from pljax.data.text_layout import Layout, decimal_sign, find_layout, sample_cells, thousands_warning
+from pljax.data.reading.labels import find_label_name, is_missing
+from pljax.data.reading.rows import memory_limit
+from pljax.data.reading.text_layout import Layout, decimal_sign, find_layout, sample_cells, thousands_warning
 from pljax.types import InputError, ReadOptions
 
 # Texts that stand for a missing number. In the column of labels they are labels.

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from refusal import refusal
 
-from pljax.data import labels
-from pljax.data.labels import clean, read, unlabelled_spelling
+from pljax.data.reading import labels
+from pljax.data.reading.labels import clean, read, unlabelled_spelling
 
 
 def texts(values, spellings=()):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pljax.data import custom
-from pljax.data.labels import clean
+from pljax.data.reading.labels import clean
 from pljax.types import ReadOptions
 
 LETTERS = st.characters(codec="utf-8", categories=["Lu", "Ll", "Lo", "Nd", "Po", "Sm", "So", "Zs", "Mn"])

@@ -7,7 +7,7 @@ from PIL import Image
 from refusal import refusal
 
 from pljax.data.custom import read
-from pljax.data.folders import find_pictures
+from pljax.data.reading.folders import find_pictures
 from pljax.types import ReadOptions
 
 ENDINGS = (".png", ".jpg")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pljax.data.labels import printable
+from pljax.data.text import printable
 from pljax.types import InputError
 
 if TYPE_CHECKING:

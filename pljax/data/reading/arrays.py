@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pljax.data import labels
-from pljax.data.labels import clean, find_label_name, printable, shorten
 from pljax.data.npz import NUMBERS, TEXTS, Header, array_headers, read_arrays
-from pljax.data.rows import Rows, memory_limit
+from pljax.data.reading import labels
+from pljax.data.reading.labels import clean, find_label_name
+from pljax.data.reading.rows import Rows, memory_limit
+from pljax.data.text import printable, shorten
 from pljax.types import InputError, ReadOptions
 
 # The array of features is the first of these that exists, where the options name none.

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from pljax.data.labels import DOUBTFUL, EMPTY, clean, look_alikes, shorten, unlabelled_spelling
+from pljax.data.reading.labels import DOUBTFUL, EMPTY, clean, look_alikes, unlabelled_spelling
+from pljax.data.text import shorten
 from pljax.types import InputError
 
 HINT = "-1 and missing values mark unlabelled rows"

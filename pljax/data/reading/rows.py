@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pljax.data.free_memory import free_memory
-from pljax.data.labels import Labels
+from pljax.data.reading.labels import Labels
 
 NO_NOTES: Mapping[str, str] = MappingProxyType({})
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pljax.data.labels import number, printable, shorten
-from pljax.data.rows import Rows
+from pljax.data.reading.rows import Rows
+from pljax.data.text import number, printable, shorten
 from pljax.types import InputError
 
 MAX_FEATURE = 1e30  # largest magnitude of a feature: float32 must also hold differences of two

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from pljax.data.text import number, printable, shorten
 from pljax.types import InputError
 
 # The column or array of labels is the first of these that exists, in any case, where no other is named.
@@ -22,7 +23,6 @@ _WHOLE_NUMBER = re.compile(r"(-?\d+)\.0*")
 # Characters without width: zero-width space, direction marks, word joiner, byte-order mark, soft hyphen.
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\ufeff\u00ad"))
 _JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))  # without width too, but some scripts need them
-MAX_NAMES = 5  # in a message: a table can have thousands of columns
 
 
 class Labels(NamedTuple):
@@ -172,28 +172,3 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
     for name in names:
         groups[unicodedata.normalize("NFKC", name.translate(_JOINERS)).casefold()].append(name)
     return [sorted(group) for group in groups.values() if len(group) > 1]
-
-
-def number(count: Any, noun: str) -> str:
-    """Return a number of things in words.
-
-    >>> number(1, "row"), number(2000, "row")
-    ('1 row', '2,000 rows')
-    """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def shorten(names: Any) -> str:
-    """Return names as a list in a sentence, the first ``MAX_NAMES`` of them.
-
-    >>> shorten("abcdefg")
-    'a, b, c, d, e and 2 more'
-    """
-    names = list(names)
-    more = len(names) - MAX_NAMES
-    return ", ".join(map(printable, names[:MAX_NAMES])) + (f" and {more} more" if more > 0 else "")
-
-
-def printable(value: Any) -> str:
-    """Return a text from a file on one line, with control characters escaped: it is shown on a terminal."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in " ".join(str(value).split()))

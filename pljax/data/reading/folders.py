@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pljax.data.labels import MAX_NAMES, WORDS, clean, printable, shorten
+from pljax.data.reading.labels import WORDS, clean
+from pljax.data.text import MAX_NAMES, printable, shorten
 from pljax.types import InputError
 
 # What systems and programs leave in folders, in lower case. So are all names that begin with a dot.

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pljax.data import labels
-from pljax.data.folders import Found, find_pictures
-from pljax.data.labels import Labels, printable, shorten
-from pljax.data.pixels import FLOAT, WHITE, WIDE, Header, blend, formats, read_header, read_values
-from pljax.data.rows import Rows, memory_limit
+from pljax.data.reading import labels
+from pljax.data.reading.folders import Found, find_pictures
+from pljax.data.reading.labels import Labels
+from pljax.data.reading.pixels import FLOAT, WHITE, WIDE, Header, blend, formats, read_header, read_values
+from pljax.data.reading.rows import Rows, memory_limit
+from pljax.data.text import printable, shorten
 from pljax.types import InputError, ReadOptions
 
 
@@ -38,8 +39,8 @@ def read_pictures(folder: Path, options: ReadOptions) -> Rows:
     The label of a picture is the name of the subfolder that holds it, directly or not; a picture in none has no label.
     Features are pixels from 0 to 255, ``side * side * channels`` of them. These are the rules:
 
-    - Files: those with the ending of a format that Pillow reads (see :mod:`pljax.data.pixels`); of several frames or
-      pages, the first.
+    - Files: those with the ending of a format that Pillow reads (see :mod:`pljax.data.reading.pixels`); of several
+      frames or pages, the first.
     - Side: that of the options, else the longer side of most pictures; of equally frequent ones, the middle one.
     - Colour: that of the options, else colour if any file is in colour: one of RGB, CMYK and the like, whatever its
       pixels, or one with a palette that uses a colour; or if transparent pictures lie on a background in colour.
