@@ -1,6 +1,7 @@
 """The report of a comparison: ``report.html``, with its figures in the file, and ``report.md`` beside ``figures/``."""
 
 import base64
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import jinja2
 from pljax.analysis.comparison import Comparison, Row
 from pljax.analysis.stats import ReferenceDifference
 from pljax.data.serialization import write_whole
+from pljax.methods import Method
 from pljax.protocols import Reference
 from pljax.report import sentences
 from pljax.report.data_summary import data_lines
@@ -206,6 +208,19 @@ def scores_table(comparison: Comparison) -> Table:
     return Table("Every score, %", ["seed", *(row.label for row in comparison.rows)], rows, [])
 
 
+def _describe_method(method: Method) -> str:
+    """The name of a method and its hyper-parameters.
+
+    >>> from pljax.protocols import SCENARIOS
+    >>> _describe_method(SCENARIOS["quick"]["nn"].method)
+    'Supervised: visible_dropout 0, hidden_dropout 0, input_noise 0'
+    """
+    values = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
+    plain = {name: f"{value:g}" if isinstance(value, float) else value for name, value in values.items()}
+    shown = (f"{name} {value}" for name, value in plain.items() if isinstance(value, int | str))
+    return f"{type(method).__name__}: {', '.join(shown)}"
+
+
 def provenance(row: Row) -> dict[str, str]:
     """Facts about a run, by name: what it computed, with which versions, and where."""
     result = row.result
@@ -219,6 +234,7 @@ def provenance(row: Row) -> dict[str, str]:
         "seeds": " ".join(map(str, result.seeds)),
         "data": f"{data['name']}, {sizes}, SHA-256 {data['digest']}",
         **(data_lines(data["notes"], data["classes"], result.class_counts) if is_own else {}),
+        "method": _describe_method(result.effective_config().method),
         "parameters": f"{result.parameters:,} a seed",
         "device": where,
         "versions": ", ".join(f"{name} {version}" for name, version in result.versions.items()),

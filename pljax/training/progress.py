@@ -30,8 +30,12 @@ def describe(metrics: Mapping[str, float]) -> str:
 
     >>> describe({"labelled_loss": 0.25, "unlabelled_loss": float("nan"), "alpha": 1.5})
     'alpha 1.50  loss 0.2500'
+    >>> describe({"labelled_loss": 0.25, "denoising_loss": 7.0})
+    'loss 0.2500  denoising 7'
     """
-    shown = ((label, form, metrics.get(name, float("nan"))) for name, (label, form) in _SHOWN.items())
+    others = [name for name in metrics if name.endswith("_loss") and name not in _SHOWN]
+    known = {**_SHOWN, **{name: (name.removesuffix("_loss"), "{:.4g}") for name in others}}
+    shown = ((label, form, metrics.get(name, float("nan"))) for name, (label, form) in known.items())
     return "  ".join(f"{label} {form.format(value)}" for label, form, value in shown if value == value)
 
 

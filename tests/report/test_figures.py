@@ -32,10 +32,10 @@ from pljax.training.run import run
 from pljax.types import Dataset, InputError
 
 NAMES = [
-    "scores", "paired", "learning_curves", "pseudo_labels", "confusion", "filters", "autoencoder", "embedding",
-    "reliability", "mistakes",
+    "scores", "paired", "learning_curves", "loss_terms", "pseudo_labels", "confusion", "filters", "autoencoder",
+    "embedding", "reliability", "mistakes",
 ]  # fmt: skip
-OF_METRICS = {"learning_curves", "pseudo_labels"}
+OF_METRICS = {"learning_curves", "loss_terms", "pseudo_labels"}
 OF_PARAMETERS = {"filters", "autoencoder", "embedding", "reliability", "mistakes"}
 OF_DATA = {"autoencoder", "embedding", "reliability", "mistakes"}
 
@@ -269,6 +269,8 @@ def test_a_learning_curve_is_the_mean_over_seeds_through_all_phases_of_the_class
     last = [line["validation_accuracy"] for line, epoch in zip(lines, epochs, strict=True) if epoch == 10]
     assert of_pl.mean[-1] == pytest.approx(np.mean(last))
     assert of_pl.low[-1] <= of_pl.mean[-1] <= of_pl.high[-1]
+    drawn = learning_curves.loss_terms(FigureData(runs, squares))
+    assert [axes.get_ylabel() for axes in drawn.figure.axes] == ["labelled", "unlabelled"]
     alpha = learning_curves.read_curve(FigureData(runs, squares), runs[1], "alpha")
     np.testing.assert_allclose(alpha.mean, [0] * 6 + [0, 0, 1, 1])
 

@@ -26,6 +26,7 @@ FIGURES: dict[str, tuple[str, Callable[[FigureData], style.Drawing]]] = {
     "scores": ("Test accuracy of every seed", scores.scores),
     "paired": ("Test accuracy of every seed, run by run", scores.paired),
     "learning_curves": ("Learning curves", learning_curves.learning_curves),
+    "loss_terms": ("Terms of the losses", learning_curves.loss_terms),
     "pseudo_labels": ("Pseudo-labels by epoch", learning_curves.pseudo_labels),
     "confusion": ("Confusion matrix", confusion.confusion),
     "filters": ("Filters of the first layer", images.filters),

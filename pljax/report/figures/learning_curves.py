@@ -7,7 +7,7 @@ import matplotlib.axes
 import matplotlib.figure
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 
 from pljax.analysis.stats import summarize
 from pljax.report.figures import style
@@ -93,6 +93,39 @@ def learning_curves(data: FigureData) -> Drawing:
         f"Learning curves of {join_names(run.label for _, run in runs)}. Mean accuracy on {images} images after the "
         f"last epoch, per cent: {join_names(final)}.",
     )
+
+
+def loss_terms(data: FigureData) -> Drawing:
+    """Draw the terms of the losses by epoch, a panel for each term."""
+    runs = data.valid_runs()
+    terms = {run.label: _loss_terms(data, run) for _, run in runs}
+    names = list(dict.fromkeys(name for of_run in terms.values() for name in of_run))
+    if not names:
+        raise InputError("The metrics of the runs have no terms of a loss.")
+    figure = style.new_figure(1.6 + 1.5 * len(names))
+    for axes, name in zip(_panels(figure, [1] * len(names)), names, strict=True):
+        for index, run in runs:
+            if name in terms[run.label]:
+                _draw_curve(axes, index, read_curve(data, run, name))
+        axes.set_yscale("symlog", linthresh=1e-3)
+        axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1e-3))
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel(name.removesuffix("_loss").replace("_", "\n"))
+    _add_legend(figure, runs)
+    return Drawing(
+        figure,
+        "The terms of each loss before their weights, means over the mini-batches of an epoch and over seeds; the axes "
+        "are logarithmic above 0.001. A term has its name in metrics.jsonl.",
+        f"{len(names)} panels by epoch: {join_names(names)}.",
+    )
+
+
+def _loss_terms(data: FigureData, run: Run) -> list[str]:
+    """The names of the terms of the loss of a run's classifier, in the order of its metrics."""
+    starts = _phase_starts(run)
+    lines = (line for line in data.metrics(run) if line.get("phase") in starts)
+    names = dict.fromkeys(name for line in lines for name, value in line.items() if value is not None)
+    return [name for name in names if name.endswith("_loss") or name == "entropy"]
 
 
 def pseudo_labels(data: FigureData) -> Drawing:
