@@ -445,6 +445,7 @@ def test_with_room_for_more_rows_training_is_the_same(known, scenario):
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5), arrays, others)
 
 
+@pytest.mark.slow
 def test_a_search_in_folds_of_about_the_same_size_traces_the_training_once(monkeypatch):
     """The 30 fits differ in numbers alone: rates, weights, how many rows there are and how many are labelled."""
     X, y = make_blobs(297, n_features=5, centers=4, random_state=2)

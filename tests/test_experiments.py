@@ -195,6 +195,7 @@ def test_versus_sklearn_prints_the_accuracy_of_every_contestant(tmp_path):
         assert re.search(rf"^\| {contestant} \| {100 * np.mean(of['accuracy']):.2f} \|", printed, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_own_arrays_prints_accuracies_above_chance():
     without, *_, sure = percentages(run("own_arrays.py", "--epochs=5"))
     assert without > 50

@@ -17,7 +17,10 @@ def test_every_protocol_and_scenario_is_there():
 
 @pytest.mark.parametrize(
     ("protocol", "scenario"),
-    [pytest.param(*case, marks=[pytest.mark.slow] * (case == ("arab2022", "pl_dae"))) for case in golden.CASES],
+    [
+        pytest.param(*case, marks=[pytest.mark.slow] * (case in (("arab2022", "pl"), ("arab2022", "pl_dae"))))
+        for case in golden.CASES
+    ],
 )
 def test_a_run_gives_what_it_gave_before(protocol, scenario):
     written, now = CASES[protocol, scenario], golden.measure(protocol, scenario)

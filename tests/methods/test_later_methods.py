@@ -20,7 +20,7 @@ from pljax.training.progress import Interrupted
 NAMES = ("mean_teacher", "vat", "ladder", "ladder_pl")
 SEEDS = (0, 3)
 every_scenario = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("vat", "ladder"))) for name in NAMES]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "ladder_pl")) for name in NAMES]
 )
 
 
@@ -74,6 +74,7 @@ def test_a_run_predicts_and_exports(name, finished, blobs, tmp_path):
     np.testing.assert_allclose(exported, probabilities, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_runs_compare(finished, tmp_path):
     folders = [finished(name) for name in ("mean_teacher", "ladder_pl")]
     assert [len(Result.load(folder).test_accuracy) for folder in folders] == [len(SEEDS)] * 2

@@ -30,7 +30,7 @@ def debug_nans():
         yield
 
 
-@pytest.mark.parametrize("seeds", [[0], [0, 1]])  # sequential, and at once
+@pytest.mark.parametrize("seeds", [[0], pytest.param([0, 1], marks=pytest.mark.slow)])  # sequential, and at once
 @pytest.mark.parametrize(
     "scenario", [pytest.param(name, marks=[pytest.mark.slow] * (name != "pl_dae")) for name in SCENARIOS]
 )
@@ -51,7 +51,11 @@ def test_a_run_gives_the_same_lines_with_debug_nans(blobs, tmp_path, scenario, s
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # so few rows and epochs are warned about
 @pytest.mark.parametrize(
-    ("scenario", "validation"), [("nn", 0), ("drop_nn", 0.3), ("pl", 0), ("pl", 0.3), ("pl_dae", 0)]
+    ("scenario", "validation"),
+    [
+        *(("pl", 0.3), ("pl_dae", 0)),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in [("nn", 0), ("drop_nn", 0.3), ("pl", 0)]),
+    ],
 )
 def test_a_fit_works_with_debug_nans(debug_nans, scenario, validation):
     X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)

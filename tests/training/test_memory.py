@@ -60,6 +60,7 @@ def test_the_free_memory_is_a_number_of_bytes_and_that_of_the_container(monkeypa
     assert memory.available() == 12345
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 2])  # sequential, and at once
 def test_programs_of_other_shapes_replace_the_oldest_ones_and_free_their_memory(blobs, seeds, monkeypatch):
     kept = 3

@@ -209,7 +209,13 @@ def test_hidden_labels_of_unlabelled_and_validation_images_change_no_weight(phas
         chex.assert_trees_all_equal(other, expected)
 
 
-@every_phase
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param(phase, id=name, marks=[pytest.mark.slow] * (name in ("mean_teacher", "vat")))
+        for name, phase in PHASES.items()
+    ],
+)
 def test_rounds_of_stacked_seeds_are_those_of_the_seeds_alone(phase, data):
     seeds = [3, 0, 2]
     keys = seed_keys(seeds)
