@@ -110,6 +110,7 @@ def test_speed_measures_every_part(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["classifier", "autoencoder"])
 @pytest.mark.parametrize("library", ["torch", "keras"])
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_every_peer_that_is_installed_makes_an_update(library, network, monkeypatch):
     pytest.importorskip(library)
     monkeypatch.syspath_prepend(EXPERIMENTS)
