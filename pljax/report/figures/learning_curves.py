@@ -7,7 +7,7 @@ import matplotlib.axes
 import matplotlib.figure
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
+from matplotlib.ticker import MaxNLocator
 
 from pljax.analysis.stats import summarize
 from pljax.report.figures import style
@@ -104,18 +104,17 @@ def loss_terms(data: FigureData) -> Drawing:
         raise InputError("The metrics of the runs have no terms of a loss.")
     figure = style.new_figure(1.6 + 1.5 * len(names))
     for axes, name in zip(_panels(figure, [1] * len(names)), names, strict=True):
-        for index, run in runs:
-            if name in terms[run.label]:
-                _draw_curve(axes, index, read_curve(data, run, name))
-        axes.set_yscale("symlog", linthresh=1e-3)
-        axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1e-3))
-        axes.set_ylim(bottom=0)
+        curves = {index: read_curve(data, run, name) for index, run in runs if name in terms[run.label]}
+        for index, curve in curves.items():
+            _draw_curve(axes, index, curve)
+        if all((curve.values > 0).all() for curve in curves.values()):
+            axes.set_yscale("log")
         axes.set_ylabel(name.removesuffix("_loss").replace("_", "\n"))
     _add_legend(figure, runs)
     return Drawing(
         figure,
-        "The terms of each loss before their weights, means over the mini-batches of an epoch and over seeds; the axes "
-        "are logarithmic above 0.001. A term has its name in metrics.jsonl.",
+        "The terms of each loss before their weights, means over the mini-batches of an epoch and over seeds, on "
+        "logarithmic axes unless a term is 0. A term has its name in metrics.jsonl.",
         f"{len(names)} panels by epoch: {join_names(names)}.",
     )
 
