@@ -15,7 +15,7 @@ from pljax.data.reading.pixels import formats
 from pljax.data.reading.rows import Rows
 from pljax.data.reading.tables import TABLE_SUFFIXES, is_table, is_text_table, read_table
 from pljax.data.scaling import scaling_of
-from pljax.data.text import number, printable, shorten
+from pljax.data.text import number, printable, sentence, shorten
 from pljax.types import DEFAULT_OPTIONS, Dataset, InputError, Inputs, ReadOptions
 
 FILE_SUFFIXES = (".npz", *TABLE_SUFFIXES)
@@ -59,25 +59,13 @@ def load(path: str, test: str | None, options: ReadOptions, say: Callable[[str],
     Raises ``InputError`` if the data cannot be used.
     """
     rows = read(Path(path).expanduser(), options)
-    if rows.labels is None:
-        hint = f" {sentence(rows.warnings[0])}" if rows.warnings else ""
-        among = f" It has {shorten(rows.columns)}." if rows.columns else ""
-        raise InputError(f"{path} has no labels: name their column or array with --label.{among}{hint}")
-    if rows.image is None and (options.background or options.image):
-        raise InputError(f"--{'background' if options.background else 'image_size'} is for pictures: {path} has none.")
-    classes = tuple(sorted({label for label in rows.labels.texts if label}, key=_sort_key))
-    if len(classes) < 2:
-        step = (
-            "give labelled rows of at least two" if rows.image is None else "give a folder of pictures for each class"
-        )
-        raise InputError(f"{path} has labels of {len(classes)} classes{_spellings(rows.labels)}: {step}.")
-    labels = _class_numbers(rows.labels, classes, path)
+    known = _require_labels(rows, path, options)
+    classes = tuple(sorted({label for label in known.texts if label}, key=_sort_key))
+    labels = _class_numbers(known, classes, path)
     inputs = Inputs(rows.columns, rows.image, scaling_of(rows.features), options._replace(white=rows.white))
     test_rows = read_like(test, inputs) if test else None
-    warnings = [*rows.warnings, *rows.labels.warnings, *_warn_of_lonely(rows.labels)]
-    warnings += checks.feature_warnings(rows, labels)
-    warnings += test_rows.warnings if test_rows else ()
-    warnings = [printable(warning) for warning in warnings]
+    warnings = [*rows.warnings, *known.warnings, *_warn_of_lonely(known), *checks.feature_warnings(rows, labels)]
+    warnings = [printable(warning) for warning in (*warnings, *(test_rows.warnings if test_rows else ()))]
     for warning in warnings:
         say(f"warning: {warning}")
     return Dataset(
@@ -93,6 +81,26 @@ def load(path: str, test: str | None, options: ReadOptions, say: Callable[[str],
         notes=notes(rows),
         warnings=tuple(warnings),
     )
+
+
+def _require_labels(rows: Rows, path: str, options: ReadOptions) -> Labels:
+    """Return the labels of training rows.
+
+    Raises ``InputError`` if there are none, or of less than two classes, or if options do not suit the rows.
+    """
+    if rows.labels is None:
+        hint = f" {sentence(rows.warnings[0])}" if rows.warnings else ""
+        among = f" It has {shorten(rows.columns)}." if rows.columns else ""
+        raise InputError(f"{path} has no labels: name their column or array with --label.{among}{hint}")
+    if rows.image is None and (options.background or options.image):
+        raise InputError(f"--{'background' if options.background else 'image_size'} is for pictures: {path} has none.")
+    count = len(set(rows.labels.texts) - {""})
+    if count < 2:
+        step = (
+            "give labelled rows of at least two" if rows.image is None else "give a folder of pictures for each class"
+        )
+        raise InputError(f"{path} has labels of {count} classes{_spellings(rows.labels)}: {step}.")
+    return rows.labels
 
 
 def read(path: Path, options: ReadOptions) -> Rows:
@@ -218,11 +226,6 @@ def _spellings(labels: Labels) -> str:
         for spelling, count in labels.unlabelled.items()
     ]
     return f" ({', '.join(parts)})" if parts else ""
-
-
-def sentence(text: str) -> str:
-    """Return a warning as a sentence of its own."""
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _sort_key(label: str) -> tuple[bool, float, str]:

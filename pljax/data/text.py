@@ -14,6 +14,15 @@ def number(count: Any, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def sentence(text: str) -> str:
+    """Return a text with a capital letter.
+
+    >>> sentence("the label is missing.")
+    'The label is missing.'
+    """
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def shorten(names: Any) -> str:
     """Return names as a list in a sentence, the first ``MAX_NAMES`` of them.
 

@@ -5,6 +5,7 @@ handled within seconds. The number ``t`` of the round is an argument, not a fiel
 it: a condition on it stays a branch under ``vmap``.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -23,7 +24,7 @@ from pljax.types import AssignedLabels, Evaluation, Metrics, Params, Split, Trai
 
 def init_state(phase: Phase, key: jax.Array, start: Params, split: Split, data: TrainingData) -> TrainState:
     """The state before the first update; ``start`` holds the layers that the previous phase handed on."""
-    drawn_from = split.replace(unlabelled=phase.batches.unlabelled_candidates(split, data))  # type: ignore[attr-defined]
+    drawn_from = dataclasses.replace(split, unlabelled=phase.batches.unlabelled_candidates(split, data))
     params, extra = phase.method.init(key, data, drawn_from, start)
     optimizer = phase.optimizer.transform(phase.updates_per_epoch(split), phase.epochs)
     return TrainState(params, optimizer.init(params), extra)

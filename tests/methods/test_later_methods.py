@@ -2,11 +2,11 @@
 
 import functools
 import io
-import itertools
 
 import jax
 import numpy as np
 import pytest
+from interrupting import StopsAfter
 from tiny_runs import small
 
 from pljax import PseudoLabelClassifier, Reporter, Result, RunFolder, run
@@ -22,19 +22,6 @@ SEEDS = (0, 3)
 every_scenario = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "ladder_pl")) for name in NAMES]
 )
-
-
-class StopsAfter(Reporter):
-    """Asks for an end after some rounds, as a signal would."""
-
-    def __init__(self, rounds):
-        super().__init__(io.StringIO())
-        self._left = itertools.count(rounds, -1)
-
-    def round(self, done, metrics):
-        super().round(done, metrics)
-        if next(self._left) == 1:
-            self.signal_received = 2
 
 
 @pytest.fixture(scope="module")

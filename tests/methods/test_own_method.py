@@ -1,7 +1,6 @@
 """A method that is registered outside the package runs, resumes, compares, predicts and exports like those inside."""
 
 import io
-import itertools
 import json
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import entropy_minimisation
 import jax
 import numpy as np
 import pytest
+from interrupting import StopsAfter
 
 from pljax import Reporter, Result, RunFolder, run
 from pljax import compare as compare_command
@@ -22,19 +22,6 @@ from pljax.training.progress import Interrupted
 
 CONFIG = entropy_minimisation.config(hidden=(8,), epochs=6, labels=16, validation=20)
 SEEDS = (0, 3)
-
-
-class StopsAfter(Reporter):
-    """Asks for an end after some rounds, as a signal would."""
-
-    def __init__(self, rounds):
-        super().__init__(io.StringIO())
-        self._left = itertools.count(rounds, -1)
-
-    def round(self, done, metrics):
-        super().round(done, metrics)
-        if next(self._left) == 1:
-            self.signal_received = 2
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pljax.data.reading.delimited import read_delimited
 from pljax.data.reading.labels import LABEL_NAMES, find_label_name, name_of
 from pljax.data.reading.rows import Rows, memory_limit
 from pljax.data.reading.text_layout import UNNAMED
-from pljax.data.text import printable, shorten
+from pljax.data.text import printable, sentence, shorten
 from pljax.types import InputError, ReadOptions
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
@@ -117,7 +117,7 @@ def _feature_columns(
         _require_unambiguous(path, known, label, options)
     columns = options.columns or tuple(name for name in known if name != label)
     if missing := [name for name in columns if name not in known]:
-        hint = f" {warnings[0][:1].upper()}{warnings[0][1:]}" if warnings else ""
+        hint = f" {sentence(warnings[0])}" if warnings else ""
         raise InputError(f"{path} lacks the columns {shorten(missing)}: it has {shorten(known)}.{hint}")
     if len(set(columns)) < len(columns):
         raise InputError(f"{shorten(columns)} are no features for {path}: give each once.")
