@@ -46,7 +46,7 @@ def find_layout(path: Path, text: str, options: ReadOptions) -> Layout:
     sample = lines[first : first + SAMPLE_LINES]
     if not "".join(sample).strip():
         raise InputError(f"{path} has no rows: there is nothing to read.")
-    separator = given or _find_separator(sample)
+    separator = given or _find_separator(sample, options)
     notes = [] if separator == "," else [f"separated by {SEPARATORS.get(separator, repr(separator))}"]
     records = list(_records("".join(sample), separator))
     width = Counter(len(record.cells) for record in records).most_common(1)[0][0]
@@ -139,18 +139,27 @@ def _records(text: str, separator: str) -> Iterator[_Record]:
             yield _Record(cells, reader.line_num)
 
 
-def _find_separator(sample: Sequence[str]) -> str:
-    """Return the separator that gives most lines of the sample the same number of cells, more than one."""
+def _find_separator(sample: Sequence[str], options: ReadOptions) -> str:
+    """Return the separator that divides a sample best, a comma if none does.
 
-    def evenness(separator: str) -> tuple[float, int]:
-        counts = [len(record.cells) for record in _records("".join(sample), separator)]
+    It gives most lines the same number of cells, more than one. Of several such, it is the one that gives the most
+    columns that ``options`` name, then the one that is most even, and then the one that leaves fewest names empty.
+    """
+    wanted = {*options.columns, *([options.label] if options.label else [])}
+
+    def score(separator: str) -> tuple[int, float, int, int]:
+        rows = [record.cells for record in _records("".join(sample), separator)]
+        counts = [len(cells) for cells in rows]
         common = max(set(counts), key=counts.count) if counts else 0
-        return (counts.count(common) / len(counts), common) if common > 1 else (0.0, 0)
+        if common < 2:
+            return (0, 0.0, 0, 0)
+        named = max(len(wanted.intersection(map(clean, cells))) for cells in rows)
+        return (named, counts.count(common) / len(counts), common, sum(map(bool, map(str.strip, rows[0]))))
 
-    scores = {separator: evenness(separator) for separator in SEPARATORS}
-    if all(share == 0 for share, _ in scores.values()):
+    scores = {separator: score(separator) for separator in SEPARATORS}
+    if all(share == 0 for _, share, _, _ in scores.values()):
         return ","
-    by_sign = {separator: score for separator, score in scores.items() if separator != r"\s+" and score[0] > 0.9}
+    by_sign = {separator: score for separator, score in scores.items() if separator != r"\s+" and score[1] > 0.9}
     return max(by_sign or scores, key=lambda separator: scores[separator])
 
 

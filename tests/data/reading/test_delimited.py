@@ -58,6 +58,13 @@ def test_separators_and_decimal_commas_are_found_and_said(tmp_path):
             assert require(written(tmp_path / name, content)).notes["file"] == said
 
 
+def test_of_signs_that_divide_evenly_the_one_that_gives_named_columns_separates(tmp_path):
+    commas = written(tmp_path / "rows.csv", "label;n,\nx;0,5\ny;1,5\n")
+    require(commas, ("n,",), [[0.5], [1.5]], "xy")
+    bars = written(tmp_path / "bars.csv", "a,|label\n5,1|x\n6,2|y\n")
+    require(bars, ("a,",), [[5.1], [6.2]], "xy", ReadOptions("label"))
+
+
 def test_a_comma_that_may_separate_thousands_is_warned_of(tmp_path):
     path = written(tmp_path / "rows.csv", "a;label\n1,234;x\n5,678;y\n")
     found = require(path, ("a",), [[1.234], [5.678]], "xy")

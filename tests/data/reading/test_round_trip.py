@@ -1,5 +1,6 @@
 """A property: a table that pandas or NumPy writes, in any format that is read here, is read as it was written."""
 
+import functools
 import tempfile
 import unicodedata
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from fuzzing import Law, put_to_test
 from hypothesis import strategies as st
 
 from pljax.data import custom
@@ -75,10 +76,7 @@ FORMATS = {
 }
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=15, deadline=None)
-@given(tables())
-def test_what_is_read_is_what_was_written(name, table):
+def what_is_read_is_what_was_written(name, table):
     names, numbers, labels, place = table
     frame = pd.DataFrame(numbers, columns=names)
     frame.insert(place, "label", pd.Series(labels, dtype=object))
@@ -90,3 +88,19 @@ def test_what_is_read_is_what_was_written(name, table):
         assert rows.columns == tuple(names)
         assert rows.labels.texts == ["" if label in ("", "-1", "unlabelled", None) else label for label in labels]
         assert sum(rows.labels.unlabelled.values()) == rows.labels.texts.count("")
+
+
+LAWS = {
+    name: Law(functools.partial(what_is_read_is_what_was_written, name), tables(), few=15, many=500) for name in FORMATS
+}
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_what_is_read_is_what_was_written(law):
+    put_to_test(law)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_what_is_read_is_what_was_written_for_many_tables(law):
+    put_to_test(law, at_length=True)
