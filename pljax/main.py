@@ -10,11 +10,11 @@ from absl import flags
 
 from pljax import protocols
 from pljax.analysis.comparison import compare
-from pljax.data import custom, datasets
+from pljax.data import custom, datasets, split
 from pljax.protocols.config import Config
 from pljax.protocols.select import ADAPTIVE, NAMES, PROTOCOLS, SCENARIOS, choose, select_for
 from pljax.report import data_flags, terminal
-from pljax.report.tables import comparison_text, introduction, untested_text
+from pljax.report.tables import comparison_text, durations_text, introduction, untested_text
 from pljax.results import trained
 from pljax.results.folder import RunFolder, folder_name
 from pljax.results.join import join
@@ -29,6 +29,7 @@ from pljax.training.devices import (
     select_backend,
     set_matmul_precision,
 )
+from pljax.training.duration import estimate_seconds
 from pljax.training.processes import ProcessEnded, Processes
 from pljax.training.progress import Interrupted, Reporter
 from pljax.training.run import class_counts, count_parameters, group_seeds, require_same_run, run
@@ -119,11 +120,31 @@ def introduce(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: 
         reporter.say(f"warning: {warning}")
 
 
+def require_possible(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: Dataset) -> None:
+    """Raise ``InputError`` if a scenario cannot be run on the data set and in the folder."""
+    split.check(dataset.train_labels, dataset.classes, config.labels, config.validation, config.choose_labels)
+    groups = group_seeds(seeds, FLAGS.seeds_at_once)
+    folder.make()
+    require_same_run(config, groups, dataset, folder)
+    if not folder.finished:
+        memory.require_memory(memory.estimate(config, dataset, len(groups[0])), len(seeds), len(groups[0]))
+
+
+def durations(
+    folders: Sequence[RunFolder], configs: Sequence[Config], seeds: Sequence[int], dataset: Dataset
+) -> dict[str, float]:
+    """The estimated seconds that the training of each unfinished scenario takes."""
+    group = group_seeds(seeds, FLAGS.seeds_at_once)[0]
+    return {
+        config.scenario: estimate_seconds(config, group, dataset) * len(seeds) / len(group)
+        for folder, config in zip(folders, configs, strict=True)
+        if not folder.finished
+    }
+
+
 def result_in(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: Dataset, reporter: Reporter) -> Result:
     """The result of one scenario: loaded if the run is finished, else the run is started or resumed."""
     at_once, every = FLAGS.seeds_at_once, parse_interval(FLAGS.checkpoint_every)
-    folder.make()
-    require_same_run(config, group_seeds(seeds, at_once), dataset, folder)
     if not folder.finished:
         introduce(folder, config, seeds, dataset, reporter)
     return run(config, seeds, dataset, folder, reporter, seeds_at_once=at_once, checkpoint_every=every)
@@ -204,6 +225,10 @@ def run_share(all_processes: Processes) -> None:
     if FLAGS.overwrite:  # all before the first run: another process must not take an old result for a new one
         for folder in folders:
             folder.reset()
+    for folder, config in zip(folders, chosen, strict=True):
+        require_possible(folder, config, mine, dataset)
+    if sum(not folder.finished for folder in folders) > 1:
+        reporter.say(durations_text(durations(folders, chosen, mine, dataset)))
     results = [
         result_in(folder, config, mine, dataset, reporter) for folder, config in zip(folders, chosen, strict=True)
     ]

@@ -24,6 +24,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # no test starts from what another one left
 
 import jax
+import jax.monitoring
 import numpy as np
 import psutil
 import pytest
@@ -67,3 +68,14 @@ def make_blobs(train: int = 240, test: int = 60, classes: int = 4, features: int
 @pytest.fixture(scope="session")
 def blobs() -> Dataset:
     return make_blobs()
+
+
+@pytest.fixture
+def jax_compiles():
+    """How many programs have been compiled so far."""
+    seen = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, *_, **__: seen.append(event) if event == "/jax/core/compile/backend_compile_duration" else None
+    )
+    yield lambda: len(seen)
+    jax.monitoring.clear_event_listeners()

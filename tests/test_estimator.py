@@ -326,19 +326,6 @@ def test_a_second_fit_of_the_same_shapes_compiles_nothing(rows, jax_compiles):
     assert jax_compiles() == before
 
 
-@pytest.fixture
-def jax_compiles():
-    """How many programs have been compiled so far."""
-    import jax.monitoring
-
-    seen = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, *_, **__: seen.append(event) if event == "/jax/core/compile/backend_compile_duration" else None
-    )
-    yield lambda: len(seen)
-    jax.monitoring.clear_event_listeners()
-
-
 def test_a_wrong_parameter_is_refused_with_its_name(rows):
     X, _, few = rows
     for parameters, message in (

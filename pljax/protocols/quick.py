@@ -33,36 +33,40 @@ from pljax.protocols import lee2013, miyato2018, rasmus2015
 from pljax.protocols.config import Config, Phase
 
 UPDATES_PER_EPOCH = 100
-LADDER_EPOCHS = 90
+WIDE = Network(hidden=miyato2018.NETWORK.hidden, initial_weights="glorot", inverted_dropout=True, output="softmax")
+DEEP = WIDE.replace(hidden=rasmus2015.HIDDEN)
 
 
-def network(*hidden: int) -> Network:
-    """Return a network with these widths."""
-    return Network(hidden=hidden, initial_weights="glorot", inverted_dropout=True, output="softmax")
+def scenarios(length: float = 1.0) -> dict[str, Config]:
+    """Return the configs of the eight scenarios.
 
+    Args:
+      length: a factor for all time constants: the epochs, T1, T2, and those of the learning rate and the momentum.
+    """
 
-def scenario(name: str, method: Method, epochs: int, labelled: int, unlabelled: int) -> Config:
-    """Return the config of a later method: so many labelled and unlabelled images an update."""
-    phase = Phase(
-        method=method,
-        epochs=epochs,
-        batches=CycledBatches(
-            batch_size=labelled, unlabelled_batch_size=unlabelled, updates_per_epoch=UPDATES_PER_EPOCH
-        ),
-        optimizer=Adam(learning_rate=2e-3, eps=1e-8, constant_share=0.5),
+    def epochs(usual: int) -> int:
+        return max(1, round(usual * length))
+
+    def later(scenario: str, method: Method, usual: int) -> Config:
+        phase = Phase(
+            method=method,
+            epochs=epochs(usual),
+            batches=CycledBatches(batch_size=50, unlabelled_batch_size=100, updates_per_epoch=UPDATES_PER_EPOCH),
+            optimizer=Adam(learning_rate=2e-3, eps=1e-8, constant_share=0.5),
+        )
+        return Config(protocol="quick", scenario=scenario, phases=(phase,))
+
+    ladder = Ladder(network=DEEP, t1=0, t2=epochs(45))
+    configs = (
+        later("mean_teacher", MeanTeacher(network=WIDE, alpha_f=10.0, t1=0, t2=epochs(20)), 60),
+        later("vat", VirtualAdversarial(network=WIDE, entropy_weight=1.0), 80),
+        later("ladder", ladder, 90),
+        later("ladder_pl", ladder.replace(alpha_f=1.0), 90),
     )
-    return Config(protocol="quick", scenario=name, phases=(phase,))
+    lee = lee2013.scenarios(
+        "quick", width=1000, length=0.3 * length, pretrain_epochs=epochs(4), pretrain_learning_rate=1e-3
+    )
+    return {**lee, **{config.scenario: config for config in configs}}
 
 
-WIDE = network(*miyato2018.NETWORK.hidden)
-LADDER = Ladder(network=network(*rasmus2015.HIDDEN), t1=0, t2=LADDER_EPOCHS // 2)
-LATER = (
-    scenario("mean_teacher", MeanTeacher(network=WIDE, alpha_f=10.0, t1=0, t2=20), 60, 50, 100),
-    scenario("vat", VirtualAdversarial(network=WIDE, entropy_weight=1.0), 80, 50, 100),
-    scenario("ladder", LADDER, LADDER_EPOCHS, 50, 100),
-    scenario("ladder_pl", LADDER.replace(alpha_f=1.0), LADDER_EPOCHS, 50, 100),
-)
-SCENARIOS = {
-    **lee2013.scenarios("quick", width=1000, length=0.3, pretrain_epochs=4, pretrain_learning_rate=1e-3),
-    **{config.scenario: config for config in LATER},
-}
+SCENARIOS = scenarios()

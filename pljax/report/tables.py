@@ -41,6 +41,23 @@ def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: 
     return "\n".join(["", *(f"{name:<{width}}  {value}" for name, value in values.items())])
 
 
+def durations_text(seconds: Mapping[str, float]) -> str:
+    """The estimated training times of scenarios and their sum, which are printed before the first one is trained.
+
+    >>> durations_text({"nn": 12.3, "ladder": 1090.0, "vat": 3000.0})
+    'training takes about 1 h 8 min (nn 12 s, ladder 18 min, vat 50 min)'
+    """
+
+    def about(seconds: float) -> str:
+        if seconds < 90:
+            return f"{seconds:.0f} s"
+        minutes = round(seconds / 60)
+        return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+    each = ", ".join(f"{scenario} {about(of_scenario)}" for scenario, of_scenario in seconds.items())
+    return f"training takes about {about(sum(seconds.values()))} ({each})"
+
+
 def untested_text(result: Result, folder: Path) -> str:
     """The summary of a finished run without test images."""
     seeds = number(len(result.seeds), "seed")
