@@ -84,6 +84,34 @@ def kept_results():
     assert digests() == before
 
 
+# ----------------------------------------------------------------------------------------------------- methods.py
+
+
+def test_methods_goes_on_where_it_was_interrupted(tmp_path):
+    options = ("--tiny", f"--output={tmp_path}", "--times=20", "--only=pl_dae,ladder")
+    text = run("methods.py", *options)
+    file = tmp_path / "methods.json"
+    whole = json.loads(file.read_text())
+    assert {case: list(seeds) for case, seeds in whole.items()} == {
+        "pl_dae, 20 s": ["0", "1"],
+        "ladder, 20 s": ["0", "1"],
+    }
+    (row,) = [line for line in text.splitlines() if line.startswith("| `ladder`")]
+    ladder, lee = (
+        [100 * of["test_accuracy"] for of in whole[f"{name}, 20 s"].values()] for name in ("ladder", "pl_dae")
+    )
+    assert f"**{np.mean(ladder):.2f}** " in row
+    assert f" {np.mean(ladder) - np.mean(lee):+.2f} (" in row
+    assert imread(tmp_path / "methods.png").std() > 0
+
+    file.write_text(json.dumps({case: {"0": seeds["0"]} for case, seeds in whole.items()}))
+    run("methods.py", *options)
+    again = json.loads(file.read_text())
+    for case, seeds in whole.items():
+        for seed, figures in seeds.items():
+            assert {**figures, "seconds": None} == {**again[case][seed], "seconds": None}
+
+
 # ------------------------------------------------------------------------------------------------------- speed.py
 
 
