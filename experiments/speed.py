@@ -7,6 +7,8 @@
   the equations ask for (NumPy's sgemm: the floor) and with the peers of ``peers.py``, all in turn in processes of
   their own. ``pip install '.[bench]'`` brings the peers; one that is missing is left out. With 1 and with 5 seeds, an
   update of the classifier shall take at most 1.10 floors and one of the auto-encoder at most 1.15.
+* ``ladder``: an update of `quick`'s ladder beside its products, of which it shall take at most 1.25, and beside the
+  drawing of its noise.
 * ``start``: from the command to the end of the first epoch, with nothing compiled before and the second time.
 * ``checkpoints``: what saving takes, at the default interval of a minute.
 * ``growth``: time and memory against seeds, hidden units and images.
@@ -18,6 +20,7 @@ measures all but the peers with small networks, to see that it runs: its figures
 import argparse
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -34,8 +37,8 @@ import numpy as np
 import peers
 
 RESULTS = Path(__file__).parent / "results"
-LABELLED, PIXELS = 32, 784
-MOST_FLOORS = {"classifier": 1.10, "autoencoder": 1.15}  # that an update shall take, with 1 and with 5 seeds
+LABELLED, PIXELS, CLASSES = 32, 784, 10
+MOST_FLOORS = {"classifier": 1.10, "autoencoder": 1.15, "ladder": 1.25}  # that an update shall take, with 1 and 5 seeds
 
 
 class Plan(NamedTuple):
@@ -111,6 +114,8 @@ def tiny() -> Plan:
 
 def floor(kind: str, hidden: int, batch: int) -> tuple[tuple[int, int, int], ...]:
     """The products ``[m, k] x [k, n]`` that an update cannot do without, as ``(m, k, n)``."""
+    if kind == "ladder":
+        return tuple(ladder_floor())
     if kind == "classifier":
         return (
             (batch, PIXELS, hidden),  # for the pseudo-labels
@@ -124,6 +129,38 @@ def floor(kind: str, hidden: int, batch: int) -> tuple[tuple[int, int, int], ...
         (hidden, batch, PIXELS),  # as a decoder,
         (batch, PIXELS, hidden),  # and of the hidden units
     )
+
+
+def ladder_floor() -> Iterator[tuple[int, int, int]]:
+    """The products of an update of the ladder under `quick`: noisy pass, clean pass and decoder, with gradients."""
+    phase = ladder().phases[0]
+    unlabelled, rows = phase.batches.unlabelled_batch_size, phase.batches.rows_at_once()
+    for layer, (below, width) in enumerate(itertools.pairwise((PIXELS, *phase.method.network.hidden, CLASSES))):
+        yield rows, below, width  # noisy
+        yield below, rows, width  # the gradient of the weights
+        if layer:
+            yield rows, width, below  # and of the layer below
+        yield unlabelled, below, width  # clean, without gradients
+        yield unlabelled, width, below  # decoder
+        yield width, unlabelled, below
+        yield unlabelled, below, width
+
+
+def ladder() -> Any:
+    """The ladder without pseudo-labels under `quick`."""
+    from pljax import SCENARIOS
+
+    return SCENARIOS["quick"]["ladder"]
+
+
+def noise() -> tuple[Callable[[], None], int]:
+    """The drawing of the noise of an update of the ladder."""
+    import jax
+
+    phase = ladder().phases[0]
+    units = sum((PIXELS, *phase.method.network.hidden, CLASSES))
+    draw = jax.jit(lambda key: jax.random.normal(key, (phase.batches.rows_at_once(), units)))
+    return lambda: jax.block_until_ready(draw(jax.random.key(0))), 1
 
 
 def products(shapes: tuple[tuple[int, int, int], ...]) -> tuple[Callable[[], None], int]:
@@ -142,18 +179,23 @@ def products(shapes: tuple[tuple[int, int, int], ...]) -> tuple[Callable[[], Non
     return work, 1
 
 
-def pljax(scenario: str, seeds: int, hidden: int, batch: int, dataset: Any) -> tuple[Callable[[], None], int]:
-    """Rounds of a scenario's first phase from the middle of its schedule, as the command line runs them."""
-    import jax
-
+def lee(scenario: str, hidden: int, batch: int) -> Any:
+    """A scenario of `lee2013` with other sizes."""
     from pljax import SCENARIOS
     from pljax.settings import override
+
+    sizes = {"hidden": (hidden,), "unlabelled_batch_size": batch, "pretrain_batch_size": batch}
+    return override(SCENARIOS["lee2013"][scenario], sizes)[0]
+
+
+def pljax(config: Any, seeds: int, dataset: Any) -> tuple[Callable[[], None], int]:
+    """Rounds of a config's first phase from the middle of its schedule, as the command line runs them."""
+    import jax
+
     from pljax.training import devices, seed_group
     from pljax.training.seeds import layout_for
 
     devices.retain_freed_memory()
-    sizes = {"hidden": (hidden,), "unlabelled_batch_size": batch, "pretrain_batch_size": batch}
-    config, _ = override(SCENARIOS["lee2013"][scenario], sizes)
     layout = layout_for(seeds)
     group = seed_group.make_group(config, range(seeds), dataset, layout)
     phase, programs, key = group.phase(0), group.programs(0), group.key(0)
@@ -186,12 +228,16 @@ def contestant(name: str, plan: Plan) -> tuple[Callable[[], None], int]:
     kind, who, *rest = name.split("/")
     if kind in plan.usual:
         sizes = {**plan.usual, kind: int(who)}
-        return pljax("pl", sizes["seeds"], sizes["hidden"], plan.batch, images(sizes["images"], plan))
+        return pljax(lee("pl", sizes["hidden"], plan.batch), sizes["seeds"], images(sizes["images"], plan))
     if who == "floor":
         return products(floor(kind, plan.hidden, plan.batch))
+    if who == "noise":
+        return noise()
     mnist = images(plan.usual["images"], plan)
     if who == "pljax":
-        return pljax("pl" if kind == "classifier" else "pl_dae", int(rest[0]), plan.hidden, plan.batch, mnist)
+        scenario = "pl" if kind == "classifier" else "pl_dae"
+        config = ladder() if kind == "ladder" else lee(scenario, plan.hidden, plan.batch)
+        return pljax(config, int(rest[0]), mnist)
     if kind == "classifier":
         return peers.CLASSIFIERS[who](mnist.train_images, mnist.train_labels, hidden=plan.hidden), 1
     return peers.AUTOENCODERS[who](mnist.train_images, hidden=plan.hidden, batch=plan.batch), 1
@@ -273,15 +319,28 @@ def updates(plan: Plan) -> dict[str, Any]:
     measured: dict[str, Any] = {}
     others = installed(plan.peers)
     for kind, seeds in plan.seeds.items():
-        ours = [f"pljax/{count}" for count in seeds]
-        figures = dict(in_turn([f"{kind}/{who}" for who in ("floor", *ours, *others)], plan.repeats, plan))
-        of_products, five = figures[f"{kind}/floor"]["ms"], figures[f"{kind}/pljax/5"]["ms"]
-        for name, of_name in figures.items():
-            of_name |= {"of_floor": round(of_name["ms"] / of_products, 3), "of_pljax_5": round(of_name["ms"] / five, 3)}
-            most = f" (at most {MOST_FLOORS[kind]:.2f})" if name.endswith(("pljax/1", "pljax/5")) else ""
-            print(f"{name:30} {of_name['ms']:8.2f} ms  {of_name['of_floor']:.2f} of the floor{most}", flush=True)
-        measured |= figures
+        figures = beside_products(kind, [*(f"pljax/{count}" for count in seeds), *others], plan)
+        five = figures[f"{kind}/pljax/5"]["ms"]
+        measured |= {
+            name: {**of_name, "of_pljax_5": round(of_name["ms"] / five, 3)} for name, of_name in figures.items()
+        }
     return measured
+
+
+def ladder_updates(plan: Plan) -> dict[str, Any]:
+    """An update of the ladder and the drawing of its noise, beside its products."""
+    return beside_products("ladder", ["pljax/1", "noise"], plan)
+
+
+def beside_products(kind: str, contestants: list[str], plan: Plan) -> dict[str, dict[str, float]]:
+    """Milliseconds of each contestant, and how often the products of an update that is."""
+    figures = dict(in_turn([f"{kind}/{who}" for who in ("floor", *contestants)], plan.repeats, plan))
+    of_products = figures[f"{kind}/floor"]["ms"]
+    for name, of_name in figures.items():
+        of_name["of_floor"] = round(of_name["ms"] / of_products, 3)
+        most = f" (at most {MOST_FLOORS[kind]:.2f})" if name.endswith(("pljax/1", "pljax/5")) else ""
+        print(f"{name:30} {of_name['ms']:8.2f} ms  {of_name['of_floor']:.2f} of the floor{most}", flush=True)
+    return figures
 
 
 def start(plan: Plan) -> dict[str, float]:
@@ -361,6 +420,7 @@ def growth(plan: Plan) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[Plan], Any]] = {
     "updates": updates,
+    "ladder": ladder_updates,
     "start": start,
     "checkpoints": checkpoints,
     "growth": growth,

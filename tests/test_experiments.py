@@ -119,7 +119,7 @@ def test_methods_goes_on_where_it_was_interrupted(tmp_path):
 def test_speed_measures_every_part(tmp_path):
     run_as_process("speed.py", tmp_path, "--tiny", "--output=.")
     measured = json.loads((tmp_path / "speed.json").read_text())
-    figures = {part: measured[part]["figures"] for part in ("updates", "start", "checkpoints", "growth")}
+    figures = {part: measured[part]["figures"] for part in ("updates", "ladder", "start", "checkpoints", "growth")}
     assert figures.keys() == measured.keys()
 
     for network in ("classifier", "autoencoder"):

@@ -49,14 +49,14 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None, *, say: Call
     if name != "auto":
         try:
             return _load_originals(name, folder, say)
-        except download.NotAtHandError as problem:
+        except download.DownloadError as problem:
             raise InputError(
                 f"{problem}; put {', '.join(FILES)} of {name} in a folder and give it with "
                 "--data_dir=FOLDER, or use --dataset=mnist_5k, which needs no download."
             ) from problem
     try:
         return _load_originals("mnist", folder, say)
-    except download.NotAtHandError as problem:
+    except download.DownloadError as problem:
         say(
             "Using mnist_5k (5,000 images of MNIST, 4,000 to train and 1,000 to test on) instead of mnist, "
             f"because {problem}; the figures are not comparable with the paper's."

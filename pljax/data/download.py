@@ -24,7 +24,7 @@ SLOWEST_BYTES_PER_SECOND = 100_000
 SCRIPT = Path(__file__).with_name("tfds.py")
 
 
-class NotAtHandError(Exception):
+class DownloadError(Exception):
     """Files are missing and cannot be downloaded. The message is a clause that says which files and why."""
 
 
@@ -40,7 +40,7 @@ def fetch(name: str, files: list[str], target: Path, say: Callable[[str], None])
       say: is called with a line when the download begins.
 
     Raises:
-      NotAtHandError: the host does not answer, or the download fails.
+      DownloadError: the host does not answer, or the download fails.
       InputError: ``target`` cannot be written.
     """
     reason = probe(URLS[name] + files[0])
@@ -55,7 +55,7 @@ def fetch(name: str, files: list[str], target: Path, say: Callable[[str], None])
             raise InputError(f"Cannot keep files in {target}: {error.strerror or error}.") from error
     if reason is not None:
         which = "the four files" if len(files) == len(FILES) else ", ".join(files)
-        raise NotAtHandError(f"{target.parent} lacks {which} of {name}, and the download fails ({reason})")
+        raise DownloadError(f"{target.parent} lacks {which} of {name}, and the download fails ({reason})")
 
 
 def patience(name: str, files: list[str]) -> float:
