@@ -73,7 +73,6 @@ LADDER = Ladder(
     denoise_others=0.25,
     threshold=0.25,
     normalisation="layer",
-    reconstruction="normalised",
 )
 VAT = VirtualAdversarial(
     network=NETWORK, alpha_f=0.5, epsilon=1.5, xi=0.25, power_iterations=2, entropy_weight=0.25, normalisation="layer"

@@ -5,7 +5,7 @@ from the layer above, and z-hat the reconstruction of z.
 """
 
 import itertools
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,11 @@ class Ladder(NormalisedMethod, Ramp):
 
     The loss is the sum of the cross-entropy of the noisy outputs of labelled images, the squared errors of the
     reconstructions for unlabelled images, and alpha(t) times the cross-entropy of the noisy outputs of unlabelled
-    images against the classes that the clean pass gives them. The clean pass is a constant for the gradient.
+    images against the classes that the clean pass gives them.
+
+    The gradient flows through the clean pass, as in the authors' program; where it does not, the network confuses more
+    classes. With layers normalised over units, the clean pass is a constant: nothing else would keep its activations
+    from becoming equal for all images.
     """
 
     weight_covers_all: ClassVar[bool] = False
@@ -39,11 +43,6 @@ class Ladder(NormalisedMethod, Ramp):
     denoise_others: float = setting(default=0.1, help="the weight of the reconstruction of each further layer.")
     threshold: float = setting(
         default=0.0, help="an image whose largest output is below it gets no pseudo-label.", high=1, special=(0.0,)
-    )
-    reconstruction: Literal["plain", "normalised"] = setting(
-        default="plain",
-        help="what is compared with clean activations; normalised: by their mean and variance, as in the paper.",
-        flag=False,
     )
 
     @property
@@ -70,7 +69,7 @@ class Ladder(NormalisedMethod, Ramp):
         self, params: Params, extra: Running, batch: Batch, weight: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
         """Compute the cost of section 3 of the paper, and ``weight`` times Lee's term."""
-        count, constants = len(batch.images), jax.lax.stop_gradient(params)
+        count = len(batch.images)
         rows = batch.images if batch.unlabelled is None else jnp.concatenate([batch.images, batch.unlabelled])
         noise = draw_noise(key, params, len(rows), self.layer_noise)
         if self.normalisation == "layer":  # the outputs are not normalised: noise could hide them
@@ -78,10 +77,11 @@ class Ladder(NormalisedMethod, Ramp):
         noisy = encode(params, rows, self.apart(count, batch.weights), noise)
         supervised = losses.supervised_loss(noisy.logits[:count], batch.labels, batch.weights, self.output)
         if batch.unlabelled is None:
-            clean = encode(constants, batch.images, self.apart(count, batch.weights))
+            clean = encode(params, batch.images, self.apart(count, batch.weights))
             return supervised, Aux(add(extra, clean.moments), {"labelled_loss": supervised})
 
-        clean = encode(constants, batch.unlabelled, self.apart(0, batch.weights[:0]))
+        reference = params if self.normalisation == "batch" else jax.lax.stop_gradient(params)
+        clean = encode(reference, batch.unlabelled, self.apart(0, batch.weights[:0]))
         z = [of_layer[count:] for of_layer in noisy.z]
         denoising = self.denoising_loss(clean, self.decode(params, z, jax.nn.softmax(noisy.logits[count:])))
         total, labels = supervised + denoising, None
@@ -107,10 +107,13 @@ class Ladder(NormalisedMethod, Ramp):
         return reconstructed[::-1]
 
     def denoising_loss(self, clean: Encoded, reconstructed: list[jax.Array]) -> jax.Array:
-        """Compute the weighted sum over the layers of the mean squared errors of their reconstructions."""
-        if self.reconstruction == "normalised":
-            hidden = [by_moments(z, known) for z, known in zip(reconstructed[1:], clean.moments, strict=True)]
-            reconstructed = [reconstructed[0], *hidden]
+        """Compute the weighted sum over the layers of the mean squared errors of their reconstructions.
+
+        Where the encoder normalises over rows, reconstructions are first normalised by the moments of the clean pass.
+        """
+        if self.normalisation == "batch":
+            layers = zip(reconstructed[1:], clean.moments, strict=True)
+            reconstructed = [reconstructed[0], *(by_moments(z, known) for z, known in layers)]
         weights = [self.denoise_inputs, self.denoise_first, *[self.denoise_others] * (len(clean.z) - 2)]
         errors = [jnp.square(z - target).mean() for z, target in zip(reconstructed, clean.z, strict=True)]
         return jnp.asarray(sum(of_layer * error for of_layer, error in zip(weights, errors, strict=True)))

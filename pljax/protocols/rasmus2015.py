@@ -15,9 +15,8 @@ What the source specifies
     Adam at 0.002, which falls linearly to 0 over the last third; no validation images.
 
 What differs here
-    The clean pass is a constant for the gradient; in the authors' program the gradient also flows through it. Running
-    statistics are those of the clean unlabelled images; there, those of the labelled ones. Unlabelled images are drawn
-    with replacement.
+    Running statistics are those of the clean unlabelled images; in the authors' program, those of the labelled ones.
+    Unlabelled images are drawn with replacement.
 
 Expected
     ``PUBLISHED`` has the accuracy of the paper, over 10 random splits. 90,000 updates take about an hour a seed on two
@@ -33,7 +32,7 @@ from pljax.protocols.config import Config, Phase
 HIDDEN = (1000, 500, 250, 250, 250)
 NETWORK = Network(hidden=HIDDEN, initial_weights="fan_in", inverted_dropout=True, output="softmax")
 LADDER = Phase(
-    method=Ladder(network=NETWORK, reconstruction="normalised", t1=0, t2=75),
+    method=Ladder(network=NETWORK, t1=0, t2=75),
     epochs=150,
     batches=CycledBatches(batch_size=100, unlabelled_batch_size=100, updates_per_epoch=600),
     optimizer=Adam(learning_rate=2e-3, eps=1e-8, constant_share=0.67),
