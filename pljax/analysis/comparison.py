@@ -9,11 +9,9 @@ import numpy as np
 
 from pljax import protocols
 from pljax.analysis.stats import (
-    Interval,
     Paired,
     ReferenceDifference,
     Summary,
-    bca_interval,
     compare_paired,
     compare_to,
     holm,
@@ -35,7 +33,6 @@ class Row:
     result: Result
     accuracies: np.ndarray  # float64 [S]; NaN for a diverged seed
     summary: Summary
-    bca: Interval
     published: list[tuple[Reference, ReferenceDifference]]
 
 
@@ -77,7 +74,6 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "seeds": row.result.seeds,
                 "accuracies": row.accuracies,
                 "summary": row.summary._asdict(),
-                "bca_interval": row.bca._asdict(),
                 "published": [{**reference._asdict(), **test._asdict()} for reference, test in row.published],
             }
             for row in comparison.rows
@@ -222,4 +218,4 @@ def _row(label: str, result: Result) -> Row:
         (reference, compare_to(summary, reference.accuracy, reference.half_interval, reference.one_run))
         for reference in references(result.effective_config(), result.dataset["digest"])
     ]
-    return Row(label, result, accuracies, summary, bca_interval(accuracies), published)
+    return Row(label, result, accuracies, summary, published)

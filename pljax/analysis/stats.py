@@ -12,7 +12,6 @@ import scipy
 CONFIDENCE = 0.95
 ALPHA = 0.05  # the significance level of tests
 POWER = 0.8
-BCA_FROM = 10  # seeds; the bootstrap interval covers the mean in about 90 % of cases with 10 seeds, 85 % with 5
 EXACT_UP_TO = 20  # seeds; with more, sign flips are sampled
 FLIPS = 100_000
 ROUNDING = 1e-9  # relative; accuracies are counts of images, so smaller differences are rounding errors
@@ -74,28 +73,6 @@ def summarize(values: np.ndarray, confidence: float = CONFIDENCE) -> Summary:
         float(values[0]),
         float(values[-1]),
     )
-
-
-def bca_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
-    """The bias-corrected and accelerated bootstrap interval (Efron 1987) of the mean; NaN below ``BCA_FROM`` values.
-
-    The resamples are drawn with a fixed seed: the same values, in any order, give the same interval.
-
-    >>> low, high = bca_interval(np.arange(12.0))
-    >>> 3 < low < 5.5 < high < 8
-    True
-    >>> bca_interval(np.arange(9.0))
-    Interval(low=nan, high=nan)
-    """
-    values = np.sort(_finite(values))
-    if len(values) < BCA_FROM:
-        return Interval(NAN, NAN)
-    if np.ptp(values) == 0:
-        return Interval(float(values[0]), float(values[0]))
-    found = scipy.stats.bootstrap(
-        (values,), np.mean, confidence_level=confidence, method="BCa", rng=np.random.default_rng(0)
-    )
-    return Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
 
 
 class Paired(NamedTuple):

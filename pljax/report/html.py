@@ -119,9 +119,7 @@ def tables(comparison: Comparison) -> list[Table]:
 
 def summary_table(comparison: Comparison) -> Table:
     """The summary statistics of the test accuracies, a row per run."""
-    bca = sentences.shows_bca(comparison)
-    header = ["run", "seeds", "mean", "SD", "95 % t-interval", *(["95 % BCa interval"] if bca else [])]
-    header += ["median", "interquartile mean", "lowest", "highest"]
+    header = ["run", "seeds", "mean", "SD", "95 % t-interval", "median", "interquartile mean", "lowest", "highest"]
     rows = []
     for row in comparison.rows:
         summary = row.summary
@@ -132,7 +130,6 @@ def summary_table(comparison: Comparison) -> Table:
                 format_number(summary.mean),
                 format_number(summary.sd),
                 format_interval(summary.low, summary.high),
-                *([format_interval(*row.bca)] if bca else []),
                 *map(format_number, (summary.median, summary.interquartile_mean, summary.least, summary.most)),
             ]
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 
 from pljax.analysis.comparison import Comparison, Pair, Row, overrides_of
-from pljax.analysis.stats import ALPHA, BCA_FROM, EXACT_UP_TO, FLIPS, ReferenceDifference, seeds_to_reach, smallest_p
+from pljax.analysis.stats import ALPHA, EXACT_UP_TO, FLIPS, ReferenceDifference, seeds_to_reach, smallest_p
 from pljax.protocols import Reference
 from pljax.protocols.config import Config
 from pljax.results.result import MONITORED_IMAGES, Result, name_seeds
@@ -256,8 +256,3 @@ def _common_overrides(comparison: Comparison) -> str:
             values.setdefault(name, set()).add(value)
     changes = [f"{name}={value}" for name, (value, *others) in values.items() if not others]
     return f" with {join_names(changes)}" if changes else ""
-
-
-def shows_bca(comparison: Comparison) -> bool:
-    """Whether any run has enough seeds for a bootstrap interval."""
-    return any(row.summary.n >= BCA_FROM for row in comparison.rows)

@@ -10,7 +10,7 @@ import pytest
 from made_results import MNIST, make_result
 
 from pljax.analysis.comparison import as_json, compare, labels
-from pljax.analysis.stats import Summary, bca_interval, compare_paired, holm, summarize
+from pljax.analysis.stats import Summary, compare_paired, holm, summarize
 from pljax.data.serialization import write_json
 from pljax.protocols import SCENARIOS
 from pljax.settings import override
@@ -85,7 +85,6 @@ def test_rows_hold_the_accuracies_of_their_results_in_per_cent():
         assert row.result is result
         assert row.accuracies.tolist() == [100 * accuracy for accuracy in result.test_accuracy]
         assert row.summary == summarize(row.accuracies)
-        assert row.bca == bca_interval(row.accuracies)
 
 
 def test_a_pair_is_tested_by_its_differences_and_corrected_for_all_pairs():
@@ -127,7 +126,7 @@ def assert_the_same_tests(found, expected):
         assert pair.test[:-1] == pytest.approx(other.test[:-1], rel=1e-12)
         assert (pair.test.seeds_needed, pair.holm_p) == (other.test.seeds_needed, other.holm_p)
     for row, other in zip(found.rows, expected.rows, strict=True):
-        assert (row.label, row.summary, row.bca) == (other.label, other.summary, other.bca)
+        assert (row.label, row.summary) == (other.label, other.summary)
 
 
 def test_seeds_are_matched_by_number_and_not_by_place():
@@ -340,7 +339,6 @@ def test_json_holds_the_same_numbers(tmp_path):
             np.testing.assert_array_equal(accuracies, row.accuracies)
             assert list(run["summary"]) == list(Summary._fields)
             assert run["summary"] == finite(row.summary._asdict())
-            assert run["bca_interval"] == finite(row.bca._asdict())
             published = [finite({**reference._asdict(), **test._asdict()}) for reference, test in row.published]
             assert run["published"] == published
         for written, pair in zip(read["pairs"], found.pairs, strict=True):

@@ -11,13 +11,10 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from pljax.analysis.stats import (
-    BCA_FROM,
     EXACT_UP_TO,
     FLIPS,
-    Interval,
     ReferenceDifference,
     Summary,
-    bca_interval,
     compare_paired,
     compare_to,
     holm,
@@ -113,47 +110,6 @@ def test_single_precision_is_summed_in_double():
     assert summarize(values).mean == 16_777_218 / 3
     differences = normal(10).astype(np.float32)
     assert compare_paired(differences) == compare_paired(differences.astype(np.float64))
-
-
-# ------------------------------------------------------------------------------------ bootstrap intervals
-
-
-def test_the_bootstrap_interval_is_scipys():
-    for n, confidence in itertools.product([BCA_FROM, 30], [0.95, 0.99]):
-        values = np.sort(np.random.default_rng(n).exponential(3, n))
-        found = oracle.bootstrap(
-            (values,), np.mean, confidence_level=confidence, method="BCa", rng=np.random.default_rng(0)
-        )
-        expected = tuple(found.confidence_interval)
-        assert bca_interval(values, confidence) == pytest.approx(expected, rel=1e-12), (n, confidence)
-
-
-SPREAD = {
-    "normal": np.random.default_rng(1).normal(85, 2, 10),
-    "skewed": np.random.default_rng(2).exponential(2, 25),
-    "an outlier": np.append(np.full(9, 0.8), 0.1),
-    "equal but for rounding": np.append(np.full(12, 0.3), 0.1 + 0.2),
-}
-
-
-def test_the_bootstrap_interval_lies_within_the_values_in_any_order_and_moves_with_them():
-    for case, values in SPREAD.items():
-        low, high = bca_interval(values)
-        rounding = 1e-12 * values.max()
-        assert values.min() - rounding <= low <= high <= values.max() + rounding, case
-        assert bca_interval(np.random.default_rng(0).permutation(values)) == (low, high), case
-        assert bca_interval(values + 8.0) == pytest.approx((low + 8, high + 8), rel=1e-9), case
-        assert bca_interval(values * 4.0) == pytest.approx((low * 4, high * 4), rel=1e-9), case
-
-
-def test_the_bootstrap_interval_needs_enough_finite_values():
-    enough = normal(BCA_FROM)
-    assert all(map(math.isfinite, bca_interval(np.append(enough, math.nan))))
-    assert all(map(math.isnan, bca_interval(np.append(enough[1:], math.nan))))
-
-
-def test_equal_values_have_a_bootstrap_interval_of_no_width():
-    assert bca_interval(np.full(12, 0.7)) == Interval(0.7, 0.7)
 
 
 # ------------------------------------------------------------------------------------ the permutation test
@@ -448,13 +404,6 @@ def rate(hits, within):
 def test_students_interval_covers_the_mean_of_normal_seeds(n):
     samples = np.random.default_rng(n).normal(3, 2, (REPEATS, n))
     rate([summary.low <= 3 <= summary.high for summary in map(summarize, samples)], (0.93, 0.97))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("n", "least"), [(10, 0.86), (30, 0.91)])
-def test_the_bootstrap_interval_covers_less_with_few_seeds(n, least):
-    samples = np.random.default_rng(n).normal(3, 2, (REPEATS, n))
-    rate([low <= 3 <= high for low, high in map(bca_interval, samples)], (least, 0.96))
 
 
 @pytest.mark.slow

@@ -104,11 +104,6 @@ def test_every_accuracy_and_every_pair_is_in_the_report(compared):
             assert f"{pair.first} − {pair.second}" in text
 
 
-def test_the_bootstrap_interval_is_shown_from_ten_seeds_on():
-    for n in (9, 10):
-        assert ("BCa" in html.render("report.md", four(n), [])) is (n >= 10)
-
-
 def test_published_figures_have_the_protocol_of_their_source():
     own = html.published_table(four(protocol="lee2013"))
     assert [row[1:4] for row in own.rows[-2:]] == [
