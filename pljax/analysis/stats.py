@@ -92,8 +92,8 @@ class Paired(NamedTuple):
     wins: int
     ties: int
     losses: int
-    improvement: float  # probability that a seed is better with the first: (wins + ties / 2) / n
-    improvement_low: float  # Wilson's 95 % interval
+    improvement: float  # share of the seeds better with the first, ties left out: wins / (wins + losses)
+    improvement_low: float  # its exact 95 % interval, that of the sign test
     improvement_high: float
     seeds_needed: int | None  # see :func:`seeds_for_power`
 
@@ -108,8 +108,8 @@ def compare_paired(differences: np.ndarray) -> Paired:
     differences = _finite(differences)
     summary = summarize(differences)
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
-    ties = summary.n - wins - losses
-    share = (wins + ties / 2) / summary.n if summary.n else NAN
+    decided = wins + losses
+    share, interval = (wins / decided, exact_interval(wins, decided)) if decided else (NAN, Interval(NAN, NAN))
     effect = _effect(differences)
     return Paired(
         *summary[:5],
@@ -117,10 +117,10 @@ def compare_paired(differences: np.ndarray) -> Paired:
         t_test_p(differences),
         effect,
         wins,
-        ties,
+        summary.n - decided,
         losses,
         share,
-        *wilson_interval(share, summary.n),
+        *interval,
         seeds_for_power(effect),
     )
 
@@ -198,19 +198,21 @@ def _effect(differences: np.ndarray) -> float:
     return mean / sd
 
 
-def wilson_interval(share: float, n: int, confidence: float = CONFIDENCE) -> Interval:
-    """Wilson's interval of a probability, of an event that occurred in a ``share`` of ``n`` cases.
+def exact_interval(successes: int, trials: int, confidence: float = CONFIDENCE) -> Interval:
+    """The exact interval (Clopper and Pearson 1934) of the probability of a success; from 0 to 1 without a trial.
 
-    >>> low, high = wilson_interval(1.0, 5)
-    >>> round(low, 3), round(high, 3)
-    (0.566, 1.0)
+    It has the probabilities that neither one-sided binomial test rejects at ``(1 - confidence) / 2``, and covers the
+    true one with a probability of at least ``confidence``, whatever the number of trials.
+
+    >>> low, high = exact_interval(5, 5)
+    >>> round(low, 3), high
+    (0.478, 1.0)
     """
-    if n == 0:
-        return Interval(NAN, NAN)
-    z = float(scipy.special.ndtri((1 + confidence) / 2))
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
+    tail = (1 - confidence) / 2
+    failures = trials - successes
+    low = float(scipy.special.betaincinv(successes, failures + 1, tail)) if successes else 0.0
+    high = float(scipy.special.betaincinv(successes + 1, failures, 1 - tail)) if failures else 1.0
+    return Interval(low, high)
 
 
 def seeds_for_power(effect: float, power: float = POWER, alpha: float = ALPHA) -> int | None:

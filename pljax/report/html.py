@@ -157,12 +157,13 @@ def pairs_table(comparison: Comparison) -> Table:
             ]
         )
     notes = [
-        "p is two-sided, from sign flips of the differences; Holm's correction is for all pairs of the table. d_z is "
-        "the mean difference over its standard deviation. P(higher) is the probability that a seed scores higher with "
-        "the first than with the second, ties counted half, with Wilson's interval. The last column is for planning: "
-        "the number of seeds with which a single paired t-test at 0.05 would have 80 % power if the true effect were "
-        "the observed one, and at least the number with which the exact test can reach 0.05. An effect that was "
-        "observed with few seeds tends to be too large.",
+        "The 95 % CI is that of the mean difference, for each pair alone. p is two-sided, from sign flips of the "
+        "differences; Holm's correction is for all pairs of the table. d_z is the mean difference over its standard "
+        "deviation. P(higher) is the probability that a seed scores higher with the first than with the second if the "
+        "two differ, with the exact interval of the sign test. The last column is for planning: the number of seeds "
+        "with which a single paired t-test at 0.05 would have 80 % power if the true effect were the observed one, and "
+        "at least the number with which the exact test can reach 0.05. An effect that was observed with few seeds "
+        "tends to be too large.",
     ]
     return Table("Pairs, seed by seed, points", header, rows, notes)
 

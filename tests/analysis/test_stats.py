@@ -17,6 +17,7 @@ from pljax.analysis.stats import (
     Summary,
     compare_paired,
     compare_to,
+    exact_interval,
     holm,
     permutation_p,
     seeds_for_power,
@@ -25,7 +26,6 @@ from pljax.analysis.stats import (
     summarize,
     t_test_p,
     t_test_power,
-    wilson_interval,
 )
 
 
@@ -213,9 +213,9 @@ def test_a_paired_comparison_by_hand():
     test = compare_paired(np.array([3.0, 1.0, 0.0, 0.0]))
     assert (test.n, test.mean, test.permutation_p) == (4, 1.0, 0.5)
     assert (test.wins, test.ties, test.losses) == (2, 2, 0)
-    assert test.improvement == (2 + 2 / 2) / 4
+    assert test.improvement == 2 / 2  # without ties
     assert (test.sd, test.effect) == pytest.approx((math.sqrt(2), 1 / math.sqrt(2)))
-    assert (test.improvement_low, test.improvement_high) == wilson_interval(0.75, 4)
+    assert (test.improvement_low, test.improvement_high) == exact_interval(2, 2)
     assert test.seeds_needed == seeds_for_power(1 / math.sqrt(2))
 
 
@@ -260,7 +260,8 @@ def test_every_field_of_a_comparison_is_in_its_range():
         assert test.wins + test.ties + test.losses == test.n == len(differences), case
         assert smallest_p(test.n) <= test.permutation_p <= 1, case
         assert 0 <= test.t_p <= 1, case
-        assert 0 <= test.improvement_low <= test.improvement <= test.improvement_high + 1e-12 <= 1 + 1e-12, case
+        if test.ties < test.n:
+            assert 0 <= test.improvement_low <= test.improvement <= test.improvement_high <= 1, case
         assert test.low <= test.mean <= test.high, case
 
 
@@ -278,8 +279,8 @@ def test_no_seed_has_no_test_and_one_seed_no_spread():
 def test_equal_results_have_no_effect():
     test = compare_paired(np.zeros(8))
     assert (test.permutation_p, test.t_p) == (1.0, 1.0)
-    assert (test.wins, test.ties, test.losses, test.improvement) == (0, 8, 0, 0.5)
-    assert math.isnan(test.effect)
+    assert (test.wins, test.ties, test.losses) == (0, 8, 0)
+    assert all(map(math.isnan, (test.effect, test.improvement, test.improvement_low, test.improvement_high)))
     assert test.seeds_needed is None
 
 
@@ -295,12 +296,23 @@ def test_an_effect_without_spread_is_infinite_and_one_that_cancels_is_0_whatever
 # ----------------------------------------------------------------------------------- shares, power, families
 
 
-def test_wilsons_interval_is_scipys():
+def test_the_exact_interval_is_scipys():
     for n, confidence in itertools.product([1, 2, 5, 10, 100], [0.95, 0.99]):
         for k in {0, 1, n // 2, n - 1, n}:
-            expected = oracle.binomtest(k, n).proportion_ci(confidence, method="wilson")
-            found = wilson_interval(k / n, n, confidence)
+            expected = oracle.binomtest(k, n).proportion_ci(confidence, method="exact")
+            found = exact_interval(k, n, confidence)
             assert found == pytest.approx((expected.low, expected.high), abs=1e-12), (k, n, confidence)
+    assert exact_interval(0, 0) == (0, 1)
+
+
+def test_the_interval_of_the_win_rate_is_that_of_the_sign_test_without_ties():
+    """It leaves out one half exactly where the sign test rejects that as many seeds win as lose."""
+    for wins, ties, losses in itertools.product(range(12), (0, 3), range(12)):
+        test = compare_paired(np.repeat([1.0, 0.0, -1.0], [wins, ties, losses]))
+        if wins + losses:
+            rejects = oracle.binomtest(wins, wins + losses).pvalue <= 0.05
+            assert (not test.improvement_low <= 0.5 <= test.improvement_high) == rejects, (wins, losses)
+            assert test.improvement == wins / (wins + losses)
 
 
 def test_power_and_the_seeds_for_it_are_those_of_statsmodels():
