@@ -8,21 +8,31 @@ from typing import Any
 import numpy as np
 
 from pljax import protocols
-from pljax.analysis.stats import (
-    Paired,
+from pljax.analysis.estimates import (
+    Equivalence,
+    Estimate,
     ReferenceDifference,
-    Summary,
-    compare_paired,
     compare_to,
-    holm,
-    smallest_p,
-    summarize,
+    equivalence,
+    from_figure,
+    from_pairs,
 )
+from pljax.analysis.stats import Paired, Summary, compare_paired, holm, smallest_p, summarize
 from pljax.protocols import SCENARIOS, Reference, references
 from pljax.protocols.config import Config
 from pljax.results.result import Result, name_seeds
 from pljax.settings import differences
 from pljax.types import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A published figure beside a run, and the run's difference from it in points."""
+
+    reference: Reference
+    test: ReferenceDifference
+    equivalence: Equivalence | None  # None: no margin is given
+    holm_p: float  # of the test, adjusted for all figures of a run's own protocol; NaN for those of other protocols
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +43,7 @@ class Row:
     result: Result
     accuracies: np.ndarray  # float64 [S]; NaN for a diverged seed
     summary: Summary
-    published: list[tuple[Reference, ReferenceDifference]]
+    published: list[Published]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +55,7 @@ class Pair:
     seeds: list[int]
     differences: np.ndarray  # float64 [n]
     test: Paired
+    equivalence: Equivalence | None  # None: no margin is given
     holm_p: float  # of the permutation test, adjusted for all pairs with at least two seeds; NaN for the others
     best_p: float  # the smallest value that holm_p can have with these numbers of seeds
 
@@ -55,6 +66,7 @@ class Comparison:
 
     rows: list[Row]
     pairs: list[Pair]
+    margin: float | None  # of the equivalence tests, in points; None: there are none
 
     @property
     def results(self) -> list[Result]:
@@ -65,6 +77,7 @@ class Comparison:
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """All numbers of a comparison as plain JSON values: the content of ``comparison.json``."""
     return {
+        "margin": comparison.margin,
         "runs": [
             {
                 "label": row.label,
@@ -74,30 +87,88 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "seeds": row.result.seeds,
                 "accuracies": row.accuracies,
                 "summary": row.summary._asdict(),
-                "published": [{**reference._asdict(), **test._asdict()} for reference, test in row.published],
+                "published": [
+                    {
+                        **figure.reference._asdict(),
+                        **figure.test._asdict(),
+                        "holm_p": figure.holm_p,
+                        "equivalence": _fields(figure.equivalence),
+                    }
+                    for figure in row.published
+                ],
             }
             for row in comparison.rows
         ],
-        "pairs": [{**dataclasses.asdict(pair), "test": pair.test._asdict()} for pair in comparison.pairs],
+        "pairs": [
+            {**dataclasses.asdict(pair), "test": pair.test._asdict(), "equivalence": _fields(pair.equivalence)}
+            for pair in comparison.pairs
+        ],
     }
 
 
-def compare(results: Sequence[Result]) -> Comparison:
+def _fields(test: Equivalence | None) -> dict[str, Any] | None:
+    return None if test is None else test._asdict()
+
+
+def compare(results: Sequence[Result], margin: float | None = None) -> Comparison:
     """Summarize each result, and test every pair of results: a later one minus an earlier one.
 
-    Raises ``InputError`` if the results cannot be compared: see :func:`require_comparable`.
+    Args:
+      results: the results, at least one.
+      margin: the difference in points up to which runs count as equivalent; ``None``: no equivalence is tested.
+
+    Raises ``InputError`` if the results cannot be compared, see :func:`require_comparable`, and for a margin that is
+    not above 0.
     """
+    require_margin(margin)
     require_comparable(results)
-    rows = [_row(label, result) for label, result in zip(labels(results), results, strict=True)]
+    rows = _rows(results, margin)
     paired = [(first, second, *paired_differences(first, second)) for second, first in itertools.combinations(rows, 2)]
     tests = [compare_paired(points) for *_, points in paired]
     adjusted = holm(np.array([test.permutation_p if test.n > 1 else np.nan for test in tests]))
     best = holm(np.array([smallest_p(test.n) if test.n > 1 else np.nan for test in tests]))
     pairs = [
-        Pair(first.label, second.label, seeds, points, *tested)
-        for (first, second, seeds, points), *tested in zip(paired, tests, adjusted.tolist(), best.tolist(), strict=True)
+        Pair(first.label, second.label, seeds, points, test, _equivalence(from_pairs(test), margin), *p_values)
+        for (first, second, seeds, points), test, *p_values in zip(
+            paired, tests, adjusted.tolist(), best.tolist(), strict=True
+        )
     ]
-    return Comparison(rows, pairs)
+    return Comparison(rows, pairs, margin)
+
+
+def require_margin(margin: float | None) -> None:
+    """Raise ``InputError`` for a margin that is not a number above 0."""
+    if margin is not None and not 0 < margin < np.inf:
+        raise InputError(f"The margin is {margin}: give a number of points above 0, such as 2.")
+
+
+def _equivalence(estimate: Estimate, margin: float | None) -> Equivalence | None:
+    return None if margin is None else equivalence(estimate, margin)
+
+
+def _rows(results: Sequence[Result], margin: float | None) -> list[Row]:
+    """A row for each result, with Holm's correction over the published figures of all."""
+    rows = [_row(label, result, margin) for label, result in zip(labels(results), results, strict=True)]
+    adjusted = iter(holm(np.array([figure.holm_p for row in rows for figure in row.published])).tolist())
+    return [
+        dataclasses.replace(
+            row, published=[dataclasses.replace(figure, holm_p=next(adjusted)) for figure in row.published]
+        )
+        for row in rows
+    ]
+
+
+def _row(label: str, result: Result, margin: float | None) -> Row:
+    """A row whose published figures are not yet corrected for each other."""
+    accuracies = 100 * result.accuracies()
+    summary = summarize(accuracies)
+    published = []
+    for reference in references(result.effective_config(), result.dataset["digest"]):
+        estimate = from_figure(summary, reference.accuracy, reference.half_interval, reference.one_run)
+        test = compare_to(estimate)
+        holm_p = test.p if reference.own_protocol else np.nan
+        published.append(Published(reference, test, _equivalence(estimate, margin), holm_p))
+    return Row(label, result, accuracies, summary, published)
 
 
 def require_comparable(results: Sequence[Result]) -> None:
@@ -209,13 +280,3 @@ def paired_differences(first: Row, second: Row) -> tuple[list[int], np.ndarray]:
         if np.isfinite(accuracy) and np.isfinite(others.get(seed, np.nan))
     }
     return list(both), np.array(list(both.values()), np.float64)
-
-
-def _row(label: str, result: Result) -> Row:
-    accuracies = 100 * result.accuracies()
-    summary = summarize(accuracies)
-    published = [
-        (reference, compare_to(summary, reference.accuracy, reference.half_interval, reference.one_run))
-        for reference in references(result.effective_config(), result.dataset["digest"])
-    ]
-    return Row(label, result, accuracies, summary, published)

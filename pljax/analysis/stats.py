@@ -261,38 +261,6 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-class ReferenceDifference(NamedTuple):
-    """The difference between the mean of a sample of seeds and a published figure. Nothing is paired."""
-
-    difference: float  # the mean minus the figure
-    low: float  # 95 % interval, with the uncertainty of the figure as far as it is known
-    high: float
-    inside: bool | None  # whether the interval contains 0; None if there is no interval
-
-
-def compare_to(
-    summary: Summary, figure: float, half_interval: float | None = None, one_run: bool = False
-) -> ReferenceDifference:
-    """Compare a summary with a published ``figure``.
-
-    The half-width of the interval of the difference is that of the mean, ``t * sd / sqrt(n)``. If the source gives a
-    ``half_interval`` of its figure, it is the root of the sum of both squares. If the figure is of ``one_run``, which
-    varies as a single seed does, it is ``t * sd * sqrt(1 + 1 / n)``.
-
-    >>> summary = summarize(np.array([84.0, 86.0, 88.0]))
-    >>> [compare_to(summary, 80.0, one_run=one_run).inside for one_run in (False, True)]
-    [False, True]
-    """
-    half = summary.high - summary.mean
-    if one_run:
-        half *= math.sqrt(summary.n + 1)
-    elif half_interval is not None:
-        half = math.hypot(half, half_interval)
-    difference = summary.mean - figure
-    inside = None if math.isnan(half) else abs(difference) <= half
-    return ReferenceDifference(difference, difference - half, difference + half, inside)
-
-
 def _finite(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, np.float64)
     return values[np.isfinite(values)]

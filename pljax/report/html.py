@@ -9,16 +9,14 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from pljax.analysis.comparison import Comparison, Row
-from pljax.analysis.stats import ReferenceDifference
+from pljax.analysis.comparison import Comparison, Published, Row
 from pljax.data.serialization import write_whole
 from pljax.methods import Method
-from pljax.protocols import Reference
-from pljax.report import sentences
+from pljax.report import sentences, verdicts
 from pljax.report.data_summary import data_lines
 from pljax.report.figures import Figure
 from pljax.report.sentences import format_interval, format_number, format_p_value
-from pljax.report.tables import score_cells
+from pljax.report.tables import EQUIVALENCE_TITLE, equivalence_rows, score_cells
 
 
 class Table(NamedTuple):
@@ -59,9 +57,9 @@ def render(name: str, comparison: Comparison, figures: Sequence[Figure]) -> str:
     return environment.get_template(f"{name}.jinja").render(
         title=sentences.join_names(row.label for row in comparison.rows),
         subtitle=sentences.describe(comparison),
-        conclusions=sentences.conclusions(comparison),
-        limits=sentences.limits(comparison),
-        against=sentences.reproductions(comparison),
+        conclusions=verdicts.conclusions(comparison),
+        limits=verdicts.limits(comparison),
+        against=verdicts.reproductions(comparison),
         tables=tables(comparison),
         shown=[figure for figure in figures if figure.png is not None],
         missing=[figure for figure in figures if figure.png is None],
@@ -112,6 +110,7 @@ def tables(comparison: Comparison) -> list[Table]:
         summary_table(comparison),
         pairs_table(comparison),
         published_table(comparison),
+        equivalence_table(comparison),
         scores_table(comparison),
     ]
     return [table for table in candidates if table.rows]
@@ -170,23 +169,25 @@ def pairs_table(comparison: Comparison) -> Table:
 
 def published_table(comparison: Comparison) -> Table:
     """The differences from published figures, a row per run and figure."""
-    header = ["run", "published", "source", "protocol", "difference", "95 % CI", "inside"]
+    header = ["run", "published", "source", "protocol", "difference", "95 % CI", "p", "p, Holm", "inside"]
     rows = [
-        [row.label, *_published_cells(row.result.protocol, reference, test)]
+        [row.label, *_published_cells(row.result.protocol, figure)]
         for row in comparison.rows
-        for reference, test in row.published
+        for figure in row.published
     ]
     note = (
         "Unpaired: the run's mean minus the published figure. The interval covers the uncertainty of the mean and, "
         "where the source gives it, that of the figure: its own 95 % interval (the wider side, if the sides differ), "
-        "or the spread of one seed if the figure is of a single run. Inside: the interval contains 0, so the figure "
-        "agrees with the run. Figures of another protocol, or that the source quotes from elsewhere, are given for "
+        "or the spread of one seed if the figure is of a single run. Holm's correction is for all figures of the "
+        "source's own protocol. Inside: the interval contains 0, so the two cannot be told apart, which does not show "
+        "that they are the same. Figures of another protocol, or that the source quotes from elsewhere, are given for "
         "orientation."
     )
     return Table("Differences from published figures, points", header, rows, [note])
 
 
-def _published_cells(protocol: str, reference: Reference, test: ReferenceDifference) -> list[str]:
+def _published_cells(protocol: str, figure: Published) -> list[str]:
+    reference, test = figure.reference, figure.test
     own = "" if reference.half_interval is None else f" ± {format_number(reference.half_interval, 1)}"
     return [
         f"{format_number(reference.accuracy)}{own}" + (" (one run)" if reference.one_run else ""),
@@ -194,8 +195,19 @@ def _published_cells(protocol: str, reference: Reference, test: ReferenceDiffere
         "the source's" if reference.own_protocol else f"another than {protocol}",
         format_number(test.difference),
         format_interval(test.low, test.high),
+        *map(format_p_value, (test.p, figure.holm_p)),
         "-" if test.inside is None else "yes" if test.inside else "no",
     ]
+
+
+def equivalence_table(comparison: Comparison) -> Table:
+    """The equivalence tests, a row per pair and per published figure of a run's own protocol, if a margin is given."""
+    note = (
+        "Equivalent: the 90 % interval lies within the margin, in other words, the two one-sided t-tests reject at 5 % "
+        "that the true difference is as large as the margin on either side; p is the larger one of theirs. Differs: "
+        "the 95 % interval lies beyond the margin. Each row is a test of its own, without a correction for the others."
+    )
+    return Table(EQUIVALENCE_TITLE, *equivalence_rows(comparison), [note])
 
 
 def scores_table(comparison: Comparison) -> Table:

@@ -1,12 +1,9 @@
-"""The numbers of a comparison as plain sentences."""
+"""Numbers as text, and sentences on what was compared and what a reader of the scores needs to know."""
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import combinations, pairwise
 
-from pljax.analysis.comparison import Comparison, Pair, Row, overrides_of
-from pljax.analysis.stats import ALPHA, EXACT_UP_TO, FLIPS, ReferenceDifference, seeds_to_reach, smallest_p
-from pljax.protocols import Reference
+from pljax.analysis.comparison import Comparison, Row, overrides_of
 from pljax.protocols.config import Config
 from pljax.results.result import MONITORED_IMAGES, Result, name_seeds
 
@@ -47,83 +44,6 @@ def join_names(names: Iterable[str]) -> str:
     """
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def conclusions(comparison: Comparison) -> list[str]:
-    """One sentence for each of the :func:`reported_pairs`."""
-    return [conclude(pair, counted_pairs(comparison)) for pair in reported_pairs(comparison)]
-
-
-def reported_pairs(comparison: Comparison) -> list[Pair]:
-    """The pairs of which the report has a sentence.
-
-    Within a protocol they are each run and the one before it, and the last run and the first; between two protocols,
-    the runs of the same scenario. All pairs if there is none of these.
-    """
-    protocols: dict[str, list[str]] = {}
-    for row in comparison.rows:
-        protocols.setdefault(row.result.protocol, []).append(row.label)
-    within = [step for names in protocols.values() for step in [*pairwise(names), (names[0], names[-1])]]
-    across = [
-        (one.label, other.label)
-        for one, other in combinations(comparison.rows, 2)
-        if one.result.scenario == other.result.scenario and one.result.protocol != other.result.protocol
-    ]
-    by_name = {(pair.second, pair.first): pair for pair in comparison.pairs}
-    chosen = dict.fromkeys(names for names in [*within, *across] if names in by_name)
-    return [by_name[names] for names in chosen] or comparison.pairs
-
-
-def conclude(pair: Pair, comparisons: int) -> str:
-    """The sentence of one pair among ``comparisons`` pairs; with a verdict only if so many seeds allow one."""
-    test = pair.test
-    if test.n == 0:
-        return f"{pair.first} and {pair.second} have no seed in common that diverged in neither."
-    distance, is_lower = format_number(abs(test.mean)), test.mean < 0
-    place = "level with" if distance == "0.00" else f"{distance} points {'below' if is_lower else 'above'}"
-    if test.n == 1:
-        return f"{pair.first} is {place} {pair.second} in the one seed that both have: one seed has no interval."
-    sentence = (
-        f"{pair.first} is {place} {pair.second} (95 % CI {format_interval(test.low, test.high)}), "
-        f"{'lower' if is_lower else 'higher'} in {test.losses if is_lower else test.wins} of {test.n} seeds"
-    )
-    if pair.best_p > ALPHA:
-        return f"{sentence}."
-    corrected = f", {format_p_value(pair.holm_p)} after Holm's correction" if comparisons > 1 else ""
-    sentence += f"; permutation p = {format_p_value(test.permutation_p)}{corrected}"
-    if pair.holm_p <= ALPHA:
-        return f"{sentence}: significant at the 5 % level."
-    sentence += ": not significant at the 5 % level"
-    if test.seeds_needed is None or test.seeds_needed <= test.n:
-        return f"{sentence}."
-    return (
-        f"{sentence}; if the true difference were exactly this one, a paired t-test would need {test.seeds_needed:,} "
-        "seeds to find it with 80 % power."
-    )
-
-
-def counted_pairs(comparison: Comparison) -> int:
-    """The number of pairs in Holm's correction: those with at least two common seeds."""
-    return sum(pair.test.n > 1 for pair in comparison.pairs)
-
-
-def limits(comparison: Comparison) -> list[str]:
-    """The smallest p-value that the tests can reach: one sentence for each number of seeds."""
-    best = {pair.test.n: pair.best_p for pair in comparison.pairs if pair.test.n > 1}
-    return [_limit(n, best[n], counted_pairs(comparison)) for n in sorted(best)]
-
-
-def _limit(n: int, best: float, comparisons: int) -> str:
-    kind = "exact permutation test" if n <= EXACT_UP_TO else f"permutation test ({FLIPS:,} random flips)"
-    after = f", {format_p_value(best)} after Holm's correction for {comparisons} pairs" if comparisons > 1 else ""
-    sentence = f"The smallest p that {n} seeds can reach in the {kind} is {format_p_value(smallest_p(n))}{after}"
-    if best <= ALPHA:
-        return f"{sentence}."
-    single, family = seeds_to_reach(), seeds_to_reach(comparisons=comparisons)
-    more = f" for a single pair, {family} for {comparisons} pairs" if comparisons > 1 else ""
-    among = f"no pair with {n} seeds can reach 0.05 among {comparisons} pairs"
-    reason = "no exact test can reach 0.05" if smallest_p(n) > ALPHA else among
-    return f"{sentence}: {reason}, so there is no verdict here. {single} seeds could{more}."
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
@@ -198,27 +118,6 @@ def measured_on(result: Result) -> str:
     """The images of :func:`accuracy_drops` in words."""
     kind = result.unlabelled_training["measured_on"] if result.unlabelled_training else "validation"
     return f"{monitored_images(result):,} {kind} images"
-
-
-def reproductions(comparison: Comparison) -> list[str]:
-    """Compare the runs under a source's own protocol with its published figures: one sentence each."""
-    return [
-        _reproduction(row, reference, test)
-        for row in comparison.rows
-        for reference, test in row.published
-        if reference.own_protocol and row.summary.n
-    ]
-
-
-def _reproduction(row: Row, reference: Reference, test: ReferenceDifference) -> str:
-    distance = format_number(abs(test.difference))
-    side = "level with" if distance == "0.00" else f"{distance} points {'above' if test.difference > 0 else 'below'}"
-    sentence = f"{row.label} is {side} the {format_number(reference.accuracy)} % of {reference.source}"
-    if test.inside is None:
-        return f"{sentence}: one seed has no interval."
-    agrees = "agrees" if test.inside else "does not agree"
-    confidence = f"95 % CI {format_interval(test.low, test.high)}"
-    return f"{sentence} (unpaired, {confidence}): the published figure {agrees} with it."
 
 
 def describe(comparison: Comparison) -> str:

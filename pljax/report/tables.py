@@ -8,13 +8,14 @@ from typing import Any
 from pljax.analysis.comparison import Comparison, compare
 from pljax.data.text import number
 from pljax.protocols.config import Config
-from pljax.report import sentences
+from pljax.report import sentences, verdicts
 from pljax.report.data_summary import data_lines
 from pljax.results.result import Result, name_seeds
 from pljax.types import Dataset
 
 WIDTH = 79
 PAIRS_TITLE = "Pairs, seed by seed: differences of test accuracy in points"
+EQUIVALENCE_TITLE = "Equivalence: two one-sided t-tests at 5 %, points"
 
 
 def introduction(config: Config, dataset: Dataset, seeds: Sequence[int], facts: Mapping[str, Any]) -> str:
@@ -82,18 +83,22 @@ def accuracy_table(results: Sequence[Result]) -> str:
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """The accuracy table and, for several runs, the table of pairs and the conclusions."""
+    """The accuracy table, the pairs of several runs, what the tests show, and the equivalence tests of a margin."""
     parts = [_accuracy_table(comparison)]
     if comparison.pairs:
         parts += ["", *textwrap.wrap(PAIRS_TITLE, WIDTH), "", *_align(_pair_rows(comparison))]
-        parts += _paragraphs([*sentences.limits(comparison), *sentences.conclusions(comparison)])
-    parts += _paragraphs(sentences.reproductions(comparison))
+        parts += _paragraphs([*verdicts.conclusions(comparison), *verdicts.limits(comparison)])
+    parts += _paragraphs(verdicts.reproductions(comparison))
+    header, rows = equivalence_rows(comparison)
+    if rows:
+        parts += ["", EQUIVALENCE_TITLE, "", *_align([header, *rows])]
     return "\n".join(parts)
 
 
 def _accuracy_table(comparison: Comparison) -> str:
     published = [
-        next((reference for reference, _ in row.published if reference.own_protocol), None) for row in comparison.rows
+        next((figure.reference for figure in row.published if figure.reference.own_protocol), None)
+        for row in comparison.rows
     ]
     any_published = any(published)
     rows = [["scenario", "mean", "SD", "95 % interval", *(["published"] if any_published else []), "per seed"]]
@@ -126,6 +131,25 @@ def _pair_rows(comparison: Comparison) -> list[list[str]]:
             ]
         )
     return rows
+
+
+def equivalence_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows of the table of equivalence tests: the pairs, and the figures of own protocols."""
+    named = [(f"{pair.first} - {pair.second}", pair.equivalence) for pair in comparison.pairs]
+    for label, figure in verdicts.own_figures(comparison):
+        accuracy = sentences.format_number(figure.reference.accuracy)
+        named.append((f"{label} - {accuracy} ({figure.reference.source})", figure.equivalence))
+    rows = [
+        [
+            name,
+            sentences.format_interval(test.low, test.high),
+            sentences.format_p_value(test.p),
+            test.result,
+        ]
+        for name, test in named
+        if test
+    ]
+    return ["difference", "90 % interval", "p", verdicts.within(comparison.margin)], rows
 
 
 def score_cells(result: Result) -> list[str]:

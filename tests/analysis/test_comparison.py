@@ -10,6 +10,7 @@ import pytest
 from made_results import MNIST, make_result
 
 from pljax.analysis.comparison import as_json, compare, labels
+from pljax.analysis.estimates import equivalence, from_figure, from_pairs
 from pljax.analysis.stats import Summary, compare_paired, holm, summarize
 from pljax.data.serialization import write_json
 from pljax.protocols import SCENARIOS
@@ -294,17 +295,57 @@ def test_a_published_figure_knows_whether_it_is_of_the_results_own_protocol():
         (changed(LEE["pl"], alpha_f=1.0), {"Lee 2013": False, "Arab et al. 2022": False}),
         (changed(LEE["pl"], labels=600), {"Lee 2013": True}),
     ):
-        assert {reference.source: reference.own_protocol for reference, _ in published_beside(config)} == own
+        assert {figure.reference.source: figure.reference.own_protocol for figure in published_beside(config)} == own
 
 
 def test_a_published_figure_is_compared_with_the_mean_in_per_cent():
     # 84 -+ 4.97, against 83.85 -+ 1.5 and one run with 72.28, out of reach of 4.97 sqrt(3 + 1) = 9.94.
-    (lee, against_lee), (arab, against_arab) = published_beside(LEE["pl"])
-    assert (lee.accuracy, arab.accuracy) == (83.85, 72.28)
-    assert against_lee.difference == pytest.approx(84 - 83.85)
-    assert against_lee.inside
-    assert not against_arab.inside
-    assert against_arab.high - against_arab.low == pytest.approx(2 * 4.9683 * 2, abs=1e-3)
+    lee, arab = published_beside(LEE["pl"])
+    assert (lee.reference.accuracy, arab.reference.accuracy) == (83.85, 72.28)
+    assert lee.test.difference == pytest.approx(84 - 83.85)
+    assert lee.test.inside
+    assert not arab.test.inside
+    assert arab.test.high - arab.test.low == pytest.approx(2 * 4.9683 * 2, abs=1e-3)
+
+
+def test_figures_of_own_protocols_are_corrected_for_each_other_and_no_others():
+    accuracies = {"nn": [0.74, 0.75, 0.76], "drop_nn": [0.70, 0.72, 0.71], "pl": [0.90, 0.91, 0.92], "pl_dae": [0.9]}
+    rows = compare([make_result(LEE[name], of) for name, of in accuracies.items()]).rows
+    own = [figure for row in rows for figure in row.published if figure.reference.own_protocol]
+    others = [figure for row in rows for figure in row.published if not figure.reference.own_protocol]
+    assert [figure.reference.accuracy for figure in own] == [78.11, 83.85, 89.51]
+    np.testing.assert_array_equal([figure.holm_p for figure in own], holm(np.array([figure.test.p for figure in own])))
+    assert own[1].holm_p == 2 * own[1].test.p  # the smaller one of two, as one seed has no p
+    assert math.isnan(own[2].holm_p)
+    assert others
+    assert all(math.isnan(figure.holm_p) for figure in others)
+
+
+# --------------------------------------------------------------------------------------------- equivalence
+
+
+def test_without_a_margin_nothing_is_tested_for_equivalence():
+    found = compare([make_result(LEE[name], [0.82, 0.84, 0.86]) for name in ("drop_nn", "pl")])
+    assert found.margin is None
+    assert {pair.equivalence for pair in found.pairs} == {None}
+    assert {figure.equivalence for row in found.rows for figure in row.published} == {None}
+
+
+def test_every_pair_and_figure_is_tested_for_equivalence_within_the_margin():
+    found = compare([make_result(LEE[name], [0.82, 0.84, 0.86]) for name in ("drop_nn", "pl")], margin=3)
+    assert found.margin == 3
+    for pair in found.pairs:
+        assert pair.equivalence == equivalence(from_pairs(pair.test), 3)
+    for row in found.rows:
+        for figure in row.published:
+            known = figure.reference.accuracy, figure.reference.half_interval, figure.reference.one_run
+            assert figure.equivalence == equivalence(from_figure(row.summary, *known), 3)
+
+
+@pytest.mark.parametrize("margin", [0.0, -2.0, math.nan, math.inf, -math.inf])
+def test_a_margin_that_is_no_number_above_0_is_refused(margin):
+    with pytest.raises(InputError, match=r"^The margin is .*: give a number of points above 0, such as 2\.$"):
+        compare(FOUR, margin)
 
 
 def test_nothing_is_published_for_other_data_or_numbers_of_labels():
@@ -323,14 +364,16 @@ def finite(fields):
 
 
 def test_json_holds_the_same_numbers(tmp_path):
-    for results in (
-        FOUR,
-        [diverge(draw("nn", range(5)), 1), draw("pl", range(3, 9), LEE["pl"])],
-        [draw("nn", [0]), draw("pl", [0])],
+    for margin, *results in (
+        (None, *FOUR),
+        (2, *FOUR),
+        (2, diverge(draw("nn", range(5)), 1), draw("pl", range(3, 9), LEE["pl"])),
+        (2, draw("nn", [0]), draw("pl", [0])),
     ):
-        found = compare(results)
+        found = compare(results, margin)
         write_json(tmp_path / "comparison.json", as_json(found))
         read = json.loads((tmp_path / "comparison.json").read_text())
+        assert read["margin"] == margin
         for run, row in zip(read["runs"], found.rows, strict=True):
             result = row.result
             assert (run["label"], run["protocol"], run["scenario"]) == (row.label, result.protocol, result.scenario)
@@ -339,10 +382,14 @@ def test_json_holds_the_same_numbers(tmp_path):
             np.testing.assert_array_equal(accuracies, row.accuracies)
             assert list(run["summary"]) == list(Summary._fields)
             assert run["summary"] == finite(row.summary._asdict())
-            published = [finite({**reference._asdict(), **test._asdict()}) for reference, test in row.published]
-            assert run["published"] == published
+            assert run["published"] == [
+                finite({**figure.reference._asdict(), **figure.test._asdict(), "holm_p": figure.holm_p})
+                | {"equivalence": figure.equivalence and finite(figure.equivalence._asdict())}
+                for figure in row.published
+            ]
         for written, pair in zip(read["pairs"], found.pairs, strict=True):
             assert (written["first"], written["second"], written["seeds"]) == (pair.first, pair.second, pair.seeds)
             assert written["differences"] == pair.differences.tolist()
             assert written["test"] == finite(pair.test._asdict())
+            assert written["equivalence"] == (pair.equivalence and finite(pair.equivalence._asdict()))
             assert written["holm_p"] == (None if math.isnan(pair.holm_p) else pair.holm_p)

@@ -13,10 +13,8 @@ from statsmodels.stats.power import TTestPower
 from pljax.analysis.stats import (
     EXACT_UP_TO,
     FLIPS,
-    ReferenceDifference,
     Summary,
     compare_paired,
-    compare_to,
     exact_interval,
     holm,
     permutation_p,
@@ -372,77 +370,3 @@ def test_holm_by_hand():
     assert holm(np.array([0.02, 0.3, 0.01, 0.02])) == pytest.approx([0.06, 0.3, 0.04, 0.06])
     assert holm(np.array([0.4, 0.5, 0.6])).tolist() == [1.0, 1.0, 1.0]
     assert holm(np.array([])).tolist() == []
-
-
-# ------------------------------------------------------------------------------------- published figures
-
-
-def test_a_published_figure_is_compared_with_the_interval_of_the_difference():
-    for figure, known, half in (
-        (84.0, {}, 4.9683),  # 4.302653 * 2 / sqrt(3)
-        (81.0, {}, 4.9683),
-        (80.5, {"half_interval": 1.5}, 5.1898),  # the root of 4.9683 squared and 1.5 squared
-        (78.0, {"one_run": True}, 9.9366),  # 4.302653 * 2 * sqrt(1 + 1 / 3)
-        (75.0, {"one_run": True}, 9.9366),
-    ):
-        found = compare_to(summarize(np.array([84.0, 86.0, 88.0])), figure, **known)
-        difference = 86 - figure
-        assert found[:3] == pytest.approx((difference, difference - half, difference + half), abs=1e-4), figure
-        assert found.inside is (abs(difference) <= half), figure
-
-
-def test_one_seed_has_a_distance_to_a_published_figure_and_no_verdict():
-    found = compare_to(summarize(np.array([84.0])), 80.0, 1.0)
-    assert found._replace(low=0, high=0) == ReferenceDifference(4.0, 0, 0, None)
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
-
-
-# ------------------------------------------------------------------------------------ simulated experiments
-
-REPEATS = 4000
-
-
-def rate(hits, within):
-    """Assert that the share of ``hits`` lies ``within`` an interval; print it for who runs this with ``-s``."""
-    share = float(np.mean(hits))
-    print(f"{share:.4f} of {len(hits):,}", end="; ")
-    low, high = within
-    assert low <= share <= high
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [5, 10, 30])
-def test_students_interval_covers_the_mean_of_normal_seeds(n):
-    samples = np.random.default_rng(n).normal(3, 2, (REPEATS, n))
-    rate([summary.low <= 3 <= summary.high for summary in map(summarize, samples)], (0.93, 0.97))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [6, 8, 10, 12])
-@pytest.mark.parametrize("tails", [None, 3])
-def test_the_permutation_test_keeps_its_level(n, tails):
-    generator = np.random.default_rng(n)
-    differences = generator.normal(size=(REPEATS, n)) if tails is None else generator.standard_t(tails, (REPEATS, n))
-    exact = math.floor(0.05 / smallest_p(n)) * smallest_p(n)  # p is a multiple of the smallest, each as likely
-    error = 4 * math.sqrt(exact * (1 - exact) / REPEATS)
-    rate([permutation_p(sample) <= 0.05 for sample in differences], (exact - error, min(exact + error, 0.06)))
-
-
-@pytest.mark.slow
-def test_holm_keeps_the_error_rate_of_all_pairs_of_four():
-    # Four treatments that are the same but for chance; what the seeds are like is common to them.
-    generator = np.random.default_rng(0)
-    accuracies = generator.normal(size=(REPEATS, 4, 10)) + 3 * generator.normal(size=(REPEATS, 1, 10))
-    found = [
-        holm(np.array([permutation_p(one - other) for one, other in itertools.combinations(treatments, 2)])).min()
-        for treatments in accuracies
-    ]
-    rate(np.array(found) <= 0.05, (0.01, 0.06))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [3, 10, 30])
-def test_one_run_of_the_same_kind_lies_inside_as_often_as_it_should(n):
-    samples = np.random.default_rng(n).normal(3, 2, (REPEATS, n + 1))
-    rate([bool(compare_to(summarize(of[1:]), of[0], one_run=True).inside) for of in samples], (0.93, 0.97))

@@ -113,6 +113,14 @@ def test_published_figures_have_the_protocol_of_their_source():
     assert {row[3] for row in html.published_table(four(protocol="quick")).rows} == {"another than quick"}
 
 
+def test_equivalence_tests_have_a_table_if_a_margin_is_given(compared):
+    assert not html.equivalence_table(compared).rows
+    table = html.equivalence_table(compare(compared.results, margin=3))
+    assert [row[0] for row in table.rows[:6]] == [f"{pair.first} - {pair.second}" for pair in compared.pairs]
+    assert len(table.rows) == 6 + 3
+    assert all(len(row) == len(table.header) for row in table.rows)
+
+
 def test_without_pairs_there_is_no_table_of_pairs():
     alone = compare([make_result(SCENARIOS["quick"]["pl"], [0.8, 0.9])])
     assert "Pairs" not in html.render("report.md", alone, FIGURES)

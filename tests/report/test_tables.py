@@ -1,5 +1,6 @@
 """The summary before training and the tables after it, from results made by hand."""
 
+import itertools
 import re
 
 import numpy as np
@@ -104,7 +105,21 @@ def test_several_runs_have_a_table_of_pairs():
     # Differences 5, 6, -1: mean 3.3333, SD 3.7859, t 4.302653; sign flips reach |10| in 4 of 8 cases.
     assert row(text, "pl - nn") == ["pl - nn", "3", "3.33", "-6.07 to 12.74", "0.5000", "0.5000", "2 of 3"]
     assert "The smallest p that 3 seeds can reach" in flat(text)
-    assert "pl is 3.33 points above nn" in flat(text)
+    assert "pl - nn: between -6.07 and 12.74 points (95 % CI; mean 3.33)" in flat(text)
+
+
+def test_a_margin_has_a_table_of_equivalence_tests():
+    results = [make_result(LEE[name], [0.8, 0.81, 0.82]) for name in ("nn", "pl")]
+    assert "Equivalence" not in comparison_text(compare(results))
+    _, table = comparison_text(compare(results, margin=4)).split("Equivalence: ")
+    header, *rows = re.findall(r"^\S.*  .*$", table, re.MULTILINE)
+    assert re.split(r"\s{2,}", header) == ["difference", "90 % interval", "p", "within 4 points"]
+    # All differences of the pair are 0. The mean of pl is 2.85 below Lee's, t of 2 degrees of freedom at 0.95 2.919986:
+    # the root of (2.919986 / sqrt(3)) squared and (1.5 * 1.644854 / 1.959964) squared is 2.1037.
+    pair, figure = (re.split(r"\s{2,}", row) for row in rows)
+    assert pair == ["pl - nn", "0.00 to 0.00", "<0.0001", "equivalent"]
+    assert figure[:2] == ["pl - 83.85 (Lee 2013)", "-4.95 to -0.75"]
+    assert figure[3] == "not shown"
 
 
 def test_one_run_has_no_pairs():
@@ -113,13 +128,13 @@ def test_one_run_has_no_pairs():
 
 
 def test_the_tables_of_four_scenarios_are_within_the_width():
-    for seeds in (2, 10, 30):
+    for seeds, margin in itertools.product((2, 10, 30), (None, 2)):
         noise = np.random.default_rng(0).normal(0, 0.02, (4, seeds))
         results = [
             make_result(config, (0.75 + 0.05 * place + of).tolist())
             for place, (config, of) in enumerate(zip(QUICK.values(), noise, strict=True))
         ]
-        assert max(map(len, comparison_text(compare(results)).splitlines())) <= WIDTH
+        assert max(map(len, comparison_text(compare(results, margin)).splitlines())) <= WIDTH
 
 
 def test_the_introduction_says_what_is_run_on_what_and_where(tmp_path):
