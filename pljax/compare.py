@@ -21,6 +21,13 @@ flags.DEFINE_string("output", "comparison", "The folder of the report.", flag_va
 flags.DEFINE_string(
     "data_dir", None, "The folder of the data files; default: the user's cache folder.", flag_values=FLAGS
 )
+flags.DEFINE_float(
+    "margin",
+    None,
+    "A difference in points up to which two accuracies count as equivalent: it is tested for each pair and each "
+    "published figure whether the true difference is smaller.",
+    flag_values=FLAGS,
+)
 
 
 def write_report(
@@ -83,12 +90,13 @@ def join_parts(folders: Sequence[RunFolder], output: Path) -> list[RunFolder]:
 
 def execute(runs: Sequence[str]) -> None:
     """Compare the runs in these folders, print the tables and write the report. Raises ``InputError``."""
+    comparison.require_margin(FLAGS.margin)
     paths = [path.parent if path.name == "result.json" else path for path in map(Path, runs)]
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("The same run is given twice: give each once.")
     output = Path(FLAGS.output).expanduser()
     folders = join_parts([RunFolder(path) for path in paths], output)
-    compared = comparison.compare([folder.load_result() for folder in folders])
+    compared = comparison.compare([folder.load_result() for folder in folders], FLAGS.margin)
     print(comparison_text(compared))
     dataset, why_not = load_dataset(compared.results[0].dataset["name"], FLAGS.data_dir)
     print(f"\nreport: {write_report(compared, folders, output, dataset, why_not)}")

@@ -7,6 +7,7 @@ import pytest
 from commands import assert_refused, call, cheap_figures
 from tiny_runs import config, finished, network, pseudo_label, supervised
 
+from pljax.analysis.comparison import compare
 from pljax.compare import main
 from pljax.data import datasets
 from pljax.results.result import Result
@@ -111,6 +112,27 @@ def test_runs_on_other_data_are_refused(runs, tmp_path):
 def test_runs_that_cannot_be_compared_are_refused(runs, tmp_path, names, expected):
     assert_refused(call(main, *(runs / name for name in names), "--output", tmp_path / "report"), expected)
     assert not (tmp_path / "report").exists()
+
+
+def test_a_margin_tests_for_equivalence(runs, report, tmp_path):
+    status, out, _ = call(main, runs / "nn", runs / "pl", "--margin=60", "--output", tmp_path)
+    assert status == 0
+    assert "within 60 points" in out
+    compared = json.loads((tmp_path / "comparison.json").read_text())
+    (pair,) = compared["pairs"]
+    (expected,) = compare([Result.load(runs / name) for name in ("nn", "pl")], 60.0).pairs
+    assert compared["margin"] == 60
+    assert pair["equivalence"] == pytest.approx(expected.equivalence._asdict())
+    (pair,) = json.loads((report[0] / "comparison.json").read_text())["pairs"]
+    assert pair["equivalence"] is None
+
+
+@pytest.mark.parametrize("margin", ["0", "-2", "nan", "inf", "two", ""])
+def test_a_bad_margin_is_refused_before_anything_is_written(runs, tmp_path, margin):
+    output = tmp_path / "report"
+    outcome = call(main, runs / "nn", runs / "later", f"--margin={margin}", "--output", output)
+    assert_refused(outcome, "margin")
+    assert not output.exists()
 
 
 def test_a_corrupt_result_is_refused(runs, tmp_path):
