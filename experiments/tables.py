@@ -10,6 +10,7 @@ from pljax import SCENARIOS, Result
 from pljax.analysis.comparison import compare
 from pljax.analysis.stats import summarize
 from pljax.protocols import published
+from pljax.report.more_seeds import more_seeds
 from pljax.report.tables import comparison_text
 
 RESULTS = Path(__file__).parent / "results"
@@ -38,7 +39,8 @@ def main() -> None:
     for scenario in [name for name in SCENARIOS["quick"] if any(name in results for results in kept.values())]:
         print(f"| `{scenario}` | {' | '.join(cell(results.get(scenario)) for results in kept.values())} |")
     for protocol, results in kept.items():
-        print(f"\n{protocol}\n{'=' * len(protocol)}\n{comparison_text(compare(list(results.values())))}")
+        compared = compare(list(results.values()))
+        print(f"\n{protocol}\n{'=' * len(protocol)}\n{comparison_text(compared, more_seeds(compared))}")
 
 
 if __name__ == "__main__":

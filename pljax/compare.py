@@ -11,6 +11,7 @@ from pljax.analysis.comparison import Comparison
 from pljax.data import datasets
 from pljax.data.serialization import write_json
 from pljax.report import figures, html, terminal
+from pljax.report.more_seeds import MoreSeeds, more_seeds
 from pljax.report.tables import comparison_text
 from pljax.results.folder import RunFolder, folder_name
 from pljax.results.join import find_parts, join
@@ -36,6 +37,7 @@ def write_report(
     output: Path,
     dataset: Dataset | None,
     why_no_dataset: str | None = None,
+    more: MoreSeeds | None = None,
 ) -> Path:
     """Write ``report.html``, ``report.md``, ``figures/`` and ``comparison.json`` to ``output``.
 
@@ -45,6 +47,7 @@ def write_report(
       output: the folder of the report. It is made if it does not exist.
       dataset: the images of the runs. Without them some figures are left out.
       why_no_dataset: why there is no ``dataset``, as a sentence for the report.
+      more: the commands that run seeds without which a pair has no verdict.
 
     Returns:
       The path of ``report.html``.
@@ -56,7 +59,7 @@ def write_report(
     try:
         output.mkdir(parents=True, exist_ok=True)
         write_json(output / "comparison.json", comparison.as_json(compared))
-        return html.write(compared, figures.draw(runs, dataset, why_no_dataset), output)
+        return html.write(compared, figures.draw(runs, dataset, why_no_dataset), output, more)
     except OSError as error:
         raise InputError(
             f"The report cannot be written to {output} ({error.strerror}): give another place with --output."
@@ -97,9 +100,11 @@ def execute(runs: Sequence[str]) -> None:
     output = Path(FLAGS.output).expanduser()
     folders = join_parts([RunFolder(path) for path in paths], output)
     compared = comparison.compare([folder.load_result() for folder in folders], FLAGS.margin)
-    print(comparison_text(compared))
+    places = {name: None if FLAGS[name].using_default_value else FLAGS[name].value for name in ("data_dir", "output")}
+    more = more_seeds(compared, [RunFolder(path).path for path in paths], **places)
+    print(comparison_text(compared, more))
     dataset, why_not = load_dataset(compared.results[0].dataset["name"], FLAGS.data_dir)
-    print(f"\nreport: {write_report(compared, folders, output, dataset, why_not)}")
+    print(f"\nreport: {write_report(compared, folders, output, dataset, why_not, more)}")
 
 
 COMMAND = terminal.Command(

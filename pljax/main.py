@@ -14,6 +14,7 @@ from pljax.data import custom, datasets, split
 from pljax.protocols.config import Config
 from pljax.protocols.select import ADAPTIVE, NAMES, PROTOCOLS, SCENARIOS, choose, select_for
 from pljax.report import data_flags, terminal
+from pljax.report.more_seeds import more_seeds
 from pljax.report.tables import comparison_text, durations_text, introduction, untested_text
 from pljax.results import trained
 from pljax.results.folder import RunFolder, folder_name
@@ -156,11 +157,12 @@ def print_results(results: Sequence[Result], folders: Sequence[RunFolder], outpu
         print("\n".join(untested_text(result, folder.path) for result, folder in zip(results, folders, strict=True)))
         return
     compared = compare(results)
-    print(comparison_text(compared))
+    more = more_seeds(compared, [folder.path for folder in folders], FLAGS.data_dir)
+    print(comparison_text(compared, more))
     if len(results) > 1:
         from pljax.compare import write_report  # it imports matplotlib, which takes seconds
 
-        print(f"\nreport: {write_report(compared, folders, output, dataset)}")
+        print(f"\nreport: {write_report(compared, folders, output, dataset, more=more)}")
 
 
 def set_up_backend() -> None:

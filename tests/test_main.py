@@ -192,15 +192,16 @@ def test_several_scenarios_end_with_their_comparison_and_the_path_of_a_report(bo
     assert report.exists()
 
 
-def test_the_compare_command_gives_the_same_numbers_and_text(both, tmp_path):
+def test_the_compare_command_gives_the_same_numbers_and_text(both, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (automatic,) = both.workdir.glob("*+*")
     runs = [next(both.workdir.glob(f"quick-{name}-*")) for name in ("nn", "drop_nn")]
     with cheap_figures():
-        status, out, _ = call(compare.main, *runs, f"--output={tmp_path}")
+        status, out, _ = call(compare.main, *runs)
     assert status == 0
     assert out.partition("\nreport:")[0] == both.outcome.out.partition("\nreport:")[0]
     for name in ("comparison.json", "report.md"):
-        assert (tmp_path / name).read_text() == (automatic / name).read_text()
+        assert (tmp_path / "comparison" / name).read_text() == (automatic / name).read_text()
 
 
 # ------------------------------------------------------------------------------------------------ processes

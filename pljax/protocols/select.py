@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pljax import protocols
+from pljax import protocols, settings
 from pljax.data import split
 from pljax.protocols import adaptive
 from pljax.protocols.config import Config
@@ -50,6 +50,31 @@ def choose(
                 f"--{flag} does not act on {', '.join(selected)} under {protocol}: leave it out or add a scenario."
             )
     return [config for config, _ in changed]
+
+
+def flags_of(config: Config) -> dict[str, Any] | None:
+    """Return the overrides with which :func:`choose` makes a config, in their usual order.
+
+    ``None`` if none do: the config differs from its protocol in fields without a flag, or the protocol depends on data.
+
+    >>> config, _ = override(protocols.SCENARIOS["quick"]["pl"], {"hidden": (50, 20), "alpha_f": 1})
+    >>> flags_of(config)
+    {'hidden': (50, 20), 'alpha_f': 1.0}
+    """
+    original = protocols.SCENARIOS.get(config.protocol, {}).get(config.scenario)
+    if original is None:
+        return None
+    own, others = list(settings.overrides(config)), list(settings.overrides(original))
+    if [item.name for item in own] != [item.name for item in others]:
+        return None
+    changed = {item.name: item for item, other in zip(own, others, strict=True) if item.value != other.value}
+    given = {
+        name: float(changed[name].value) if changed[name].kind is float else changed[name].value  # as a flag reads it
+        for name in protocols.overrides()
+        if name in changed
+    }
+    made, _ = override(original, given)
+    return None if settings.differences(made, config) else given
 
 
 def expand(scenarios: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from pljax.methods import Method
 from pljax.report import sentences, verdicts
 from pljax.report.data_summary import data_lines
 from pljax.report.figures import Figure
+from pljax.report.more_seeds import MoreSeeds
 from pljax.report.sentences import format_interval, format_number, format_p_value
 from pljax.report.tables import EQUIVALENCE_TITLE, equivalence_rows, score_cells
 
@@ -28,8 +30,11 @@ class Table(NamedTuple):
     notes: list[str]
 
 
-def write(comparison: Comparison, figures: Sequence[Figure], folder: Path) -> Path:
-    """Write ``report.html``, ``report.md`` and ``figures/*.png`` to ``folder``. Return the path of ``report.html``."""
+def write(comparison: Comparison, figures: Sequence[Figure], folder: Path, more: MoreSeeds | None = None) -> Path:
+    """Write ``report.html``, ``report.md`` and ``figures/*.png`` to ``folder``. Return the path of ``report.html``.
+
+    ``more`` has the commands that run seeds without which a pair has no verdict.
+    """
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for figure in figures:
         path = folder / "figures" / f"{figure.name}.png"
@@ -37,11 +42,11 @@ def write(comparison: Comparison, figures: Sequence[Figure], folder: Path) -> Pa
         if figure.png is not None:
             write_whole(path, figure.png)
     for name in ("report.html", "report.md"):
-        write_whole(folder / name, render(name, comparison, figures))
+        write_whole(folder / name, render(name, comparison, figures, more))
     return folder / "report.html"
 
 
-def render(name: str, comparison: Comparison, figures: Sequence[Figure]) -> str:
+def render(name: str, comparison: Comparison, figures: Sequence[Figure], more: MoreSeeds | None = None) -> str:
     """The text of ``report.html`` or ``report.md``."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pljax.report"),
@@ -50,15 +55,17 @@ def render(name: str, comparison: Comparison, figures: Sequence[Figure]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
-        finalize=escape_markdown if name.endswith(".md") else None,  # every value, so that none can be forgotten
+        finalize=_escape_unless_code if name.endswith(".md") else None,  # every value, so that none can be forgotten
     )
     environment.filters["minus"] = with_minus_signs
+    environment.filters["code"] = _Code
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
     return environment.get_template(f"{name}.jinja").render(
         title=sentences.join_names(row.label for row in comparison.rows),
         subtitle=sentences.describe(comparison),
         conclusions=verdicts.conclusions(comparison),
         limits=verdicts.limits(comparison),
+        more=more,
         against=verdicts.reproductions(comparison),
         tables=tables(comparison),
         shown=[figure for figure in figures if figure.png is not None],
@@ -88,6 +95,17 @@ def escape_markdown(value: Any) -> str:
     """
     text = _MARKS.sub(r"\\\g<0>", " ".join(str(value).split()))
     return _FIRST_MARKS.sub(_escape_first, text)
+
+
+class _Code(str):
+    """A text that Markdown shows as it is: its lines are indented as a block of code."""
+
+    def __new__(cls, text: str) -> "_Code":
+        return super().__new__(cls, textwrap.indent(text, " " * 4, lambda _: True))
+
+
+def _escape_unless_code(value: Any) -> str:
+    return value if isinstance(value, _Code) else escape_markdown(value)
 
 
 def _escape_first(found: re.Match[str]) -> str:

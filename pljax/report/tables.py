@@ -10,6 +10,7 @@ from pljax.data.text import number
 from pljax.protocols.config import Config
 from pljax.report import sentences, verdicts
 from pljax.report.data_summary import data_lines
+from pljax.report.more_seeds import MoreSeeds
 from pljax.results.result import Result, name_seeds
 from pljax.types import Dataset
 
@@ -82,12 +83,18 @@ def accuracy_table(results: Sequence[Result]) -> str:
     return _accuracy_table(compare(results))
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """The accuracy table, the pairs of several runs, what the tests show, and the equivalence tests of a margin."""
+def comparison_text(comparison: Comparison, more: MoreSeeds | None = None) -> str:
+    """The accuracy table, the pairs of several runs, what the tests show, and the equivalence tests of a margin.
+
+    ``more`` has the commands that run seeds without which a pair has no verdict.
+    """
     parts = [_accuracy_table(comparison)]
     if comparison.pairs:
         parts += ["", *textwrap.wrap(PAIRS_TITLE, WIDTH), "", *_align(_pair_rows(comparison))]
         parts += _paragraphs([*verdicts.conclusions(comparison), *verdicts.limits(comparison)])
+    if more:
+        parts += _paragraphs([more.sentence])
+        parts += ["", *(textwrap.indent(command, "  ") for command in more.commands)] if more.commands else []
     parts += _paragraphs(verdicts.reproductions(comparison))
     header, rows = equivalence_rows(comparison)
     if rows:
