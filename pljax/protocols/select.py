@@ -73,7 +73,10 @@ def flags_of(config: Config) -> dict[str, Any] | None:
         for name in protocols.overrides()
         if name in changed
     }
-    made, _ = override(original, given)
+    try:
+        made, _ = override(original, given)
+    except InputError:  # values that need another one, which has no flag
+        return None
     return None if settings.differences(made, config) else given
 
 

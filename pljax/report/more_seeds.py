@@ -68,11 +68,11 @@ def more_seeds(
         commands.append(command.text)
         new_folders += command.folders
     if not folders:
-        return MoreSeeds(f"{aim}; this adds those that are missing, for pljax.compare to join:", commands)
+        return MoreSeeds(f"{aim}. This runs the missing ones, for pljax.compare to join:", commands)
     options = {"margin": comparison.margin, "data_dir": data_dir, "output": output}
     given = [f"--{name}={value}" for name, value in options.items() if value is not None]
     compare = ["python", "-m", "pljax.compare", *map(str, [*folders, *new_folders]), *given]
-    return MoreSeeds(f"{aim}; this adds those that are missing and compares all:", [*commands, shell_lines(compare)])
+    return MoreSeeds(f"{aim}. This runs the missing ones and compares all:", [*commands, shell_lines(compare)])
 
 
 def _parts(rows: Sequence[Row], missing: Mapping[str, Sequence[int]]) -> list[Part]:

@@ -57,7 +57,8 @@ def _verdict(pair: Pair, comparisons: int) -> str:
     """The end of the sentence of a pair with at least two seeds."""
     test = pair.test
     if pair.best_p > ALPHA:
-        return f"; {test.n} seeds allow no verdict, {seeds_to_reach(comparisons=comparisons)} could"
+        enough = seeds_to_reach(comparisons=comparisons)
+        return f"; {test.n} seeds allow no verdict of the permutation test, {enough} could"
     corrected = f", {format_p_value(pair.holm_p)} after Holm's correction" if comparisons > 1 else ""
     p_values = f"; permutation p = {format_p_value(test.permutation_p)}{corrected}"
     if pair.holm_p <= ALPHA:
@@ -130,12 +131,12 @@ def _equivalence_sentence(test: Equivalence | None) -> str:
     """The sentence on an equivalence test, with a space before it; nothing where there is none."""
     if test is None or test.p != test.p:
         return ""
-    result = {
-        "equivalent": f"Equivalent {within(test.margin)}",
-        "not shown": f"Equivalence {within(test.margin)} is not shown",
-        "differs": f"Not {within(test.margin)}",
+    details = f"(90 % CI {format_interval(test.low, test.high)}; p = {format_p_value(test.p)})"
+    return {
+        "equivalent": f" Equivalent {within(test.margin)} {details}.",
+        "not shown": f" Equivalence {within(test.margin)} is not shown {details}.",
+        "differs": f" Not {within(test.margin)}: the 95 % CI lies beyond.",
     }[test.result]
-    return f" {result} (90 % CI {format_interval(test.low, test.high)}; p = {format_p_value(test.p)})."
 
 
 def within(margin: float | None) -> str:
