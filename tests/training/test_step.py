@@ -59,9 +59,7 @@ CASES = {  # every setting of a method that changes its program, in a few combin
     "autoencoder, masking, squared, inverted": MASKING.replace(network=KERAS, error="squared"),
     "autoencoder, gaussian, bottleneck": GAUSSIAN,
     "ladder": LADDER,
-    "ladder, by row, normalised, without pseudo-labels": LADDER.replace(
-        normalisation="layer", reconstruction="normalised", alpha_f=0.0
-    ),
+    "ladder, by row, normalised, without pseudo-labels": LADDER.replace(normalisation="layer", alpha_f=0.0),
     "vat": VAT,
     "vat, by row, entropy, two iterations": VAT.replace(normalisation="layer", entropy_weight=0.5, power_iterations=2),
     "mean_teacher": MEAN_TEACHER,
