@@ -54,16 +54,22 @@ def supervised_loss(logits: jax.Array, labels: jax.Array, weights: jax.Array, ou
     return (weights * classification_loss(logits, labels, output)).sum() / weights.sum()
 
 
-def align(logits: jax.Array, shares: jax.Array, strength: float | jax.Array) -> jax.Array:
-    """Align the mean prediction of a mini-batch with the class distribution (Berthelot et al. 2020, "ReMixMatch").
+def align(logits: jax.Array, shares: jax.Array, strength: float | jax.Array, output: Output = "softmax") -> jax.Array:
+    r"""Align the mean prediction of a mini-batch with the class distribution (Berthelot et al. 2020, "ReMixMatch").
 
-    ``logits + strength * (log(shares) - log(mean softmax))``. It lowers the logits of a class that the network predicts
-    more often than it occurs among the labels.
+    It lowers the logits :math:`z_i` of a class that the network predicts more often than its share :math:`s_i` of the
+    labels. :math:`m_i` is the mean of the outputs over the mini-batch, and :math:`a` the strength.
+
+    * ``softmax``: :math:`z_i + a (\log s_i - \log m_i)`, so that probabilities are multiplied by
+      :math:`(s_i / m_i)^a` and divided by their sum.
+    * ``sigmoid``: :math:`z_i + a (\log \frac{s_i}{1 - s_i} - \log \frac{m_i}{1 - m_i})`. Each unit is a classifier of
+      two classes, "is i" and "is not i", and is aligned by the rule above.
 
     Args:
       logits: float32 ``[B, C]``.
       shares: float32 ``[C]``, the share of each class among the labelled rows.
       strength: 0 to 1; 0 changes nothing, 1 aligns fully.
+      output: the output units.
 
     Returns:
       float32 ``[B, C]``.
@@ -71,9 +77,18 @@ def align(logits: jax.Array, shares: jax.Array, strength: float | jax.Array) -> 
     >>> logits = jnp.array([[2.0, 0.0], [2.0, 0.0]])
     >>> jax.nn.softmax(align(logits, jnp.array([0.5, 0.5]), 1.0)).round(2).tolist()
     [[0.5, 0.5], [0.5, 0.5]]
+    >>> jax.nn.sigmoid(align(logits, jnp.array([0.25, 0.75]), 1.0, "sigmoid")).round(2).tolist()
+    [[0.25, 0.75], [0.25, 0.75]]
     """
-    mean = jax.nn.softmax(logits).mean(axis=0, keepdims=True)
-    return logits + strength * (jnp.log(shares[None] + MIN_SHARE) - jnp.log(mean + MIN_SHARE))
+    if output == "softmax":
+        mean = jax.nn.softmax(logits).mean(axis=0, keepdims=True)
+        return logits + strength * (jnp.log(shares[None] + MIN_SHARE) - jnp.log(mean + MIN_SHARE))
+    mean = jax.nn.sigmoid(logits).mean(axis=0, keepdims=True)
+    return logits + strength * (_log_odds(shares[None]) - _log_odds(mean))
+
+
+def _log_odds(shares: jax.Array) -> jax.Array:
+    return jnp.log(shares + MIN_SHARE) - jnp.log(1 - shares + MIN_SHARE)
 
 
 def pseudo_label(logits: jax.Array, output: Output = "softmax", threshold: float | jax.Array = 0.0) -> jax.Array:

@@ -110,13 +110,28 @@ def test_alignment_scales_outputs_by_a_power_of_share_over_mean():
         assert abs(aligned.mean(axis=0) - shares).sum() < abs(mean - shares).sum() * (1 - strength / 2), strength
 
 
-def test_alignment_of_no_strength_or_of_outputs_that_have_the_shares_changes_nothing():
+def test_a_sigmoid_unit_is_aligned_as_a_classifier_of_two_classes():
+    """Its output and one minus it are multiplied by powers of share over mean, and divided by their sum."""
+    logits = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32) + np.float32([1, 0, -1, -3])
+    shares, align = np.float32([0.4, 0.3, 0.2, 0.1]), jax.jit(losses.align, static_argnums=3)
+    f = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    mean = f.mean(axis=0)
+    for strength in (0.25, 0.5, 1.0):
+        aligned = 1 / (1 + np.exp(-np.asarray(align(logits, shares, strength, "sigmoid"), np.float64)))
+        yes, no = f * (shares / mean) ** strength, (1 - f) * ((1 - shares) / (1 - mean)) ** strength
+        np.testing.assert_allclose(aligned, yes / (yes + no), rtol=1e-4)
+        assert (abs(aligned.mean(axis=0) - shares) < abs(mean - shares) * (1 - strength / 2)).all(), strength
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_alignment_of_no_strength_or_of_outputs_that_have_the_shares_changes_nothing(output):
     logits = jax.random.normal(jax.random.key(0), (50, 4))
-    shares = jax.nn.softmax(logits).mean(axis=0)
-    np.testing.assert_array_equal(losses.align(logits, jnp.full(4, 0.25), 0.0), logits)
-    np.testing.assert_allclose(losses.align(logits, shares, 1.0), logits, atol=1e-6)
+    shares = (jax.nn.softmax(logits) if output == "softmax" else jax.nn.sigmoid(logits)).mean(axis=0)
+    np.testing.assert_array_equal(losses.align(logits, jnp.full(4, 0.25), 0.0, output), logits)
+    np.testing.assert_allclose(losses.align(logits, shares, 1.0, output), logits, atol=1e-6)
 
 
-def test_alignment_with_a_class_without_labels_stays_finite():
-    aligned = losses.align(jnp.array([[50.0, 0.0], [50.0, 0.0]]), jnp.array([0.0, 1.0]), 1.0)
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_alignment_with_a_class_without_labels_stays_finite(output):
+    aligned = losses.align(jnp.array([[50.0, 0.0], [50.0, 0.0]]), jnp.array([0.0, 1.0]), 1.0, output)
     assert jnp.isfinite(aligned).all()
