@@ -150,7 +150,8 @@ class Evaluation:
     """Measurements of the network after an epoch. They are diagnostics: no choice depends on them."""
 
     metrics: Metrics
-    pseudo_labels: jax.Array | None = None  # int32 [K] of the first K unlabelled images, [N] if assigned once; -1: none
+    # int32 [K] of the first K unlabelled images or, if assigned once, of all that training draws from; -1: none
+    pseudo_labels: jax.Array | None = None
 
 
 @flax.struct.dataclass

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pljax import settings
-from pljax.nn import schedules
+from pljax.nn import losses, schedules
 from pljax.nn.networks import Classifier, Network, forward, transfer
 from pljax.nn.normalisation import (
     Moments,
@@ -116,6 +116,23 @@ class Method(Settings, abc.ABC):
     def transfers(self, params: Params) -> Params:
         """Return the layers that the next phase starts from."""
         return params
+
+    def pseudo_labels(
+        self, params: Params, extra: Any, images: jax.Array, rows: jax.Array, logits: jax.Array | None = None
+    ) -> jax.Array:
+        """Return the pseudo-labels that an update gives to its unlabelled images, int32 ``[B']``, -1: none.
+
+        By default they are the predicted classes. A method with ``gives_labels`` and another rule overrides it: the
+        metrics of pseudo-labels are measured on what it returns.
+
+        Args:
+          params: the parameters; no gradient flows through the labels.
+          extra: the state of the method.
+          images: the unlabelled images of an update, float32 ``[B', D]``. A label can depend on all of them.
+          rows: their indices among the training images, int32 ``[B']``.
+          logits: what :meth:`logits` returns for them, if the caller has it, to save a pass.
+        """
+        return losses.pseudo_label(self.logits(params, extra, images) if logits is None else logits)
 
     def labels_given_once(self, extra: Any) -> jax.Array | None:
         """Return pseudo-labels that never change, int32 ``[N]``, -1: none; ``None`` if updates assign new ones."""

@@ -87,10 +87,25 @@ class Ladder(NormalisedMethod, Ramp):
         total, labels = supervised + denoising, None
         metrics = {"labelled_loss": supervised, "denoising_loss": denoising}
         if self.gives_labels:
-            labels = losses.pseudo_label(clean.logits, self.output, self.threshold)
+            labels = self.label(clean.logits)
             unsupervised = losses.pseudo_label_loss(noisy.logits[count:], labels, self.output)
             total, metrics["unlabelled_loss"] = total + weight * unsupervised, unsupervised
         return total, Aux(add(extra, clean.moments), metrics, labels)
+
+    def pseudo_labels(
+        self, params: Params, extra: Running, images: jax.Array, rows: Any, logits: jax.Array | None = None
+    ) -> jax.Array:
+        """Return the classes that the clean pass of unlabelled images gives, int32 ``[B']``; -1 below the threshold.
+
+        As in training, layers normalised over rows are so by the statistics of these images, not by running ones.
+        """
+        if logits is None or self.normalisation == "batch":
+            logits = encode(params, images, self.apart(0, jnp.zeros(0))).logits
+        return self.label(logits)
+
+    def label(self, logits: jax.Array) -> jax.Array:
+        """Assign pseudo-labels by the logits of the clean pass, int32 ``[B']``; -1 below the threshold."""
+        return losses.pseudo_label(logits, self.output, self.threshold)
 
     def decode(self, params: Params, z: list[jax.Array], outputs: jax.Array) -> list[jax.Array]:
         """Reconstruct layers L to 0 from their noisy activations, and return them from layer 0 on.

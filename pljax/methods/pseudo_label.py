@@ -66,19 +66,24 @@ class PseudoLabel(NetworkMethod, Ramp):
         metrics = {"labelled_loss": supervised, "unlabelled_loss": unsupervised}
         return supervised + weight * unsupervised, Aux(extra, metrics, pseudo_labels)
 
-    def pseudo_labels(self, params: Params, extra: Extra, images: jax.Array, rows: Any) -> jax.Array:
+    def pseudo_labels(
+        self, params: Params, extra: Extra, images: jax.Array, rows: Any, logits: jax.Array | None = None
+    ) -> jax.Array:
         """Return pseudo-labels of unlabelled images, int32 ``[B']``: those assigned once, or of the network as it is.
 
-        Dropout is off, and no gradient flows through them. ``rows`` are the indices of the images, int32 ``[B']``.
+        Dropout is off, and no gradient flows through them. Alignment uses the mean output for these images. ``rows``
+        are their indices, int32 ``[B']``; ``logits`` their logits, if the caller has them.
         """
         if extra.labels is not None:
             return extra.labels[rows]
-        return self.label(self.forward(jax.lax.stop_gradient(params), images), extra.shares)
+        if logits is None:
+            logits = self.forward(jax.lax.stop_gradient(params), images)
+        return self.label(logits, extra.shares)
 
     def label(self, logits: jax.Array, shares: jax.Array | None) -> jax.Array:
         """Assign pseudo-labels by eq. 14, after alignment, float32 ``[n, C] -> int32 [n]``; -1 below the threshold."""
         if shares is not None:
-            logits = losses.align(logits, shares, self.alignment)
+            logits = losses.align(logits, shares, self.alignment, self.output)
         return losses.pseudo_label(logits, self.output, self.threshold)
 
     def init(self, key: jax.Array, data: TrainingData, split: Split, start: Params) -> tuple[Params, Extra]:

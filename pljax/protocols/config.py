@@ -46,6 +46,11 @@ class Phase(Settings):
         return self.batches.rounds(labelled) * self.batches.updates(labelled)
 
     @property
+    def gives_labels(self) -> bool:
+        """Whether the phase trains on pseudo-labels."""
+        return self.batches.unlabelled and bool(self.method.gives_labels)
+
+    @property
     def role(self) -> str:
         """The kind of phase in metrics and progress: ``pretrain`` or ``finetune``."""
         return "pretrain" if self.method.pretrains else "finetune"

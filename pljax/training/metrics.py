@@ -129,16 +129,19 @@ class MetricsLog:
                 )
 
     def _add_evaluation(self, t: int, evaluation: Evaluation) -> dict[str, np.ndarray]:
-        """The metrics of an evaluation, and the share of pseudo-labels that changed since the previous evaluation."""
+        """The metrics of an evaluation, and the share of pseudo-labels that changed since the previous evaluation.
+
+        It is a share of the images that have a pseudo-label in both; NaN if there are none.
+        """
         metrics = {name: np.asarray(values) for name, values in evaluation.metrics.items()}
         if not metrics:
             return {}
         labels: Any = evaluation.pseudo_labels
         metrics["pseudo_labels_changed"] = np.full(len(self._seeds), np.nan)
         if labels is not None and self._pseudo_labels is not None:
-            known = labels >= 0
-            changed = (known & (labels != self._pseudo_labels)).sum(axis=1)
-            metrics["pseudo_labels_changed"] = changed / np.maximum(known.sum(axis=1), 1)
+            in_both = (labels >= 0) & (self._pseudo_labels >= 0)
+            changed, count = (in_both & (labels != self._pseudo_labels)).sum(axis=1), in_both.sum(axis=1)
+            metrics["pseudo_labels_changed"] = np.where(count, changed / np.maximum(count, 1), np.nan)
         self._pseudo_labels, self._evaluated = labels, metrics
         if self._schedule.weights is not None:
             validation = metrics["validation_accuracy"]
@@ -151,6 +154,10 @@ class MetricsLog:
         """The weight of the unlabelled images in round ``t``."""
         weights = self._schedule.weights
         return 0.0 if weights is None else float(weights[t // self._schedule.rounds])
+
+    def coverage(self) -> np.ndarray:
+        """The share of unlabelled images with a pseudo-label at the last evaluation, ``[S]``; NaN if none are given."""
+        return self._evaluated.get("pseudo_label_coverage", np.full(len(self._seeds), np.nan))
 
     def has_diverged(self) -> np.ndarray:
         """Whether each seed has diverged, bool ``[S]``."""

@@ -6,7 +6,6 @@ it: a condition on it stays a branch under ``vmap``.
 """
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -122,32 +121,72 @@ def accuracy(predicted: jax.Array, truth: jax.Array) -> jax.Array:
     return (known & (predicted == truth)).sum() / known.sum()
 
 
+def predict(phase: Phase, state: TrainState, images: jax.Array) -> jax.Array:
+    """The classes that the network predicts for images ``[n, D]``, int32 ``[n]``."""
+    return pseudo_label(in_blocks(lambda block: phase.method.logits(state.params, state.extra, block), images))
+
+
+def predict_and_label(
+    phase: Phase, state: TrainState, count: int, split: Split, data: TrainingData
+) -> tuple[jax.Array, jax.Array]:
+    """The predicted classes of the first ``count`` unlabelled images, and the pseudo-labels that an update gives them.
+
+    A label can depend on the other images of its mini-batch: by alignment, or by the statistics of a normalised layer.
+    So the images are labelled in mini-batches of the size that training has. The last one is filled up with the images
+    that follow, and with the first ones where there are no more: padding is in none.
+
+    Returns:
+      Both int32 ``[count]``; without a meaning from ``data.unlabelled`` on, where ``split.unlabelled`` is padding.
+    """
+    size = phase.batches.rows_at_once() - phase.batches.batch_size  # the unlabelled images of an update
+    places = jnp.arange(-(-count // size) * size) % jnp.maximum(data.unlabelled, 1)
+
+    def of_batch(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        images = to_inputs(data.images[rows])
+        logits = phase.method.logits(state.params, state.extra, images)
+        return pseudo_label(logits), phase.method.pseudo_labels(state.params, state.extra, images, rows, logits)
+
+    predicted, labels = jax.lax.map(of_batch, split.unlabelled[places].reshape(-1, size))
+    return predicted.ravel()[:count], labels.ravel()[:count]
+
+
 def evaluate(phase: Phase, state: TrainState, split: Split, data: TrainingData) -> Evaluation:
     """Evaluate the network without dropout, with labels that training does not use.
 
-    The metrics are ``validation_accuracy`` on the validation images; ``unlabelled_accuracy`` on the first
-    ``MONITORED_IMAGES`` unlabelled images, with their hidden labels; and ``pseudo_label_accuracy`` of the pseudo-labels
-    in use, with the hidden labels. Each is NaN if there is nothing to measure it on. Pre-training has no metrics.
+    Two metrics are of the network's predictions: ``validation_accuracy`` on the validation images, and
+    ``unlabelled_accuracy`` on the first ``MONITORED_IMAGES`` unlabelled images, with their hidden labels.
+
+    Two are of the pseudo-labels that training gives the same unlabelled images or, where labels are given once, all
+    images that it draws unlabelled ones from: ``pseudo_label_coverage``, the share of the images that have a label,
+    and ``pseudo_label_accuracy``, the share of these labels that the hidden ones agree with.
+
+    Each is NaN if there is nothing to measure it on. Pre-training has no metrics.
     """
-    if phase.method.pretrains:
+    method = phase.method
+    if method.pretrains:
         return Evaluation({})
-    validation, monitored = split.validation, split.unlabelled[:MONITORED_IMAGES]
-    rows = jnp.concatenate([validation, monitored])
-    logits = in_blocks(lambda images: phase.method.logits(state.params, state.extra, images), data.images[rows])
-    predicted, truth = pseudo_label(logits), data.labels[rows]
-    metrics: dict[str, Any] = {
-        "validation_accuracy": accuracy(predicted[: len(validation)], truth[: len(validation)]),
-        "unlabelled_accuracy": accuracy(predicted[len(validation) :], truth[len(validation) :]),
-        "pseudo_label_accuracy": jnp.asarray(jnp.nan, jnp.float32),
+    rows = monitored = split.unlabelled[:MONITORED_IMAGES]
+    labels, once = None, method.labels_given_once(state.extra) if phase.gives_labels else None
+    if phase.gives_labels and once is None:
+        predicted, labels = predict_and_label(phase, state, len(monitored), split, data)
+    else:
+        predicted = predict(phase, state, data.images[monitored])
+    if once is not None:
+        rows = phase.batches.unlabelled_candidates(split, data)
+        labels = once[rows]
+    nothing, of_validation = jnp.asarray(jnp.nan, jnp.float32), predict(phase, state, data.images[split.validation])
+    metrics = {
+        "validation_accuracy": accuracy(of_validation, data.labels[split.validation]),
+        "unlabelled_accuracy": accuracy(predicted, data.labels[monitored]),
+        "pseudo_label_accuracy": nothing,
+        "pseudo_label_coverage": nothing,
     }
-    if not (phase.batches.unlabelled and phase.method.gives_labels):
-        return Evaluation(metrics)
-    if (labels := phase.method.labels_given_once(state.extra)) is not None:
-        metrics["pseudo_label_accuracy"] = accuracy(labels, jnp.where(labels < 0, -1, data.labels))
-        return Evaluation(metrics, labels)
-    metrics["pseudo_label_accuracy"] = metrics["unlabelled_accuracy"]
-    known = jnp.arange(len(monitored)) < data.unlabelled  # the rest is padding
-    return Evaluation(metrics, jnp.where(known, predicted[len(validation) :], -1))
+    if labels is not None:
+        counts = rows < data.labelled + len(split.validation) + data.unlabelled  # the other rows are padding
+        labels = jnp.where(counts, labels, -1)
+        metrics["pseudo_label_accuracy"] = accuracy(labels, jnp.where(labels < 0, -1, data.labels[rows]))
+        metrics["pseudo_label_coverage"] = (labels >= 0).sum() / counts.sum()
+    return Evaluation(metrics, labels)
 
 
 def state_shapes(config: Config, images: np.ndarray, classes: int) -> list[TrainState]:

@@ -159,6 +159,33 @@ def test_pseudo_labels_changed_is_the_share_since_the_evaluation_before(bench):
     assert changed == [None, None, None, None, 0.25, 1.0, 0.0, 0.5]
 
 
+def test_a_label_that_is_new_or_gone_has_not_changed(bench):
+    """The share is of the images with a label in both evaluations, and NaN if there are none."""
+    two = bench(0, 1)
+    with two as log:
+        log.start_phase(0, "finetune", schedule(epochs=2, alpha=schedules.alpha(3.0, 0, 2)))
+        log.record(0, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 1, -1, 3], [0, -1, -1, -1]]))
+        log.record(1, metrics([1, 1]), evaluation=evaluation([0.5, 0.5], labels=[[0, 2, 2, -1], [-1, 1, 1, 1]]))
+    assert [line["pseudo_labels_changed"] for line in two.lines] == [None, None, 0.5, None]
+
+
+def test_coverage_is_shown_and_that_of_the_last_evaluation_is_kept(bench):
+    two = bench(0, 1)
+    with two as log:
+        log.start_phase(0, "finetune", schedule(epochs=3, alpha=schedules.alpha(3.0, 0, 2)))
+        assert np.isnan(log.coverage()).all()
+        for t, shares in enumerate(([0.25, 0.5], [0.5, 0.75])):
+            found = evaluation([0.5, 0.5], labels=[[0], [0]])
+            found.metrics["pseudo_label_coverage"] = np.asarray(shares, np.float32)
+            log.record(t, metrics([1, 1]), evaluation=found)
+        log.record(2, metrics([1, 1]))
+        assert log.coverage().tolist() == [0.5, 0.75]
+        log.start_phase(1, "finetune 2", schedule(epochs=1))
+        assert np.isnan(log.coverage()).all()
+    assert "coverage 62.5%" in two.printed[-1]
+    assert [line["pseudo_label_coverage"] for line in two.lines] == [0.25, 0.5, 0.5, 0.75, None, None]
+
+
 def test_a_phase_is_not_compared_with_the_one_before_it(bench):
     one = bench(0)
     with one as log:
