@@ -102,7 +102,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       supervised_: the same classifier without pseudo-labels, fitted to the same rows for comparison; ``None`` without
         a validation part, or if pseudo-labels are not used.
       n_iter_: number of epochs.
-      history_: losses, alpha and accuracies, one dict per epoch and network.
+      history_: losses, alpha, accuracies, and the share of unlabelled rows with a pseudo-label
+        (``pseudo_label_coverage``), one dict per epoch and network.
       n_features_in_, feature_names_in_: as in scikit-learn.
 
     Pipelines, searches, ``cross_val_score`` and ``MultiOutputClassifier`` pass ``y`` on as it is. Wrappers that number

@@ -194,6 +194,9 @@ def test_attributes_of_the_training_rows_are_the_given_and_the_predicted_classes
     np.testing.assert_allclose(fitted.confidence_, fitted.predict_proba(X[unknown]).max(axis=1), atol=1e-6)
     assert fitted.n_iter_ == 12
     assert [line["epoch"] for line in fitted.history_] == list(range(12))
+    shares = [line["pseudo_label_coverage"] for line in fitted.history_]
+    assert all(0 <= share <= 1 for share in shares)
+    assert shares[-1] > 0
     assert np.isnan(fitted.seed_scores_).all()  # without a validation part
     assert fitted.supervised_ is None
 

@@ -62,6 +62,11 @@ def remarks(rows: Sequence[Row]) -> list[str]:
                 f"{row.label}: with pseudo-labels the accuracy on {measured_on(row.result)} fell in {seeds} (*); try a "
                 "lower --alpha_f or a later --t1."
             )
+        if (covered := coverage(row.result)) < 1:
+            texts.append(
+                f"{row.label}: at the end, {format_number(100 * covered, 1)} % of the unlabelled {_things(row.result)} "
+                "had a pseudo-label (mean over seeds); the outputs for the others were below --threshold."
+            )
     kinds = sorted({f"{row.result.device.get('kind')} ({row.result.device.get('platform')})" for row in rows})
     if len(kinds) > 1:
         texts.append(
@@ -106,6 +111,12 @@ def accuracy_drops(result: Result) -> dict[int, float]:
             if before - after > 2 * standard_error:
                 drops[seed] = before - after
     return drops
+
+
+def coverage(result: Result) -> float:
+    """The share of the unlabelled images that had a pseudo-label at the end, mean over seeds; NaN if not recorded."""
+    shares = [share for share in result.pseudo_label_coverage or [] if share is not None]
+    return sum(shares) / len(shares) if shares else math.nan
 
 
 def monitored_images(result: Result) -> int:

@@ -110,6 +110,8 @@ def join_results(results: Sequence[Result]) -> Result:
     entropy = {
         part: _chain(result.conditional_entropy[part] for result in results) for part in first.conditional_entropy
     }
+    coverages = [result.pseudo_label_coverage for result in results]
+    coverage = None if None in coverages else _chain(filter(None, coverages))
     change = None
     if changes := [result.unlabelled_training for result in results if result.unlabelled_training]:
         accuracies = {when: _chain(of_part[when] for of_part in changes) for when in ("before", "after")}
@@ -124,6 +126,7 @@ def join_results(results: Sequence[Result]) -> Result:
             **by_seed,
             "config": to_json(first.effective_config()),  # with fields that are newer than the first part
             "conditional_entropy": entropy,
+            "pseudo_label_coverage": coverage,
             "unlabelled_training": change,
             "diverged": {seed: where for result in results for seed, where in result.diverged.items()},
             "warnings": list(dict.fromkeys(_chain(result.warnings for result in results))),

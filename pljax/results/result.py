@@ -38,6 +38,9 @@ class Result:
     versions: dict[str, str]
     device: dict[str, Any]
     seconds: dict[str, float]  # by phase, for all seeds together
+    # [S], the share of the unlabelled images with a pseudo-label at the last evaluation; None: the last phase gives
+    # none, or an earlier version wrote the result
+    pseudo_label_coverage: list[float | None] | None = None
 
     def __post_init__(self) -> None:
         """Raise ``InputError`` if a field is not as described above."""
@@ -46,6 +49,8 @@ class Result:
         change, count = self.unlabelled_training or {}, len(self.seeds)
         shares = {name: getattr(self, name) for name in ("test_accuracy", "test_error", "pseudo_label_accuracy")}
         shares |= {name: change[name] for name in ("before", "after") if change}
+        if self.pseudo_label_coverage is not None:
+            shares["pseudo_label_coverage"] = self.pseudo_label_coverage
         for name, column in {**shares, **self.conditional_entropy}.items():
             valid = _is_column(column, count, most=1 if name in shares else sys.float_info.max)
             _require(valid, name, "a number or null for each seed")
@@ -96,8 +101,9 @@ class Result:
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path} is no result of pljax: it is not JSON, {error}.") from error
         fields = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or set(values) != fields:
-            wrong = sorted(fields ^ set(values)) if isinstance(values, dict) else ["everything"]
+        needed = {field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING}
+        wrong = sorted(needed - set(values) | set(values) - fields) if isinstance(values, dict) else ["everything"]
+        if wrong:
             raise InputError(f"{path} is no result of pljax: {', '.join(wrong)} missing or unknown.")
         try:
             result = cls(**values)

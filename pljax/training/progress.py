@@ -22,6 +22,7 @@ _SHOWN = {
     "labelled_loss": ("loss", "{:.4f}"),
     "unlabelled_loss": ("unlabelled", "{:.4f}"),
     "validation_accuracy": ("validation", "{:.1%}"),
+    "pseudo_label_coverage": ("coverage", "{:.1%}"),
 }
 
 

@@ -242,8 +242,11 @@ def _read_notes(dataset: Dataset) -> dict[str, Any]:
 
 def seed_fields(config: Config, seeds: Sequence[int], dataset: Dataset, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The fields of the result with one value per seed; NaN for a seed that diverged, so that no mean includes it."""
-    parts, train_classes, train_entropy, test_classes, test_entropy, before, after = _concatenate(
-        [(group.split, *group.train[:2], *group.test[:2], group.log.before, group.log.after) for group in outcomes]
+    parts, train_classes, train_entropy, test_classes, test_entropy = _concatenate(
+        [(group.split, *group.train[:2], *group.test[:2]) for group in outcomes]
+    )
+    before, after, coverage = _concatenate(
+        [(group.log.before, group.log.after, group.log.coverage()) for group in outcomes]
     )
     diverged = {seed: where for group in outcomes for seed, where in group.log.diverged.items()}
     alive = np.where([seed in diverged for seed in seeds], np.nan, 1).astype(np.float32)
@@ -267,6 +270,7 @@ def seed_fields(config: Config, seeds: Sequence[int], dataset: Dataset, outcomes
         "unlabelled_training": {"measured_on": measured_on, "before": alive * before, "after": alive * after}
         if learns_unlabelled
         else None,
+        "pseudo_label_coverage": alive * coverage if config.phases[-1].gives_labels else None,
     }
 
 

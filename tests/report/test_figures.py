@@ -275,6 +275,46 @@ def test_a_learning_curve_is_the_mean_over_seeds_through_all_phases_of_the_class
     np.testing.assert_allclose(alpha.mean, [0] * 6 + [0, 0, 1, 1])
 
 
+def measured_in(run, metric):
+    lines = (json.loads(line) for line in (run.folder.path / "metrics.jsonl").read_text().splitlines())
+    values = [(line["epoch"], line["seed"], line[metric]) for line in lines if line[metric] is not None]
+    return np.mean([value for epoch, _, value in values if epoch == values[-1][0]])
+
+
+def test_the_figure_of_pseudo_labels_has_their_coverage_beside_their_accuracy(squares, tmp_path):
+    sure = config("pl", ANEW.replace(method=ANEW.method.replace(threshold=0.3)))
+    thresholded = run_in(tmp_path, squares, sure)
+    drawn = learning_curves.pseudo_labels(FigureData([thresholded], squares))
+    panels = dict(zip(("accuracy", "coverage", "changed"), drawn.figure.axes, strict=True))
+    for name in ("accuracy", "coverage"):
+        expected = 100 * measured_in(thresholded, f"pseudo_label_{name}")
+        assert panels[name].lines[0].get_ydata()[-1] == pytest.approx(expected)
+    assert 0 < expected < 100
+
+
+def without_metrics(run, path, *names):
+    """The run with a folder of its own, whose metrics lack some."""
+    (copy,) = copied([run], path)
+    lines = [{name: of for name, of in line.items() if name not in names} for line in run.folder.load_metrics()]
+    (copy.folder.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return copy
+
+
+def test_what_no_run_measured_of_pseudo_labels_has_no_panel(runs, squares, tmp_path):
+    """Accuracy where no hidden label is known, coverage in a run of an earlier version."""
+    old = without_metrics(runs[2], tmp_path / "old", "pseudo_label_coverage")
+    assert len(learning_curves.pseudo_labels(FigureData([old], squares)).figure.axes) == 2
+    both = learning_curves.pseudo_labels(FigureData([runs[1], old], squares)).figure.axes
+    assert [len(axes.lines) // len(both[1].lines) for axes in both] == [2, 1, 2]
+    unknown = without_metrics(runs[2], tmp_path / "unknown", "pseudo_label_accuracy")
+    assert len(learning_curves.pseudo_labels(FigureData([unknown], squares)).figure.axes) == 2
+    nothing = without_metrics(
+        runs[2], tmp_path / "none", "pseudo_label_accuracy", "pseudo_label_coverage", "pseudo_labels_changed"
+    )
+    with pytest.raises(InputError, match="nothing about pseudo-labels"):
+        learning_curves.pseudo_labels(FigureData([nothing], squares))
+
+
 def test_the_outputs_give_the_accuracies_of_the_result(runs, squares):
     data = FigureData(runs, squares)
     for run_of, (place, seed) in itertools.product(runs, enumerate([0, 1, 2])):

@@ -76,6 +76,20 @@ def test_only_a_drop_beyond_the_noise_of_the_images_counts():
     assert accuracy_drops(diverged) == {}
 
 
+def test_the_share_of_images_with_a_pseudo_label_is_told_where_some_have_none():
+    result = make_result(QUICK["pl"], [0.8, 0.6, None], diverged={"2": "finetune, epoch 1"})
+    for shares, told in (
+        ([0.25, 0.5, None], "pl: at the end, 37.5 % of the unlabelled images had a pseudo-label"),
+        ([0.0, 0.0, None], "pl: at the end, 0.0 % of the unlabelled images"),
+        ([1.0, 1.0, None], None),
+        ([None, None, None], None),
+        (None, None),
+    ):
+        remarks = remarks_on(dataclasses.replace(result, pseudo_label_coverage=shares))
+        found = [remark for remark in remarks if "had a pseudo-label" in remark]
+        assert [remark.startswith(told) for remark in found] == [True] * (told is not None), shares
+
+
 def test_runs_on_different_devices_are_remarked():
     one, other = (
         dataclasses.replace(shifted(0, 2, QUICK[name]), device={"kind": kind, "platform": kind})

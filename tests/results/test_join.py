@@ -12,7 +12,7 @@ import pytest
 from tiny_runs import DROPOUT, autoencoder, config, network, pseudo_label, supervised
 
 from pljax.results.folder import EXTRA, METRICS, PARAMETERS, RunFolder
-from pljax.results.join import find_parts, join
+from pljax.results.join import find_parts, join, join_results
 from pljax.training.progress import Reporter
 from pljax.training.run import run
 from pljax.types import InputError
@@ -83,6 +83,15 @@ def earlier(runs, tmp_path):
         (place / file).write_text(re.sub(r",(\s*[}\]])", r"\1", text))
     (place / "pseudo_labels.npz").unlink()
     return RunFolder(place)
+
+
+def test_the_coverage_of_all_seeds_is_known_only_if_every_part_has_it(runs):
+    early, late = (
+        dataclasses.replace(runs[part].load_result(), pseudo_label_coverage=shares)
+        for part, shares in (("early", [0.25, 0.5]), ("late", [0.75]))
+    )
+    assert join_results([early, late]).pseudo_label_coverage == [0.25, 0.5, 0.75]
+    assert join_results([early, dataclasses.replace(late, pseudo_label_coverage=None)]).pseudo_label_coverage is None
 
 
 def test_a_part_from_before_a_field_with_a_default_joins(runs, earlier, tmp_path):

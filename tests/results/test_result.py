@@ -75,6 +75,15 @@ def test_a_result_without_test_images_is_marked_so_and_read_as_it_was_written(tm
         dataclasses.replace(UNTESTED, diverged={"5": "finetune, epoch 7"})
 
 
+def test_a_result_from_before_coverage_was_recorded_is_read(tmp_path):
+    values = {name: value for name, value in fields_of(RESULT).items() if name != "pseudo_label_coverage"}
+    (tmp_path / "result.json").write_text(json.dumps(values))
+    assert Result.load(tmp_path) == RESULT
+    recorded = dataclasses.replace(RESULT, pseudo_label_coverage=[0.25, None])
+    recorded.save(tmp_path / "result.json")
+    assert Result.load(tmp_path) == recorded
+
+
 def fields_of(result):
     return dataclasses.asdict(result)
 
@@ -130,6 +139,7 @@ def test_a_field_that_is_not_what_it_must_be_is_refused():
         ("test_accuracy", [[None, 0.5], [0.5, 0.5]]),  # seed 4 diverged, and only this one
         ("test_error", [None, [0.5], [1.1, None]]),
         ("pseudo_label_accuracy", [None, [0.5], [1.1, None]]),
+        ("pseudo_label_coverage", [[0.5], [1.1, None], [-0.1, None], 0.5]),
         ("class_counts", [None, {}, {"labelled": [1], "test": 1}, {"labelled": [1, 1], "test": [1, -1]}]),
         ("confusion", [None, [None], [[[1, 2], [3]], None], [[[1, 2]], None], [[[1, 2], [3, 4.0]], None], [7, None]]),
         ("conditional_entropy", [None, {"labelled": [0.5]}, {"labelled": None}]),

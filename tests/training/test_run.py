@@ -164,6 +164,7 @@ def test_without_pseudo_labels_there_is_no_accuracy_before_and_after_them(blobs,
     result, folder, _ = run_in(tmp_path, blobs, of_run=small(SCENARIOS["quick"]["nn"]), seeds=(0,))
     assert (result.protocol, result.scenario) == ("quick", "nn")
     assert result.unlabelled_training is None
+    assert result.pseudo_label_coverage is None
     assert folder.load_result() == result
 
 
@@ -178,6 +179,12 @@ def test_there_is_a_line_of_metrics_for_every_epoch_of_every_seed(whole):
     assert last["alpha"] == 0.5
     assert last["updates"] == 24
     assert None not in (last["validation_accuracy"], last["pseudo_label_accuracy"], last["pseudo_labels_changed"])
+
+
+def test_the_coverage_of_the_result_is_that_of_the_last_metrics(whole):
+    result, folder, _ = whole
+    last = folder.load_metrics()[-len(result.seeds) :]
+    assert result.pseudo_label_coverage == [line["pseudo_label_coverage"] for line in last] == [1.0] * len(last)
 
 
 def test_the_same_command_gives_the_same_result(whole, blobs, tmp_path):

@@ -95,5 +95,4 @@ def accuracy_by_seed(run: Run) -> dict[int, float]:
 
 def uses_pseudo_labels(run: Run) -> bool:
     """Whether any phase of the run trains on pseudo-labels."""
-    phases = run.result.effective_config().phases
-    return any(phase.batches.unlabelled and phase.method.gives_labels for phase in phases)
+    return any(phase.gives_labels for phase in run.result.effective_config().phases)

@@ -30,6 +30,43 @@ class Curve(NamedTuple):
     high: np.ndarray
 
 
+class Panel(NamedTuple):
+    """A panel of the figure of pseudo-labels."""
+
+    metric: str
+    height: int
+    label: str  # of the vertical axis
+    name: str
+    meaning: str
+    from_zero: bool = False  # the vertical axis starts at 0
+
+
+PANELS = (
+    Panel(
+        "pseudo_label_accuracy",
+        3,
+        "pseudo-labels\nthat are right (%)",
+        "Pseudo-labels that are right",
+        "the share of the pseudo-labels that agree with the hidden labels, which training does not use",
+    ),
+    Panel(
+        "pseudo_label_coverage",
+        2,
+        "images with a\npseudo-label (%)",
+        "Coverage",
+        "the coverage, the share of the unlabelled images that get a pseudo-label",
+    ),
+    Panel(
+        "pseudo_labels_changed",
+        2,
+        "changed since last\nmeasurement (%)",
+        "Changed",
+        "the share of the pseudo-labels that differ from the previous measurement, of the images that had one then",
+        from_zero=True,
+    ),
+)
+
+
 def read_curve(data: FigureData, run: Run, metric: str, scale: float = 1.0) -> Curve:
     """Read a metric of a run, multiplied by ``scale``. Raises ``InputError`` if the run never measured it."""
     starts = _phase_starts(run)
@@ -128,35 +165,46 @@ def _loss_terms(data: FigureData, run: Run) -> list[str]:
 
 
 def pseudo_labels(data: FigureData) -> Drawing:
-    """Draw the share of pseudo-labels that are right, and the share that changed, by epoch."""
+    """Draw how many pseudo-labels are right, how many images have one, and how many changed, by epoch."""
     runs = data.pseudo_label_runs()
-    right = [read_curve(data, run, "pseudo_label_accuracy", 100) for _, run in runs]
-    changed = [read_curve(data, run, "pseudo_labels_changed", 100) for _, run in runs]
-    figure = style.new_figure(4.8)
-    top, bottom = _panels(figure, [3, 2])
-    for (index, _), of_right, of_changed in zip(runs, right, changed, strict=True):
-        _draw_curve(top, index, of_right)
-        _draw_curve(bottom, index, of_changed)
-    top.set_ylim(*_settled_limits(right))
-    top.set_ylabel("pseudo-labels\nthat are right (%)")
-    bottom.set_ylim(0, max(_settled_limits(changed)[1], 1))
-    bottom.set_ylabel("changed since the last\nmeasurement (%)")
+    panels = [(panel, curves) for panel in PANELS if (curves := _measured(data, runs, panel.metric))]
+    if not panels:
+        raise InputError("The metrics of the runs have nothing about pseudo-labels.")
+    figure = style.new_figure(1.5 + 1.6 * len(panels))
+    for axes, (panel, curves) in zip(_panels(figure, [panel.height for panel, _ in panels]), panels, strict=True):
+        for index, curve in curves.items():
+            _draw_curve(axes, index, curve)
+        low, high = _settled_limits(list(curves.values()))
+        axes.set_ylim(*(0, max(high, 1)) if panel.from_zero else (low, high))
+        axes.set_ylabel(panel.label)
     _add_legend(figure, runs)
-    last = [f"{run.label} {format_number(of_run.mean[-1], 1)}" for (_, run), of_run in zip(runs, changed, strict=True)]
-    first_to_last = [
-        f"{run.label} from {format_number(of_run.mean[0], 1)} to {format_number(of_run.mean[-1], 1)}"
-        for (_, run), of_run in zip(runs, right, strict=True)
+    labels = {index: run.label for index, run in runs}
+    courses = [
+        f"{panel.name}: {join_names(f'{labels[index]} {_course(curve)}' for index, curve in curves.items())}"
+        for panel, curves in panels
     ]
+    shown = [curve for _, curves in panels for curve in curves.values()]
     return Drawing(
         figure,
-        "Above: the share of the pseudo-labels that agree with the hidden labels, which training does not use. Below: "
-        "the share that differ from the previous measurement. Means over seeds; the band is the 95 % t-interval of "
-        f"each epoch{_thin_lines_note(right)}. If pseudo-labels are assigned at every update, they are measured on "
-        f"the same unlabelled images throughout, at most {MONITORED_IMAGES:,}; if they are assigned once, they cannot "
-        "change. The vertical axes fit the measurements after the first tenth of the epochs.",
-        "Two panels by epoch. Pseudo-labels that are right, per cent, first and last measurement: "
-        f"{join_names(first_to_last)}. Changed at the last one: {join_names(last)}.",
+        f"From top to bottom: {'; '.join(panel.meaning for panel, _ in panels)}. Means over seeds; the band is the "
+        f"95 % t-interval of each epoch{_thin_lines_note(shown)}. If pseudo-labels are assigned at every update, they "
+        f"are measured on the same unlabelled images throughout, at most {MONITORED_IMAGES:,}; if they are assigned "
+        "once, they cannot change. The vertical axes fit the measurements after the first tenth of the epochs.",
+        f"{len(panels)} panels by epoch, per cent, first and last measurement. {'. '.join(courses)}.",
     )
+
+
+def _measured(data: FigureData, runs: Sequence[tuple[int, Run]], metric: str) -> dict[int, Curve]:
+    """The curves, in per cent, of the runs that have a metric: those of earlier versions may lack it."""
+    return {
+        index: read_curve(data, run, metric, 100)
+        for index, run in runs
+        if any(isinstance(line.get(metric), int | float) for line in data.metrics(run))
+    }
+
+
+def _course(curve: Curve) -> str:
+    return f"from {format_number(curve.mean[0], 1)} to {format_number(curve.mean[-1], 1)}"
 
 
 def _panels(figure: matplotlib.figure.Figure, heights: Sequence[int]) -> list[matplotlib.axes.Axes]:
