@@ -185,6 +185,16 @@ def test_verbose_says_what_was_read(rows, capsys):
     assert re.fullmatch(r"0.0 \d, 1.0 \d, 2.0 \d, 3.0 \d \(labelled\)", lines["classes"])
 
 
+def test_the_history_has_the_share_of_unlabelled_rows_with_a_pseudo_label(rows):
+    """Rows that pad the arrays are none of them: without a threshold it is 1."""
+    X, _, few = rows
+    for threshold, expected in ((0.0, 1.0), (0.9999, 0.0)):
+        fitted = small(threshold=threshold).fit(X, few)
+        assert {float(line["pseudo_label_coverage"]) for line in fitted.history_} == {expected}
+    without = small(scenario="drop_nn").fit(X, few)
+    assert np.isnan([line["pseudo_label_coverage"] for line in without.history_]).all()
+
+
 def test_attributes_of_the_training_rows_are_the_given_and_the_predicted_classes(rows):
     X, _, few = rows
     fitted, unknown = small().fit(X, few), few == -1
@@ -194,9 +204,6 @@ def test_attributes_of_the_training_rows_are_the_given_and_the_predicted_classes
     np.testing.assert_allclose(fitted.confidence_, fitted.predict_proba(X[unknown]).max(axis=1), atol=1e-6)
     assert fitted.n_iter_ == 12
     assert [line["epoch"] for line in fitted.history_] == list(range(12))
-    shares = [line["pseudo_label_coverage"] for line in fitted.history_]
-    assert all(0 <= share <= 1 for share in shares)
-    assert shares[-1] > 0
     assert np.isnan(fitted.seed_scores_).all()  # without a validation part
     assert fitted.supervised_ is None
 
