@@ -44,7 +44,7 @@ class Batches(Settings, abc.ABC):
         """Return the updates per round for a number of labelled images."""
 
     def rows_at_once(self) -> int:
-        """Return the largest number of rows in one pass through the network."""
+        """Return the rows of one pass through the network: ``batch_size``, and the unlabelled images of an update."""
         return self.batch_size
 
     def unlabelled_candidates(self, split: Split, data: TrainingData) -> jax.Array:
