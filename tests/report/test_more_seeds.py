@@ -50,6 +50,7 @@ def seeds_of(comparison):
 # --------------------------------------------------------------------------------------- whole commands
 
 
+@pytest.mark.slow
 def test_the_commands_that_are_printed_lead_to_a_verdict_on_every_pair(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = ["--dataset=mnist_5k", "--scenario=nn,drop_nn", "--hidden=8", "--epochs=2", "--learning_rate=1"]

@@ -40,7 +40,7 @@ def test_epochs_without_unlabelled_images_are_measured_apart(blobs):
     assert schedule(7, 9) == [[0, 1, 2, 3, 4, 5, 6]]
 
 
-@pytest.mark.parametrize(("seeds", "devices"), [(2, 2), (3, 1)])  # at once, and one after another
+@pytest.mark.parametrize(("seeds", "devices"), [pytest.param(2, 2, marks=pytest.mark.slow), (3, 1)])  # at once, in turn
 def test_the_programs_are_those_of_the_run(blobs, tmp_path, jax_compiles, monkeypatch, seeds, devices):
     some = jax.local_devices()[:devices]
     monkeypatch.setattr(jax, "local_devices", lambda: some)

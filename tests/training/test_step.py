@@ -59,7 +59,7 @@ CASES = {  # every setting of a method that changes its program, in a few combin
     "autoencoder, masking, squared, inverted": MASKING.replace(network=KERAS, error="squared"),
     "autoencoder, gaussian, bottleneck": GAUSSIAN,
     "ladder": LADDER,
-    "ladder, by row, normalised, without pseudo-labels": LADDER.replace(normalisation="layer", alpha_f=0.0),
+    "ladder, by row, without pseudo-labels": LADDER.replace(normalisation="layer", alpha_f=0.0),
     "vat": VAT,
     "vat, by row, entropy, two iterations": VAT.replace(normalisation="layer", entropy_weight=0.5, power_iterations=2),
     "mean_teacher": MEAN_TEACHER,
@@ -75,7 +75,10 @@ PHASES = {
     "vat": VAT_PHASE,
     "mean_teacher": MEAN_TEACHER_PHASE,
 }
-every_method = pytest.mark.parametrize("method", CASES.values(), ids=CASES)
+SLOW = ("ladder, by row, without pseudo-labels", "pi model, by row")  # like the cases beside them, and long to compile
+every_method = pytest.mark.parametrize(
+    "method", [pytest.param(case, id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name, case in CASES.items()]
+)
 # Their loss has targets that depend on the weights and are constants for the gradient, or a first layer of its own.
 every_other_method = pytest.mark.parametrize(
     "method", [CASES[name] for name in CASES if name not in NORMALISED], ids=[n for n in CASES if n not in NORMALISED]
