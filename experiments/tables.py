@@ -1,15 +1,23 @@
 """Print the README's table, then each protocol's comparison, from the results that are kept beside this script.
 
+It also draws the README's figure, ``results/quick/scores.png``; ``--output`` names another folder for it.
+
 ``python experiments/tables.py`` reads ``experiments/results/PROTOCOL/SCENARIO.json``: the ``result.json`` files that
 ``python -m pljax.main --protocol=PROTOCOL --scenario=all --dataset=mnist`` leaves in its folders.
 """
 
+import argparse
 from pathlib import Path
 
-from pljax import SCENARIOS, Result
+import matplotlib
+
+from pljax import SCENARIOS, Result, RunFolder
 from pljax.analysis.comparison import compare
 from pljax.analysis.stats import summarize
 from pljax.protocols import published
+from pljax.report.figures import style
+from pljax.report.figures.figure_data import FigureData, Run
+from pljax.report.figures.scores import scores
 from pljax.report.more_seeds import more_seeds
 from pljax.report.tables import comparison_text
 
@@ -32,7 +40,17 @@ def cell(result: Result | None) -> str:
     return ours + (f" ({figure.accuracy:.2f})" if figure else "")
 
 
+def draw(results: dict[str, Result], path: Path) -> None:
+    """Draw the accuracy of every seed."""
+    runs = [Run(scenario, result, RunFolder(path.parent)) for scenario, result in results.items()]
+    with matplotlib.rc_context(style.RC):
+        path.write_bytes(style.to_png(scores(FigureData(runs, None)).figure))
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Print the comparisons of the kept results.")
+    parser.add_argument("--output", type=Path, default=RESULTS / "quick", help="the folder of the figure")
+    output = parser.parse_args().output
     kept = {protocol: results for protocol in SCENARIOS if (results := read(protocol))}
     header = [f"`{protocol}`, {len(next(iter(results.values())).seeds)} seeds" for protocol, results in kept.items()]
     print(f"| scenario | {' | '.join(header)} |\n| --- |{' --- |' * len(header)}")
@@ -41,6 +59,7 @@ def main() -> None:
     for protocol, results in kept.items():
         compared = compare(list(results.values()))
         print(f"\n{protocol}\n{'=' * len(protocol)}\n{comparison_text(compared, more_seeds(compared))}")
+    draw(kept["quick"], output / "scores.png")
 
 
 if __name__ == "__main__":

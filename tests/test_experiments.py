@@ -238,10 +238,11 @@ def test_minimal_prints_an_accuracy_above_chance(tmp_path):
 # ------------------------------------------------------------------------------------------------- kept results
 
 
-def test_the_readme_has_the_table_that_is_printed_of_the_kept_results():
+def test_the_readme_has_the_table_that_is_printed_of_the_kept_results(tmp_path):
     table = below("experiments/tables.py")
     assert table
-    assert run("tables.py").splitlines()[: len(table)] == table
+    assert run("tables.py", f"--output={tmp_path}").splitlines()[: len(table)] == table
+    assert imread(tmp_path / "scores.png").std() > 0
 
 
 def test_the_readme_has_the_table_of_the_kept_comparison_with_sklearn():
