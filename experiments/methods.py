@@ -7,7 +7,8 @@ and test images for every method and time.
 ``python experiments/methods.py --data_dir=FOLDER`` trains what ``experiments/results/methods.json`` lacks, one seed
 after another and the shortest times first, and adds to it: it goes on where it was interrupted. ``--only=ladder,vat``
 and ``--times=60`` choose. It prints the table and draws ``methods.png`` in the end; ``--tables`` does only that. All of
-it takes 18 hours on two cores. With ``--tiny``, runs of an update or two only show that it works.
+it takes three hours on two cores. Where `quick` itself takes as long, the figures are those in ``results/quick``, which
+``python -m pljax.main --scenario=methods`` leaves. With ``--tiny``, runs of a few updates only show that it works.
 """
 
 import argparse
@@ -33,8 +34,7 @@ REFERENCE = "pl_dae"  # the best of Lee (2013)
 TIMES = (20, 60, 300)  # seconds of training a seed
 SEEDS = 5
 MOST_SEEDS = {(method, 300): 10 for method in ("pl_dae", "vat", "ladder", "ladder_pl")}
-# Seconds that a seed takes under `quick` on two cores with nothing beside it. For these times the figures are those of
-# `quick`, which are kept in results/quick.
+# Seconds that a seed takes under `quick` on two cores with nothing beside it; those of mean_teacher and vat are guesses.
 OF_QUICK = {
     "nn": 2.4,
     "drop_nn": 2.5,
