@@ -89,7 +89,8 @@ def from_figure(summary: Summary, figure: float, half_interval: float | None = N
 def compare_to(estimate: Estimate) -> ReferenceDifference:
     """Compare a sample with a published figure, by the difference that :func:`from_figure` gives.
 
-    >>> from pljax.analysis.stats import np, summarize
+    >>> import numpy as np
+    >>> from pljax.analysis.stats import summarize
     >>> summary = summarize(np.array([84.0, 86.0, 88.0]))
     >>> [compare_to(from_figure(summary, 80.0, one_run=one_run)).inside for one_run in (False, True)]
     [False, True]

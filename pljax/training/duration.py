@@ -49,11 +49,13 @@ def _alike(schedule: PhaseSchedule) -> list[np.ndarray]:
 def _measure(group: SeedGroup, programs: Programs, number: int, t: int, state: TrainState) -> tuple[TrainState, float]:
     """Train round ``t`` several times, and return the state and the seconds that it took once compiled."""
     phase, key = group.phase(number), group.key(number)
-    rounds, started = -1, time.monotonic()  # the first one compiles
-    while rounds < 1 or time.monotonic() - started < LEAST:
-        if rounds == 0:
-            started = time.monotonic()
-        state = programs.train_round(phase, key, np.int32(t), state, group.splits, group.data)[0]
-        jax.block_until_ready(state)
-        rounds += 1
+
+    def train_round(state: TrainState) -> TrainState:
+        after, *_ = programs.train_round(phase, key, np.int32(t), state, group.splits, group.data)
+        return jax.block_until_ready(after)
+
+    state = train_round(state)  # compiles
+    rounds, started = 0, time.monotonic()
+    while not rounds or time.monotonic() - started < LEAST:
+        state, rounds = train_round(state), rounds + 1
     return state, (time.monotonic() - started) / rounds
