@@ -6,7 +6,7 @@ import inspect
 import io
 import numbers
 import warnings
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,14 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from pljax.analysis import shares
+from pljax.analysis.calibration import at_temperature, fit_temperature
+from pljax.analysis.guard import Guard, compare
+from pljax.analysis.shares import Shares
 from pljax.data import custom, split
-from pljax.data.batches import LabelledBatches
 from pljax.data.reading.checks import MAX_FEATURE
 from pljax.data.reading.labels import Labels
 from pljax.data.reading.rows import Rows
@@ -25,7 +29,8 @@ from pljax.data.reading.targets import Targets, read_targets, split_unlabelled, 
 from pljax.data.scaling import scaling_of
 from pljax.nn.outputs import class_probabilities
 from pljax.protocols import adaptive
-from pljax.protocols.config import Config, Phase
+from pljax.protocols.config import Config
+from pljax.protocols.twin import supervised, without_unlabelled
 from pljax.report.data_summary import data_lines
 from pljax.results.inference import logits
 from pljax.settings import override, overrides
@@ -42,9 +47,20 @@ from pljax.types import Dataset
 UNLABELLED = -1
 SCALINGS = ("auto", "none")
 FLOATS = (np.float64, np.float32)
+TEMPERATURE = 2.5  # without validation rows
 LEAST_VALIDATION = 100  # rows; by default there is no validation part that would be smaller, and so too noisy
 
 PARAMETER_NAMES = {"pretrain_epochs": "pretrain"}  # overrides with another name as a parameter
+ANSWER = (  # the fitted attributes that predictions depend on
+    "config_",
+    "parameters_",
+    "extra_",
+    "pseudo_labels_",
+    "confidence_",
+    "transduction_",
+    "seed_scores_",
+    "temperature_",
+)
 FROM_DATA = ("labels", "validation")  # overrides that follow from the data, and are no parameters
 
 
@@ -70,6 +86,15 @@ def _with_override_parameters(cls: Any) -> Any:
     return cls
 
 
+class TrainingRows(NamedTuple):
+    """What the networks are trained with."""
+
+    inputs: np.ndarray  # float32 [n, D]
+    labels: np.ndarray  # int32 [n]; -1: unlabelled
+    weights: np.ndarray | None  # float64 [n], how many rows a labelled row counts as; None: one
+    shares: np.ndarray  # float64 [2, C], the least and the greatest share of each class in the population
+
+
 @_with_override_parameters
 class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     """A neural network for semi-supervised classification with pseudo-labels (Lee 2013).
@@ -85,8 +110,19 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         virtual adversarial training; ``ladder``; ``ladder_pl``, a ladder network with pseudo-labels.
       n_seeds: number of networks, trained from different random numbers; their probabilities are averaged.
       scaling: ``auto`` scales the features to mean 0 and variance 1; ``none`` does not change them.
-      validation_fraction: share of the labelled rows that is held out to measure whether pseudo-labels help; by
+      validation_fraction: share of the labelled rows that is held out to measure whether unlabelled rows help; by
         default a tenth if that is at least 100 rows, else 0.
+      guard: ``auto`` also trains the same network with the labelled rows alone, and lets it answer where unlabelled
+        rows seem to do harm: see :class:`pljax.analysis.guard.Guard`. ``False`` does not.
+      class_prior: the shares of the classes in the population, which pseudo-labels are aligned with. ``estimated``: an
+        interval, estimated from the labelled and the unlabelled rows (:func:`pljax.analysis.shares.estimate`), for
+        labels that were collected class by class, and by default. ``labelled``: those of the labelled rows, for labels
+        that are a random sample. An array ``[C]`` in the order of ``classes_``: shares that are known.
+      class_weight: the weights of the classes in the loss of labelled rows, as in scikit-learn: a dict, ``balanced``,
+        or ``None`` for equal ones.
+      temperature: what logits are divided by before they become probabilities; classes do not depend on it. By default
+        the one under which the validation rows are most likely, or 2.5 without validation rows: networks that are
+        trained on a few labels are too sure, and this was the best for thirteen data sets.
       random_state: determines the random numbers of the networks.
       verbose: whether to say on standard error what was read of ``X`` and ``y``, and to show a progress bar.
       OVERRIDES
@@ -99,8 +135,12 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       confidence_: their probabilities, float32 ``[U]``.
       seed_scores_: validation accuracy of each network, float32 ``[n_seeds]``; NaN without a validation part. Networks
         that diverged are left out.
-      supervised_: the same classifier without pseudo-labels, fitted to the same rows for comparison; ``None`` without
-        a validation part, or if pseudo-labels are not used.
+      supervised_: the classifier fitted to the labelled rows alone; ``None`` without ``guard``, and for scenarios and
+        data without unlabelled rows.
+      class_prior_: the shares of the classes, float64 ``[C]``.
+      temperature_: the temperature of ``predict_proba``.
+      guarded_: whether ``supervised_`` answers.
+      guard_: what decided: errors and log-likelihoods of both on labelled rows; ``None`` where ``supervised_`` is.
       n_iter_: number of epochs.
       history_: losses, alpha, accuracies, and the share of unlabelled rows with a pseudo-label
         (``pseudo_label_coverage``), one dict per epoch and network.
@@ -130,6 +170,10 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         n_seeds: int = 1,
         scaling: str = "auto",
         validation_fraction: float | None = None,
+        guard: Literal["auto", False] = "auto",
+        class_prior: Any = None,
+        class_weight: Any = None,
+        temperature: float | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         **settings: Any,
@@ -138,6 +182,10 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         self.n_seeds = n_seeds
         self.scaling = scaling
         self.validation_fraction = validation_fraction
+        self.guard = guard
+        self.class_prior = class_prior
+        self.class_weight = class_weight
+        self.temperature = temperature
         self.random_state = random_state
         self.verbose = verbose
         names = _override_parameters()
@@ -146,9 +194,10 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         for name in names:
             setattr(self, name, settings.get(name))
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the networks to rows ``X``, ``[n, D]``, and their classes ``y``, ``[n]``, with -1 for unlabelled rows.
 
+        ``sample_weight``, ``[n]``, says how many rows a labelled row counts as in the loss; unlabelled rows have none.
         Raises ``ValueError`` for invalid data or parameters.
         """
         if y is None:
@@ -157,6 +206,10 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         X, labels = validate_data(self, X, targets.numbers, dtype=FLOATS)
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling is {self.scaling!r}: choose one of {', '.join(SCALINGS)}.")
+        if self.temperature is not None and not 0 < self.temperature < np.inf:
+            raise ValueError(f"temperature is {self.temperature!r}: give a number above 0.")
+        if not (self.guard is False or self.guard == "auto"):
+            raise ValueError(f"guard is {self.guard!r}: choose one of auto, False.")
         self.classes_, self.n_unlabelled_ = targets.classes, int((labels == UNLABELLED).sum())
         self.scaling_ = scaling_of(X) if self.scaling == "auto" else None
         config = self._config_for(labels)
@@ -164,14 +217,17 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             warnings.warn(warning, stacklevel=2)
         if self.verbose:
             Reporter().say(self._what_was_read(X, targets, config.validation))
-        self._fit(config, self._inputs(X), labels, self._seeds())
+        inputs, weights = self._inputs(X), self._weights(X, labels, sample_weight)
+        prior = self._prior(inputs, labels)
+        self.class_prior_ = prior.mean
+        self._fit(config, TrainingRows(inputs, labels, weights, prior.interval()), self._seeds())
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities, float32 ``[n, C]``: the mean over the networks."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        return self._probabilities_by_seed(self._inputs(X)).mean(axis=0)
+        return self._probabilities(self._inputs(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict classes, ``[n]``: those with the largest probability."""
@@ -190,17 +246,49 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"X has numbers that are not between -{MAX_FEATURE:g} and {MAX_FEATURE:g}.")
         return self.scaling_.apply(X) if self.scaling_ else X.astype(np.float32)
 
-    def _probabilities_by_seed(self, inputs: np.ndarray) -> np.ndarray:
-        """The class probabilities of each network, float32 ``[n_seeds, n, C]``."""
+    def _outputs_by_seed(self, inputs: np.ndarray) -> np.ndarray:
+        """The class probabilities of each network as it is, float32 ``[n_seeds, n, C]``."""
         method = self.config_.method
         by_seed = jnp.asarray(logits(method, self.parameters_, self.extra_, inputs))
         return np.asarray(class_probabilities(by_seed, method.output))
+
+    def _probabilities(self, inputs: np.ndarray) -> np.ndarray:
+        """The mean over the networks of their class probabilities at the temperature, float32 ``[n, C]``."""
+        by_seed = at_temperature(self._outputs_by_seed(inputs), self.temperature_)
+        return by_seed.mean(axis=0, dtype=np.float32)
 
     def _seeds(self) -> list[int]:
         """The seed of each network."""
         if not (isinstance(self.n_seeds, numbers.Integral) and self.n_seeds >= 1):
             raise ValueError(f"n_seeds is {self.n_seeds!r}: give a whole number from 1.")
         return check_random_state(self.random_state).randint(MOST_SEED, size=self.n_seeds, dtype=np.uint32).tolist()
+
+    def _weights(self, X: np.ndarray, labels: np.ndarray, sample_weight: Any) -> np.ndarray | None:
+        """How many rows each labelled row counts as, float64 ``[n]``; ``None``: one."""
+        if sample_weight is None and self.class_weight is None:
+            return None
+        known = labels != UNLABELLED
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights[known] *= compute_sample_weight(self.class_weight, self.classes_[labels[known]])
+        weights[~known] = 0
+        if not 0 < weights.sum() < np.inf:
+            raise ValueError("The weights of the labelled rows sum to 0: give some of them a sample_weight above 0.")
+        return weights / weights[known].mean()
+
+    def _prior(self, inputs: np.ndarray, labels: np.ndarray) -> Shares:
+        """The shares of the classes, as ``class_prior`` says."""
+        classes, known = len(self.classes_), labels != UNLABELLED
+        prior = "estimated" if self.class_prior is None else self.class_prior
+        if isinstance(prior, str) and prior == "estimated":
+            return shares.estimate(inputs[known], labels[known], inputs[~known], classes)
+        if isinstance(prior, str) and prior == "labelled":
+            return shares.of_labels(labels[known], classes)
+        given = np.asarray(prior)
+        if given.shape == (classes,) and given.dtype.kind in "fiu" and (given >= 0).all() and 0 < given.sum() < np.inf:
+            return Shares(given / given.sum(), np.zeros(classes))
+        raise ValueError(
+            f"class_prior is {prior!r}: give 'estimated', 'labelled', or the shares of the {classes} classes."
+        )
 
     def _validation_size(self, labels: np.ndarray) -> int:
         """The number of validation rows among those of known class. By default every class keeps a row for training."""
@@ -259,26 +347,42 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         lines = data_lines(notes, list(map(str, self.classes_)), {"labelled": counts.tolist()})
         return "\n".join(f"{heading:<{max(map(len, lines))}}  {text}" for heading, text in lines.items())
 
-    def _fit(self, config: Config, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> None:
-        """Train the networks and, with a validation part, those without pseudo-labels. Set the fitted attributes."""
-        outcome = self._train(config, inputs, labels, seeds)
-        self._set_fitted(config, outcome, labels)
-        self.supervised_ = None
-        if config.validation and any(map(_weighs_unlabelled, config.phases)):
-            self.supervised_ = copy.copy(self)
-            self.supervised_.alpha_f = 0.0
-            self.supervised_._fit(self.supervised_._config_for(labels), inputs, labels, seeds)
-            self._warn_of_harm(config.validation)
+    def _fit(self, config: Config, rows: TrainingRows, seeds: list[int]) -> None:
+        """Train the networks, and with ``guard`` those without unlabelled rows. Set the fitted attributes."""
+        outcome = self._train(config, rows, seeds)
+        self._set_fitted(config, outcome, rows)
+        self.supervised_: Self | None = None
+        self.guard_: Guard | None = None
+        self.guarded_ = False
+        if self.guard and any(phase.batches.unlabelled for phase in config.phases):
+            self.supervised_, twin = copy.copy(self), supervised(config)
+            self.supervised_._set_fitted(twin, self.supervised_._train(twin, rows, seeds), rows)
+            self.guard_ = self._compared(self.supervised_, rows)
+            self.guarded_ = self.guard_.answers_supervised
+        if self.guard_ and self.guarded_:
+            for name in ANSWER:
+                setattr(self, name, getattr(self.supervised_, name))
+            warnings.warn(guard_warning(self.guard_), stacklevel=3)
 
-    def _train(self, config: Config, inputs: np.ndarray, labels: np.ndarray, seeds: list[int]) -> Outcome:
+    def _compared(self, twin: Self, rows: TrainingRows) -> Guard:
+        """Compare with a twin: on the validation rows of each network, or else on the labelled rows."""
+        if validation := self.config_.validation:
+            error, of_twin = (float(1 - fitted.seed_scores_.mean()) for fitted in (self, twin))
+            return Guard(validation, True, error, of_twin, np.nan, np.nan)
+        known = rows.labels != UNLABELLED
+        mine, others = (fitted._outputs_by_seed(rows.inputs[known]).mean(axis=0) for fitted in (self, twin))
+        return compare(mine, others, rows.labels[known], None if rows.weights is None else rows.weights[known])
+
+    def _train(self, config: Config, rows: TrainingRows, seeds: list[int]) -> Outcome:
         """Train all networks. Set ``history_``."""
         self.history_: list[Any] = []
         enable_compilation_cache()
-        data = Dataset("X", len(self.classes_), inputs, labels, inputs[:0], labels[:0])
+        data = Dataset("X", len(self.classes_), rows.inputs, rows.labels, rows.inputs[:0], rows.labels[:0])
         layout = layout_for(len(seeds))
         with Reporter(None if self.verbose else io.StringIO()) as reporter:
-            log = MetricsLog(seeds, len(labels), self.history_.extend, reporter)
-            outcome = train(make_group(config, seeds, data, layout, rounded=True), log, NoCheckpointer(reporter))
+            log = MetricsLog(seeds, len(rows.labels), self.history_.extend, reporter)
+            group = make_group(config, seeds, data, layout, rounded=True, shares=rows.shares, weights=rows.weights)
+            outcome = train(group, log, NoCheckpointer(reporter))
         diverged = int(log.has_diverged().sum())
         if diverged == len(seeds):
             raise ValueError("Training diverged: give a lower learning_rate, or scaling='auto'.")
@@ -286,49 +390,39 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             warnings.warn(f"{diverged} of {len(seeds)} networks diverged and are left out.", stacklevel=4)
         return outcome
 
-    def _set_fitted(self, config: Config, outcome: Outcome, labels: np.ndarray) -> None:
+    def _set_fitted(self, config: Config, outcome: Outcome, rows: TrainingRows) -> None:
         """Set the fitted attributes from the networks that did not diverge."""
         alive = ~outcome.log.has_diverged()
         self.config_ = config
         self.parameters_, self.extra_ = jax.tree.map(lambda leaf: leaf[alive], (outcome.params, outcome.extra))
-        unknown = labels == UNLABELLED
-        probabilities = outcome.train.probabilities[unknown] / alive.sum()
+        self.temperature_ = self._temperature(rows, np.asarray(outcome.split.validation)[alive])
+        unknown = rows.labels == UNLABELLED
+        probabilities = self._probabilities(rows.inputs[unknown])
         self.pseudo_labels_ = self.classes_[probabilities.argmax(axis=1)]
         self.confidence_ = probabilities.max(axis=1)
-        self.transduction_ = self.classes_[labels]
+        self.transduction_ = self.classes_[rows.labels]
         self.transduction_[unknown] = self.pseudo_labels_
         self.n_iter_ = sum(phase.epochs for phase in config.phases)
         last = self.history_[-len(alive) :]
         self.seed_scores_ = np.array([line["validation_accuracy"] for line in last], np.float32)[alive]
 
-    def _warn_of_harm(self, validation: int) -> None:
-        """Warn if the accuracy on the validation rows is more than two standard errors lower with pseudo-labels."""
-        assert self.supervised_ is not None
-        with_them, without = (float(fitted.seed_scores_.mean()) for fitted in (self, self.supervised_))
-        share = (without * validation + 1) / (validation + 2)  # smoothed, so that the standard error is not 0 at 100 %
-        if with_them < without - 2 * np.sqrt(2 * share * (1 - share) / validation):
-            warnings.warn(
-                f"Pseudo-labels seem to do harm: accuracy on {validation} validation rows is {with_them:.1%} with them "
-                f"and {without:.1%} without. supervised_ is the classifier without; a lower alpha_f or a higher "
-                "threshold may help.",
-                stacklevel=4,
-            )
+    def _temperature(self, rows: TrainingRows, validation: np.ndarray) -> float:
+        """The temperature as given, or that of the validation rows of the networks, int ``[n_seeds, V]``, if any."""
+        if self.temperature is not None:
+            return self.temperature
+        if not validation.size:
+            return TEMPERATURE
+        outputs = [self._outputs_by_seed(rows.inputs[of_seed])[seed] for seed, of_seed in enumerate(validation)]
+        return fit_temperature(np.concatenate(outputs), rows.labels[validation.ravel()])
 
 
-def without_unlabelled(config: Config) -> Config:
-    """The config for data without unlabelled rows: every method trains with its supervised loss alone."""
-
-    def labelled_only(phase: Phase) -> Phase:
-        if not phase.batches.unlabelled:
-            return phase
-        return phase.replace(batches=LabelledBatches(batch_size=phase.batches.batch_size))
-
-    return config.replace(phases=tuple(map(labelled_only, config.phases)))
-
-
-def _weighs_unlabelled(phase: Phase) -> bool:
-    """Whether a phase trains on unlabelled rows with a weight above 0."""
-    return phase.batches.unlabelled and bool(np.any(np.asarray(phase.method.weight(np.arange(phase.epochs))) > 0))
+def guard_warning(guard: Guard) -> str:
+    """Say that the classifier without unlabelled rows answers, and why."""
+    rows = f"{guard.rows:,} {'validation' if guard.validation else 'labelled'} rows"
+    reason = f"{guard.error:.1%} of {rows} are wrong with them and {guard.supervised_error:.1%} without"
+    if guard.error <= guard.supervised_error:
+        reason = f"they make the classes of {rows} less likely, by {guard.nats - guard.supervised_nats:.1f} nats"
+    return f"Unlabelled rows seem to do harm: {reason}. supervised_ answers, which was trained without them."
 
 
 def _as_python(values: dict[str, Any]) -> dict[str, Any]:

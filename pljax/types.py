@@ -121,6 +121,10 @@ class TrainingData:
     labelled: jax.Array  # int32 [], the first entries of Split.labelled that are used
     unlabelled: jax.Array  # int32 [], the first entries of Split.unlabelled that are used
     classes: int = flax.struct.field(pytree_node=False)
+    # float32 [2, C], the least and the greatest share of each class in the population; None: as among the labelled
+    # images of a seed
+    shares: jax.Array | None = None
+    weights: jax.Array | None = None  # float32 [N], how many images a labelled image counts as; None: one
 
 
 @flax.struct.dataclass

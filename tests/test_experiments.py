@@ -235,6 +235,17 @@ def test_minimal_prints_an_accuracy_above_chance(tmp_path):
     assert accuracy > 30
 
 
+def test_harmless_prints_the_differences_to_the_supervised_twin(tmp_path):
+    printed = run("harmless.py", "--tiny", f"--output={tmp_path}")
+    kept = json.loads((tmp_path / "harmless.json").read_text())
+    assert list(kept) == ["wine, even", "wine, random"]
+    for case in kept.values():
+        for of_seed in case.values():
+            assert of_seed["answer"] == (of_seed["twin"] if of_seed["guarded"] else of_seed["unguarded"])
+    mean = np.mean([of["twin"] for of in kept["wine, even"].values()])
+    assert f"| wine, even | {100 * mean:.2f} |" in printed
+
+
 # ------------------------------------------------------------------------------------------------- kept results
 
 
@@ -252,7 +263,7 @@ def test_the_readme_has_the_table_of_the_kept_comparison_with_sklearn():
 
 
 def test_a_tiny_size_leaves_no_figures_among_the_kept_ones(capsys):
-    for script in ("speed.py", "faults.py", "versus_sklearn.py"):
+    for script in ("speed.py", "faults.py", "versus_sklearn.py", "harmless.py"):
         with pytest.raises(SystemExit):
             run(script, "--tiny")
         assert "give an --output" in capsys.readouterr().err

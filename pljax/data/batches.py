@@ -23,7 +23,8 @@ class BatchIndices(NamedTuple):
 
     images: jax.Array  # int32 [updates, B]
     labels: jax.Array  # int32 [updates, B], of these images; -1 where the method must not see them
-    weights: jax.Array  # float32 [updates, B], 0 or 1: 0 for the rows that pad a short last mini-batch
+    # float32 [updates, B], the weights of the images; 0 for the rows that pad a short last mini-batch
+    weights: jax.Array
     unlabelled: jax.Array | None = None  # int32 [updates, B']
 
 
@@ -81,7 +82,7 @@ class LabelledBatches(Batches):
         size = len(split.labelled)
         positions, weights = one_pass(order_key, size, data.labelled, self.batch_size, self.last_batch == "filled")
         images = split.labelled[positions]
-        return BatchIndices(images, data.labels[images], weights)
+        return BatchIndices(images, data.labels[images], weighted(weights, images, data))
 
 
 @register
@@ -158,6 +159,11 @@ class DrawnBatches(Batches):
         """Return keys by the number of the update in the phase: they do not depend on the length of a round."""
         numbers = t * updates + jnp.arange(updates)
         return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, UPDATE), numbers)
+
+
+def weighted(weights: jax.Array, images: jax.Array, data: TrainingData) -> jax.Array:
+    """Multiply the weights of places in mini-batches by those of the images in them."""
+    return weights if data.weights is None else weights * data.weights[images]
 
 
 def one_pass(

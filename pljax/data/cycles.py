@@ -5,7 +5,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from pljax.data.batches import ORDER, UNLABELLED, BatchIndices, DrawnBatches, one_pass
+from pljax.data.batches import ORDER, UNLABELLED, BatchIndices, DrawnBatches, one_pass, weighted
 from pljax.settings import register, setting
 from pljax.types import Split, TrainingData
 
@@ -38,4 +38,4 @@ class CycledBatches(DrawnBatches):
         images = split.labelled[positions]
         draw_key = jax.random.fold_in(jax.random.fold_in(key, UNLABELLED), t)
         drawn = jax.random.randint(draw_key, (updates, self.unlabelled_batch_size), 0, data.unlabelled)
-        return BatchIndices(images, data.labels[images], weights, split.unlabelled[drawn])
+        return BatchIndices(images, data.labels[images], weighted(weights, images, data), split.unlabelled[drawn])

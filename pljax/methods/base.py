@@ -46,7 +46,7 @@ class Batch(NamedTuple):
 
     images: jax.Array  # float32 [B, D]
     labels: jax.Array  # int32 [B]; -1: unknown
-    weights: jax.Array  # float32 [B], 0 or 1: 0 for the rows that pad a short last mini-batch
+    weights: jax.Array  # float32 [B], how many images each counts as; 0 for the rows that pad a short last mini-batch
     rows: jax.Array  # int32 [B], the indices of the training images
     unlabelled: jax.Array | None = None  # float32 [B', D]; None if the phase has none or their weight is 0
     unlabelled_rows: jax.Array | None = None  # int32 [B'], the indices of the training images

@@ -14,7 +14,7 @@ from pljax.types import Params, Split, TrainingData
 class Extra(NamedTuple):
     """The state beside the parameters; ``None`` for what the settings do not need."""
 
-    shares: jax.Array | None  # float32 [C], the share of each class among the labelled images, for alignment
+    shares: jax.Array | None  # float32 [2, C], the least and the greatest share of each class, for alignment
     labels: jax.Array | None  # int32 [N], pseudo-labels assigned once; -1: none
 
 
@@ -38,7 +38,8 @@ class PseudoLabel(NetworkMethod, Ramp):
     )
     alignment: float = setting(
         default=0.0,
-        help="from 0 to 1, how far pseudo-labels are aligned with the shares of the classes among the labels.",
+        help="from 0 to 1, how far pseudo-labels are aligned with the shares of the classes: those among the labels, "
+        "unless others are given.",
         high=1,
         to=True,
         special=(0.0,),
@@ -91,9 +92,7 @@ class PseudoLabel(NetworkMethod, Ramp):
         params, _ = super().init(key, data, split, start)
         shares = labels = None
         if isinstance(self.alignment, jax.Array) or self.alignment:
-            known = jnp.arange(len(split.labelled)) < data.labelled
-            counts = jnp.zeros(data.classes).at[data.labels[split.labelled]].add(known.astype(jnp.float32))
-            shares = counts / counts.sum()
+            shares = labelled_shares(data, split) if data.shares is None else data.shares
         if self.assign == "once":
             logits = in_blocks(lambda images: self.forward(params, images), data.images[split.unlabelled])
             none = jnp.full(data.labels.shape, -1, jnp.int32)
@@ -102,3 +101,10 @@ class PseudoLabel(NetworkMethod, Ramp):
 
     def labels_given_once(self, extra: Extra) -> jax.Array | None:
         return extra.labels
+
+
+def labelled_shares(data: TrainingData, split: Split) -> jax.Array:
+    """Compute the share of each class among the labelled images, twice: float32 ``[2, C]``."""
+    known = jnp.arange(len(split.labelled)) < data.labelled
+    counts = jnp.zeros(data.classes).at[data.labels[split.labelled]].add(known.astype(jnp.float32))
+    return jnp.tile(counts / counts.sum(), (2, 1))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 Output = Literal["sigmoid", "softmax"]
+MIN_WEIGHT = 1e-30  # of a mini-batch: one without weight has the loss 0
 MIN_SHARE = 1e-6  # added to the shares of classes: the logarithm of 0 is not finite
 
 
@@ -40,25 +41,26 @@ def classification_loss(logits: jax.Array, labels: jax.Array, output: Output) ->
 
 
 def supervised_loss(logits: jax.Array, labels: jax.Array, weights: jax.Array, output: Output) -> jax.Array:
-    """Compute the labelled term of eq. 15: the mean cross-entropy of the rows whose weight is 1.
+    """Compute the labelled term of eq. 15: the weighted mean of the cross-entropy.
 
     Args:
       logits: float32 ``[B, C]``.
       labels: int32 ``[B]``.
-      weights: float32 ``[B]``, 0 or 1, not all 0: 0 for the rows that pad a short mini-batch.
+      weights: float32 ``[B]``, from 0: 0 for the rows that pad a short mini-batch.
       output: as for :func:`classification_loss`.
 
     Returns:
       float32 ``[]``.
     """
-    return (weights * classification_loss(logits, labels, output)).sum() / weights.sum()
+    return (weights * classification_loss(logits, labels, output)).sum() / jnp.maximum(weights.sum(), MIN_WEIGHT)
 
 
 def align(logits: jax.Array, shares: jax.Array, strength: float | jax.Array, output: Output = "softmax") -> jax.Array:
     r"""Align the mean prediction of a mini-batch with the class distribution (Berthelot et al. 2020, "ReMixMatch").
 
-    It lowers the logits :math:`z_i` of a class that the network predicts more often than its share :math:`s_i` of the
-    labels. :math:`m_i` is the mean of the outputs over the mini-batch, and :math:`a` the strength.
+    It lowers the logits :math:`z_i` of a class that the network predicts more often than the class has members.
+    :math:`m_i` is the mean of the outputs over the mini-batch, :math:`s_i` the number next to it between the least and
+    the greatest share that the class may have, and :math:`a` the strength.
 
     * ``softmax``: :math:`z_i + a (\log s_i - \log m_i)`, so that probabilities are multiplied by
       :math:`(s_i / m_i)^a` and divided by their sum.
@@ -67,24 +69,27 @@ def align(logits: jax.Array, shares: jax.Array, strength: float | jax.Array, out
 
     Args:
       logits: float32 ``[B, C]``.
-      shares: float32 ``[C]``, the share of each class among the labelled rows.
+      shares: float32 ``[2, C]``, the least and the greatest share of each class; equal where the share is known.
       strength: 0 to 1; 0 changes nothing, 1 aligns fully.
       output: the output units.
 
     Returns:
       float32 ``[B, C]``.
 
-    >>> logits = jnp.array([[2.0, 0.0], [2.0, 0.0]])
-    >>> jax.nn.softmax(align(logits, jnp.array([0.5, 0.5]), 1.0)).round(2).tolist()
-    [[0.5, 0.5], [0.5, 0.5]]
-    >>> jax.nn.sigmoid(align(logits, jnp.array([0.25, 0.75]), 1.0, "sigmoid")).round(2).tolist()
-    [[0.25, 0.75], [0.25, 0.75]]
+    >>> logits = jnp.array([[2.0, 0.0], [2.0, 0.0]])  # probabilities 0.88 and 0.12
+    >>> jax.nn.softmax(align(logits, jnp.array([[0.5, 0.5], [0.5, 0.5]]), 1.0)).round(2)[0].tolist()
+    [0.5, 0.5]
+    >>> jax.nn.softmax(align(logits, jnp.array([[0.5, 0.2], [0.8, 0.5]]), 1.0)).round(2)[0].tolist()
+    [0.8, 0.2]
+    >>> jax.nn.sigmoid(align(logits, jnp.array([[0.25, 0.75], [0.25, 0.75]]), 1.0, "sigmoid")).round(2)[0].tolist()
+    [0.25, 0.75]
     """
+    outputs = jax.nn.softmax(logits) if output == "softmax" else jax.nn.sigmoid(logits)
+    mean = outputs.mean(axis=0, keepdims=True)
+    target = jnp.clip(mean, shares[:1], shares[1:])
     if output == "softmax":
-        mean = jax.nn.softmax(logits).mean(axis=0, keepdims=True)
-        return logits + strength * (jnp.log(shares[None] + MIN_SHARE) - jnp.log(mean + MIN_SHARE))
-    mean = jax.nn.sigmoid(logits).mean(axis=0, keepdims=True)
-    return logits + strength * (_log_odds(shares[None]) - _log_odds(mean))
+        return logits + strength * (jnp.log(target + MIN_SHARE) - jnp.log(mean + MIN_SHARE))
+    return logits + strength * (_log_odds(target) - _log_odds(mean))
 
 
 def _log_odds(shares: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from pljax.nn.losses import MIN_WEIGHT
 from pljax.nn.networks import INITIAL_WEIGHTS, Network
 from pljax.types import Params
 
@@ -52,7 +53,7 @@ def moments(x: jax.Array, weights: jax.Array | None = None) -> Moments:
 
     Args:
       x: float32 ``[B, H]``.
-      weights: float32 ``[B]``, 0 or 1: rows of weight 0 do not count; ``None``: all rows count.
+      weights: float32 ``[B]``, how many rows each counts as; ``None``: one.
 
     >>> moments(jnp.array([[1.0], [3.0], [9.0]]), jnp.array([1.0, 1.0, 0.0])).variance.tolist()
     [1.0]
@@ -60,7 +61,7 @@ def moments(x: jax.Array, weights: jax.Array | None = None) -> Moments:
     if weights is None:
         mean = x.mean(axis=0)
         return Moments(mean, jnp.square(x - mean[None]).mean(axis=0))
-    shares = (weights / weights.sum())[:, None]
+    shares = (weights / jnp.maximum(weights.sum(), MIN_WEIGHT))[:, None]
     mean = (shares * x).sum(axis=0)
     return Moments(mean, (shares * jnp.square(x - mean[None])).sum(axis=0))
 

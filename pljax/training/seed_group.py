@@ -166,9 +166,19 @@ def split_seeds(config: Config, seeds: Sequence[int], dataset: Dataset, layout: 
 
 
 def make_group(
-    config: Config, seeds: Sequence[int], dataset: Dataset, layout: Layout, *, rounded: bool = False
+    config: Config,
+    seeds: Sequence[int],
+    dataset: Dataset,
+    layout: Layout,
+    *,
+    rounded: bool = False,
+    shares: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> SeedGroup:
     """Put the data and the splits of the seeds on their devices.
+
+    ``shares``, float ``[2, C]``, are the least and the greatest share of each class in the population, if they are not
+    to be those of the labelled images. ``weights``, float ``[N]``, say how many images each labelled one counts as.
 
     With ``rounded`` the arrays are padded to rounded sizes, so that data of about the same size share compiled
     programs. Padding rows are never drawn. With up to 1,600 labelled images the draws are those without padding, and
@@ -182,6 +192,7 @@ def make_group(
             labelled_size = -(-labelled_size // batch_size) * batch_size  # the number of updates stays the same
         rows = rounded_up(len(images) + batch_size)
         splits = layout.shard(_pad_splits(layout.gather(splits), labelled_size, rows))
+        weights = None if weights is None else np.pad(weights, (0, rows - len(weights)))
         images = np.pad(images, ((0, rows - len(images)), (0, 0)))
         labels = np.pad(labels, (0, rows - len(labels)), constant_values=-1)
     data = TrainingData(
@@ -190,6 +201,8 @@ def make_group(
         labelled=jnp.asarray(config.labels, jnp.int32),
         unlabelled=jnp.asarray(len(dataset.train_labels) - config.labels - config.validation, jnp.int32),
         classes=dataset.classes,
+        shares=None if shares is None else jnp.asarray(shares, jnp.float32),
+        weights=None if weights is None else jnp.asarray(weights, jnp.float32),
     )
     return SeedGroup(config, dataset, layout, keys, splits, layout.replicate(data), labelled_size)
 

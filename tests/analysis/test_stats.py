@@ -15,6 +15,7 @@ from pljax.analysis.stats import (
     FLIPS,
     Summary,
     compare_paired,
+    compare_resampled,
     exact_interval,
     holm,
     permutation_p,
@@ -370,3 +371,20 @@ def test_holm_by_hand():
     assert holm(np.array([0.02, 0.3, 0.01, 0.02])) == pytest.approx([0.06, 0.3, 0.04, 0.06])
     assert holm(np.array([0.4, 0.5, 0.6])).tolist() == [1.0, 1.0, 1.0]
     assert holm(np.array([])).tolist() == []
+
+
+def test_the_interval_of_overlapping_splits_covers_and_the_plain_one_does_not():
+    """Differences that share half of what they are made of: their correlation is that of the correction, 1 / 3."""
+    generator, correlation, covered = np.random.default_rng(0), 1 / 3, np.zeros((4000, 2))
+    for trial in covered:
+        common, own = generator.normal(), generator.normal(size=10)
+        differences = correlation**0.5 * common + (1 - correlation) ** 0.5 * own  # their mean is 0
+        corrected, plain = compare_resampled(differences, 0.5), summarize(differences)
+        trial[:] = corrected.low < 0 < corrected.high, plain.low < 0 < plain.high
+        assert (corrected.p > 0.05) == (corrected.low < 0 < corrected.high)
+    assert 0.94 < covered[:, 0].mean() < 0.96
+    assert covered[:, 1].mean() < 0.7
+
+
+def test_splits_without_a_difference_are_no_evidence():
+    assert compare_resampled(np.zeros(10), 0.5) == (10, 0, 0, 0, 1.0)

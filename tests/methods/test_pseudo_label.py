@@ -148,7 +148,7 @@ def test_pseudo_labels_are_constants_for_the_gradient(network, alignment, data, 
     """The update is the one where the same labels are given as data."""
     method = PSEUDO_LABEL.replace(network=network, alignment=alignment)
     made, params = batch(blobs, 5, 15), params_of(method, data)
-    shares = jnp.array([0.1, 0.2, 0.3, 0.4]) if alignment else None
+    shares = jnp.tile(jnp.array([0.1, 0.2, 0.3, 0.4]), (2, 1)) if alignment else None
     change, _, aux = update(method, params, Extra(shares, None), made)
     known = jnp.full(len(data.labels), -1).at[made.unlabelled_rows].set(aux.pseudo_labels)
     given = update(method, params, Extra(None, known), made)[0]
@@ -208,7 +208,7 @@ def test_aligned_labels_are_those_of_aligned_outputs(data, blobs):
     params = params_of(method, data)
     # A network that sees the first class everywhere.
     params["output"]["bias"] = params["output"]["bias"].at[0].set(5.0)
-    shares = jnp.full(4, 0.25)
+    shares = jnp.full((2, 4), 0.25)
     seen, aligned = (
         update(of, params, extra, made)[2].pseudo_labels
         for of, extra in ((PLAIN, NOTHING), (method, Extra(shares, None)))
@@ -226,7 +226,7 @@ def test_shares_are_those_of_the_labelled_images(data):
     padded = parts.replace(labelled=jnp.pad(parts.labelled, (0, 2), constant_values=1))
     for split in (parts, padded):
         _, extra = method.init(key, data, split, {})
-        np.testing.assert_allclose(extra.shares, [3 / 8, 0, 0, 5 / 8])
+        np.testing.assert_allclose(extra.shares, [[3 / 8, 0, 0, 5 / 8]] * 2)
     assert PSEUDO_LABEL.init(key, data, parts, {})[1] == NOTHING
 
 

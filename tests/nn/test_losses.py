@@ -99,12 +99,17 @@ def test_a_squared_error_is_half_the_square_of_the_difference_of_any_numbers():
         np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
+def known(shares):
+    """Shares, ``[C]``, that are the least and the greatest ones, ``[2, C]``."""
+    return jnp.tile(jnp.asarray(shares, jnp.float32), (2, 1))
+
+
 def test_alignment_scales_outputs_by_a_power_of_share_over_mean():
     logits = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32) + np.float32([3, 0, 0, -1])
     shares = np.float32([0.4, 0.3, 0.2, 0.1])
     align, mean = jax.jit(losses.align), softmax(logits).mean(axis=0)
     for strength in (0.25, 0.5, 1.0):
-        aligned = softmax(align(logits, shares, strength))
+        aligned = softmax(align(logits, known(shares), strength))
         expected = softmax(logits) * (shares / mean) ** strength
         np.testing.assert_allclose(aligned, expected / expected.sum(axis=1, keepdims=True), rtol=1e-4)
         assert abs(aligned.mean(axis=0) - shares).sum() < abs(mean - shares).sum() * (1 - strength / 2), strength
@@ -117,7 +122,7 @@ def test_a_sigmoid_unit_is_aligned_as_a_classifier_of_two_classes():
     f = 1 / (1 + np.exp(-logits.astype(np.float64)))
     mean = f.mean(axis=0)
     for strength in (0.25, 0.5, 1.0):
-        aligned = 1 / (1 + np.exp(-np.asarray(align(logits, shares, strength, "sigmoid"), np.float64)))
+        aligned = 1 / (1 + np.exp(-np.asarray(align(logits, known(shares), strength, "sigmoid"), np.float64)))
         yes, no = f * (shares / mean) ** strength, (1 - f) * ((1 - shares) / (1 - mean)) ** strength
         np.testing.assert_allclose(aligned, yes / (yes + no), rtol=1e-4)
         assert (abs(aligned.mean(axis=0) - shares) < abs(mean - shares) * (1 - strength / 2)).all(), strength
@@ -127,11 +132,21 @@ def test_a_sigmoid_unit_is_aligned_as_a_classifier_of_two_classes():
 def test_alignment_of_no_strength_or_of_outputs_that_have_the_shares_changes_nothing(output):
     logits = jax.random.normal(jax.random.key(0), (50, 4))
     shares = (jax.nn.softmax(logits) if output == "softmax" else jax.nn.sigmoid(logits)).mean(axis=0)
-    np.testing.assert_array_equal(losses.align(logits, jnp.full(4, 0.25), 0.0, output), logits)
-    np.testing.assert_allclose(losses.align(logits, shares, 1.0, output), logits, atol=1e-6)
+    np.testing.assert_array_equal(losses.align(logits, jnp.full((2, 4), 0.25), 0.0, output), logits)
+    np.testing.assert_allclose(losses.align(logits, known(shares), 1.0, output), logits, atol=1e-6)
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_alignment_with_an_interval_is_alignment_with_the_share_in_it_that_is_next_to_the_mean(output):
+    logits = jax.random.normal(jax.random.key(0), (50, 3)) + jnp.array([[2.0, 0.0, -2.0]])
+    mean = (jax.nn.softmax(logits) if output == "softmax" else jax.nn.sigmoid(logits)).mean(axis=0)
+    for low, high, nearest in ((0.02, 0.1, 0.02), (-0.03, -0.01, -0.01), (-0.02, 0.1, 0.0)):
+        expected = losses.align(logits, known(mean + nearest), 0.5, output)
+        aligned = losses.align(logits, jnp.stack([mean + low, mean + high]), 0.5, output)
+        np.testing.assert_allclose(aligned, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])
 def test_alignment_with_a_class_without_labels_stays_finite(output):
-    aligned = losses.align(jnp.array([[50.0, 0.0], [50.0, 0.0]]), jnp.array([0.0, 1.0]), 1.0, output)
+    aligned = losses.align(jnp.array([[50.0, 0.0], [50.0, 0.0]]), known(jnp.array([0.0, 1.0])), 1.0, output)
     assert jnp.isfinite(aligned).all()

@@ -22,7 +22,6 @@ from pljax.protocols import MNIST_DIGEST, SCENARIOS
 from pljax.protocols.config import Config, Phase
 from pljax.report import figures
 from pljax.report.figures import images, learning_curves, outputs, style
-from pljax.report.figures.calibration import by_confidence, expected_calibration_error
 from pljax.report.figures.figure_data import FigureData, Run
 from pljax.results import trained
 from pljax.results.folder import RunFolder
@@ -329,17 +328,6 @@ def test_mistakes_are_the_wrong_pseudo_labels_by_confidence(runs, squares):
     assert (np.diff(found.confidence) <= 0).all()
     assert found.unlabelled == 240 - 8 - 20
     assert 1 - len(found.rows) / found.unlabelled == pytest.approx(runs[2].result.pseudo_label_accuracy[1])
-
-
-def test_calibration_error_by_hand():
-    confidence = np.array([0.0, 0.05, 0.95, 1.0], np.float32)
-    correct = np.array([True, False, True, True])
-    bins = by_confidence(confidence, correct, bins=10)
-    assert bins.counts.tolist() == [2, 0, 0, 0, 0, 0, 0, 0, 0, 2]
-    assert bins.accuracy[[0, 9]].tolist() == [0.5, 1.0]
-    assert np.isnan(bins.accuracy[1:9]).all()
-    assert expected_calibration_error(confidence, correct) == pytest.approx((2 * (0.5 - 0.025) + 2 * 0.025) / 4)
-    assert expected_calibration_error(np.full(4, 0.75), np.array([True, True, True, False])) == 0
 
 
 def test_equal_outputs_for_all_images_have_no_embedding():

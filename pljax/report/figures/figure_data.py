@@ -86,6 +86,12 @@ class FigureData:
             self._outputs[key] = trained.probabilities(self.networks(run, seed), images)
         return self._outputs[key]
 
+    def validation_outputs(self, run: Run, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The class outputs of one seed's network for its validation images, float32 ``[V, C]``, and their labels."""
+        dataset = self.dataset_of(run)
+        rows = trained.split(run.result.effective_config(), seed, dataset).validation
+        return trained.probabilities(self.networks(run, seed), dataset.train_images[rows]), dataset.train_labels[rows]
+
 
 def accuracy_by_seed(run: Run) -> dict[int, float]:
     """The test accuracy, in per cent, of the seeds that did not diverge."""

@@ -10,9 +10,15 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.lines import Line2D
 
+from pljax.analysis.calibration import (
+    BINS,
+    at_temperature,
+    by_confidence,
+    expected_calibration_error,
+    fit_temperature,
+)
 from pljax.analysis.stats import summarize
 from pljax.report.figures import style
-from pljax.report.figures.calibration import BINS, by_confidence, expected_calibration_error
 from pljax.report.figures.figure_data import FigureData, Run
 from pljax.report.figures.style import Drawing
 from pljax.report.sentences import format_number, join_names
@@ -91,19 +97,25 @@ def _draw_points(axes: matplotlib.axes.Axes, points: np.ndarray, truth: np.ndarr
 
 
 def reliability(data: FigureData) -> Drawing:
-    """Draw accuracy by confidence and, below it, the distribution of the confidence."""
+    """Draw accuracy by confidence and, below it, the distribution of the confidence; also at a fitted temperature."""
     runs, seeds = data.valid_runs(), data.seeds[:MOST_SEEDS]
     figure = style.new_figure(5.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 100], [0, 100], color=style.GREY, linewidth=0.9)
     handles, errors = [], []
     for index, run in runs:
-        confidence, correct = _confidence(data, run, seeds)
-        by_seed = [100 * expected_calibration_error(*of_seed) for of_seed in zip(confidence, correct, strict=True)]
-        error = summarize(np.array(by_seed))
-        text = format_number(error.mean, 1) + (f" ± {format_number(error.sd, 1)}" if error.n > 1 else "")
-        errors.append(f"{run.label} {text}")
-        handles += _draw_bins(top, bottom, index, confidence.ravel(), correct.ravel(), f"{run.label}: ECE {text}")
+        outputs = np.stack([data.test_outputs(run, seed) for seed in seeds])
+        correct = outputs.argmax(axis=-1) == data.dataset_of(run).test_labels
+        text = f"{run.label}: ECE {_error_text(outputs, correct)}"
+        if run.result.effective_config().validation:
+            tempered = _at_temperature(data, run, seeds, outputs)
+            text += f", at a temperature {_error_text(tempered, correct)}"
+            of_all = by_confidence(tempered.max(axis=-1).ravel(), correct.ravel())
+            filled = of_all.counts >= FEWEST
+            colour = style.series_style(index).colour
+            top.plot(100 * of_all.confidence[filled], 100 * of_all.accuracy[filled], color=colour, linewidth=0.8)
+        errors.append(text)
+        handles += _draw_bins(top, bottom, index, outputs.max(axis=-1).ravel(), correct.ravel(), text)
     top.set(ylim=(0, 100), ylabel="accuracy (%)")
     top.grid()
     bottom.set(xlim=(0, 100), xlabel="confidence: the largest output (%)", ylabel="images (%)")
@@ -117,18 +129,30 @@ def reliability(data: FigureData) -> Drawing:
         figure,
         f"Test images by confidence, in {BINS} bins of equal width: above, the share that is classified correctly; "
         f"below, the share of the images; {pooled}. On the grey line accuracy equals confidence; below it the network "
-        "is overconfident. Confidence is the largest output; sigmoid outputs need not sum to 1. A bin with fewer than "
-        f"{FEWEST} images has no mark. "
-        "ECE is the expected calibration error in points: the distance from the line, averaged over the images"
-        + (", mean ± SD over seeds." if len(seeds) > 1 else "."),
-        f"Reliability diagram. Expected calibration error in points: {join_names(errors)}.",
+        "is overconfident. Confidence is the largest output; sigmoid outputs need not sum to 1. The thin line without "
+        "marks is that of outputs whose logits are divided by a temperature, fitted to the validation images of the "
+        f"seed; the results do not use it. Bins with fewer than {FEWEST} images are left out above. "
+        "ECE is the expected calibration error in points: the distance from the grey line, averaged over the images"
+        + (", mean over seeds with its 95 % interval." if len(seeds) > 1 else "."),
+        f"Reliability diagram. Expected calibration error in points: {'; '.join(errors)}.",
     )
 
 
-def _confidence(data: FigureData, run: Run, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The confidence, float32 ``[S, M]``, and whether the class is correct, bool ``[S, M]``, on the test images."""
-    outputs = np.stack([data.test_outputs(run, seed) for seed in seeds])
-    return outputs.max(axis=-1), outputs.argmax(axis=-1) == data.dataset_of(run).test_labels
+def _error_text(outputs: np.ndarray, correct: np.ndarray) -> str:
+    """The expected calibration error of outputs ``[S, M, C]``, with its interval over seeds."""
+    by_seed = [
+        100 * expected_calibration_error(of_seed.max(axis=-1), right)
+        for of_seed, right in zip(outputs, correct, strict=True)
+    ]
+    error = summarize(np.array(by_seed))
+    interval = f" ({format_number(error.low, 1)} to {format_number(error.high, 1)})" if error.n > 1 else ""
+    return format_number(error.mean, 1) + interval
+
+
+def _at_temperature(data: FigureData, run: Run, seeds: Sequence[int], outputs: np.ndarray) -> np.ndarray:
+    """The outputs, ``[S, M, C]``, at the temperature of each seed's validation images."""
+    fitted = [fit_temperature(*data.validation_outputs(run, seed)) for seed in seeds]
+    return np.stack([at_temperature(of_seed, t) for of_seed, t in zip(outputs, fitted, strict=True)])
 
 
 def _draw_bins(
