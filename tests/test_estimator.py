@@ -438,11 +438,12 @@ def sentences_of(function, *arguments, **keywords):
     return [str(warning.message) for warning in caught]
 
 
-def test_a_second_fit_of_the_same_shapes_compiles_nothing(rows, jax_compiles):
+@pytest.mark.parametrize("guard", [False, "auto"])
+def test_a_second_fit_of_the_same_shapes_compiles_nothing(rows, jax_compiles, guard):
     X, _, few = rows
-    small().fit(X, few).predict(X)
+    small(guard=guard).fit(X, few).predict(X)
     before = jax_compiles()
-    small(random_state=7).fit(X + 1, np.roll(few, 1)).predict(X + 1)
+    small(random_state=7, guard=guard).fit(X + 1, np.roll(few, 1)).predict(X + 1)
     assert jax_compiles() == before
 
 
