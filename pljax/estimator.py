@@ -17,10 +17,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from pljax.analysis import shares
 from pljax.analysis.calibration import at_temperature, fit_temperature
 from pljax.analysis.guard import Guard, compare
-from pljax.analysis.shares import Shares
 from pljax.data import custom, split
 from pljax.data.reading.checks import MAX_FEATURE
 from pljax.data.reading.labels import Labels
@@ -61,7 +59,8 @@ ANSWER = (  # the fitted attributes that predictions depend on
     "seed_scores_",
     "temperature_",
 )
-FROM_DATA = ("labels", "validation")  # overrides that follow from the data, and are no parameters
+# Overrides that follow from the data and are no parameters, or are parameters of a wider kind.
+EXCLUDED = ("labels", "validation", "class_prior")
 
 
 @functools.cache
@@ -69,7 +68,7 @@ def _override_parameters() -> dict[str, str]:
     """The parameters of the classifier that are overrides of the protocol ``adaptive``, with their help."""
     configs = adaptive.scenarios(adaptive.DEFAULT_SIZES).values()
     found = {flag.name: flag.help for config in configs for flag in overrides(config)}
-    return {PARAMETER_NAMES.get(name, name): help for name, help in found.items() if name not in FROM_DATA}
+    return {PARAMETER_NAMES.get(name, name): help for name, help in found.items() if name not in EXCLUDED}
 
 
 def _with_override_parameters(cls: Any) -> Any:
@@ -92,7 +91,7 @@ class TrainingRows(NamedTuple):
     inputs: np.ndarray  # float32 [n, D]
     labels: np.ndarray  # int32 [n]; -1: unlabelled
     weights: np.ndarray | None  # float64 [n], how many rows a labelled row counts as; None: one
-    shares: np.ndarray  # float64 [2, C], the least and the greatest share of each class in the population
+    shares: np.ndarray | None  # float64 [2, C], the least and the greatest share of each class, where they are known
 
 
 @_with_override_parameters
@@ -115,7 +114,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       guard: ``auto`` also trains the same network with the labelled rows alone, and lets it answer where unlabelled
         rows seem to do harm: see :class:`pljax.analysis.guard.Guard`. ``False`` does not.
       class_prior: the shares of the classes in the population, which pseudo-labels are aligned with. ``estimated``: an
-        interval, estimated from the labelled and the unlabelled rows (:func:`pljax.analysis.shares.estimate`), for
+        interval, estimated from the labelled and the unlabelled rows (:func:`pljax.data.shares.estimate`), for
         labels that were collected class by class, and by default. ``labelled``: those of the labelled rows, for labels
         that are a random sample. An array ``[C]`` in the order of ``classes_``: shares that are known.
       class_weight: the weights of the classes in the loss of labelled rows, as in scikit-learn: a dict, ``balanced``,
@@ -137,7 +136,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         that diverged are left out.
       supervised_: the classifier fitted to the labelled rows alone; ``None`` without ``guard``, and for scenarios and
         data without unlabelled rows.
-      class_prior_: the shares of the classes, float64 ``[C]``.
+      class_prior_: the least and the greatest share of each class that pseudo-labels were aligned with, float
+        ``[2, C]``, the mean over the networks; ``None`` where they were not, or with the shares of the labels.
       temperature_: the temperature of ``predict_proba``.
       guarded_: whether ``supervised_`` answers.
       guard_: what decided: errors and log-likelihoods of both on labelled rows; ``None`` where ``supervised_`` is.
@@ -218,9 +218,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         if self.verbose:
             Reporter().say(self._what_was_read(X, targets, config.validation))
         inputs, weights = self._inputs(X), self._weights(X, labels, sample_weight)
-        prior = self._prior(inputs, labels)
-        self.class_prior_ = prior.mean
-        self._fit(config, TrainingRows(inputs, labels, weights, prior.interval()), self._seeds())
+        self._fit(config, TrainingRows(inputs, labels, weights, self._known_shares()), self._seeds())
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -275,19 +273,15 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("The weights of the labelled rows sum to 0: give some of them a sample_weight above 0.")
         return weights / weights[known].mean()
 
-    def _prior(self, inputs: np.ndarray, labels: np.ndarray) -> Shares:
-        """The shares of the classes, as ``class_prior`` says."""
-        classes, known = len(self.classes_), labels != UNLABELLED
-        prior = "estimated" if self.class_prior is None else self.class_prior
-        if isinstance(prior, str) and prior == "estimated":
-            return shares.estimate(inputs[known], labels[known], inputs[~known], classes)
-        if isinstance(prior, str) and prior == "labelled":
-            return shares.of_labels(labels[known], classes)
-        given = np.asarray(prior)
+    def _known_shares(self) -> np.ndarray | None:
+        """The shares of the classes where ``class_prior`` gives them, as the least and as the greatest: ``[2, C]``."""
+        if self.class_prior is None or isinstance(self.class_prior, str):
+            return None
+        given, classes = np.asarray(self.class_prior), len(self.classes_)
         if given.shape == (classes,) and given.dtype.kind in "fiu" and (given >= 0).all() and 0 < given.sum() < np.inf:
-            return Shares(given / given.sum(), np.zeros(classes))
+            return np.tile(given / given.sum(), (2, 1))
         raise ValueError(
-            f"class_prior is {prior!r}: give 'estimated', 'labelled', or the shares of the {classes} classes."
+            f"class_prior is {self.class_prior!r}: give estimated, labelled, or the shares of the {classes} classes."
         )
 
     def _validation_size(self, labels: np.ndarray) -> int:
@@ -307,6 +301,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         given = {flag_names.get(name, name): value for name, value in parameters.items() if value is not None}
         if "hidden" in given:
             given["hidden"] = tuple(np.atleast_1d(np.asarray(given["hidden"])).tolist())
+        if isinstance(self.class_prior, str):
+            given["class_prior"] = self.class_prior
         given = _as_python(given)
         sizes = adaptive.Sizes(labelled, self.n_features_in_, len(self.classes_))
         scenarios = adaptive.scenarios(sizes, given.get("epochs"))
@@ -351,12 +347,15 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         """Train the networks, and with ``guard`` those without unlabelled rows. Set the fitted attributes."""
         outcome = self._train(config, rows, seeds)
         self._set_fitted(config, outcome, rows)
+        shares = outcome.split.shares
+        self.class_prior_: np.ndarray | None = None if shares is None else np.asarray(shares).mean(axis=0)
         self.supervised_: Self | None = None
         self.guard_: Guard | None = None
         self.guarded_ = False
         if self.guard and any(phase.batches.unlabelled for phase in config.phases):
             self.supervised_, twin = copy.copy(self), supervised(config)
-            self.supervised_._set_fitted(twin, self.supervised_._train(twin, rows, seeds), rows)
+            of_twin = self.supervised_._train(twin, rows._replace(shares=self.class_prior_), seeds)
+            self.supervised_._set_fitted(twin, of_twin, rows)
             self.guard_ = self._compared(self.supervised_, rows)
             self.guarded_ = self.guard_.answers_supervised
         if self.guard_ and self.guarded_:

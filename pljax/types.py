@@ -121,9 +121,6 @@ class TrainingData:
     labelled: jax.Array  # int32 [], the first entries of Split.labelled that are used
     unlabelled: jax.Array  # int32 [], the first entries of Split.unlabelled that are used
     classes: int = flax.struct.field(pytree_node=False)
-    # float32 [2, C], the least and the greatest share of each class in the population; None: as among the labelled
-    # images of a seed
-    shares: jax.Array | None = None
     weights: jax.Array | None = None  # float32 [N], how many images a labelled image counts as; None: one
 
 
@@ -134,6 +131,13 @@ class Split:
     labelled: jax.Array  # int32 [L]
     validation: jax.Array  # int32 [V]
     unlabelled: jax.Array  # int32 [U]
+    # float32 [2, C], the least and the greatest share of each class in the population; None: as among the labelled ones
+    shares: jax.Array | None = None
+
+    @property
+    def indices(self) -> dict[str, Any]:
+        """The three sets by name."""
+        return {"labelled": self.labelled, "validation": self.validation, "unlabelled": self.unlabelled}
 
 
 @flax.struct.dataclass

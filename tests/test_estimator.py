@@ -287,8 +287,12 @@ def test_evenly_labelled_rows_of_an_uneven_population_are_no_reason_to_see_it_as
     for prior in (None, "labelled", shares):
         fitted = small(class_prior=prior, **settings).fit(X, few)
         scores[str(prior)] = fitted.score(X, y)
-        expected = [0.25] * 4 if isinstance(prior, str) else shares
-        np.testing.assert_allclose(fitted.class_prior_, expected, atol=0 if isinstance(prior, str) else 0.12)
+        if isinstance(prior, str):
+            assert fitted.class_prior_ is None
+        else:
+            low, high = fitted.class_prior_
+            assert (low - 0.05 < shares).all()
+            assert (shares < high + 0.05).all()
     assert min(scores["None"], scores[str(shares)]) > scores["labelled"] + 0.03
 
 
@@ -308,15 +312,18 @@ def test_probabilities_are_those_at_the_temperature_and_classes_do_not_depend_on
 
 
 def test_the_temperature_is_fitted_to_the_validation_rows_of_each_network():
-    settings = {"scenario": "nn", "n_seeds": 2, "validation_fraction": 0.5, "epochs": 60}
+    settings = {"scenario": "nn", "validation_fraction": 0.5, "epochs": 400, "hidden": 64}
     noisy = np.where(np.random.default_rng(2).random(400) < 0.2, 1 - NOISY, NOISY)  # a fifth of the labels are wrong
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted, plain = (small(**settings, temperature=of).fit(NOISE, noisy) for of in (None, 1.0))
-    assert fitted.temperature_ > 1.05
+    assert fitted.temperature_ > 1.3
 
     def surprise(classifier):
-        return -np.log(np.take_along_axis(classifier.predict_proba(NOISE), noisy[:, None], axis=1)).mean()
+        """On rows that neither has seen."""
+        X = np.random.default_rng(3).normal(size=(4000, 3))
+        right = classifier.predict_proba(X)[np.arange(4000), (X[:, 0] > 0).astype(int)]
+        return -(0.8 * np.log(right) + 0.2 * np.log(1 - right)).mean()
 
     assert surprise(fitted) < surprise(plain)
 
@@ -459,7 +466,7 @@ def test_a_wrong_parameter_is_refused_with_its_name(rows):
         ({"n_seeds": 0}, "n_seeds is 0"),
         (
             {"class_prior": "even"},
-            "class_prior is 'even': give 'estimated', 'labelled', or the shares of the 4 classes",
+            "class_prior is 'even'",
         ),
         ({"class_prior": [0.5, 0.5]}, r"class_prior is \[0.5, 0.5\]"),
         ({"class_prior": [1, -1, 1, 1]}, "class_prior is"),

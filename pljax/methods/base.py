@@ -66,7 +66,8 @@ class Method(Settings, abc.ABC):
     A subclass declares its hyper-parameters as fields (:func:`pljax.settings.setting`), defines :meth:`init`,
     :meth:`loss` and :meth:`logits`, and is registered (:func:`pljax.methods.register`). ``extra`` is the state of the
     method beside its parameters, a pytree of arrays or ``None``: running statistics, the weights of a teacher,
-    pseudo-labels that are assigned once.
+    pseudo-labels that are assigned once. Where a hyper-parameter ``class_prior`` is ``estimated``, ``split.shares`` are
+    the shares of the classes, estimated from all images.
     """
 
     # The name of the file for the parameters of a pre-training method, whose layers a classifier starts from. ``None``:

@@ -38,11 +38,14 @@ class PseudoLabel(NetworkMethod, Ramp):
     )
     alignment: float = setting(
         default=0.0,
-        help="from 0 to 1, how far pseudo-labels are aligned with the shares of the classes: those among the labels, "
-        "unless others are given.",
+        help="from 0 to 1, how far pseudo-labels are aligned with the shares of the classes.",
         high=1,
         to=True,
         special=(0.0,),
+    )
+    class_prior: Literal["labelled", "estimated"] = setting(
+        default="labelled",
+        help="the shares of the classes: those among the labels, or an interval, estimated from all images.",
     )
 
     def loss(
@@ -92,7 +95,7 @@ class PseudoLabel(NetworkMethod, Ramp):
         params, _ = super().init(key, data, split, start)
         shares = labels = None
         if isinstance(self.alignment, jax.Array) or self.alignment:
-            shares = labelled_shares(data, split) if data.shares is None else data.shares
+            shares = labelled_shares(data, split) if split.shares is None else split.shares
         if self.assign == "once":
             logits = in_blocks(lambda images: self.forward(params, images), data.images[split.unlabelled])
             none = jnp.full(data.labels.shape, -1, jnp.int32)

@@ -16,7 +16,8 @@ Settings that depend on the data
     alpha(t)                    from 0 at a tenth of the epochs to 3 at six tenths
     Visible dropout             0.2 for 8 or more features, else 0: one of two features is half the information
     Noise                       with dropout, 0.5 standard deviations for 8 or more features, else 0
-    Alignment                   1, but less where a mini-batch has fewer than ten rows per class
+    Alignment                   1, but less where a mini-batch has fewer than ten rows per class; with an interval of
+                                class shares that is estimated from labelled and unlabelled rows
     The auto-encoder            600 updates of 256 rows, squared errors: features are not in [0, 1]
     ==========================  ===========================================================================
 
@@ -128,6 +129,7 @@ def phases_for(sizes: Sizes, epochs: int, batch_size: int) -> dict[str, tuple[Ph
             t1=t1,
             t2=max(epochs * 6 // 10, t1 + 1),
             threshold=0.9,
+            class_prior="estimated",
             alignment=min(UNLABELLED_BATCH_SIZE / (ROWS_PER_CLASS * sizes.classes), 1.0),
         ),
         epochs=epochs,

@@ -28,6 +28,8 @@ Expected
     ``PUBLISHED``: one run of each scenario.
 """
 
+from typing import Any
+
 from pljax.data.batches import DrawnBatches, LabelledBatches, MixedBatches
 from pljax.methods.denoising_autoencoder import DenoisingAutoencoder
 from pljax.methods.pseudo_label import PseudoLabel
@@ -51,7 +53,7 @@ def supervised(epochs: int, optimizer: Optimizer, **dropout: float) -> Phase:
     return Phase(method=method, epochs=epochs, batches=BATCHES, optimizer=optimizer)
 
 
-def pseudo_label(**dropout: float) -> Phase:
+def pseudo_label(**dropout: Any) -> Phase:
     """Return a phase of training with pseudo-labels that the network assigns at its start."""
     method = PseudoLabel(network=NETWORK, **dropout, alpha_f=3.0, t1=100, t2=600, assign="once")
     return Phase(method=method, epochs=500, batches=MIXED_BATCHES, optimizer=ADAM)

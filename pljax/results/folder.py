@@ -165,7 +165,7 @@ class RunFolder:
     def save_split(self, seeds: Sequence[int], split: Split) -> None:
         """Write ``split.npz``: the seeds ``[S]``, and the indices of each seed."""
         with atomic(self.path / SPLIT) as stream:
-            np.savez_compressed(stream, allow_pickle=False, seeds=np.asarray(seeds), **vars(split))
+            np.savez_compressed(stream, allow_pickle=False, seeds=np.asarray(seeds), **split.indices)
 
     def load_split(self, most: int) -> dict[str, np.ndarray]:
         """The arrays that :meth:`save_split` wrote, of at most ``most`` bytes. Raises ``InputError``."""
@@ -176,7 +176,7 @@ class RunFolder:
 
     def require_split(self, seeds: Sequence[int], split: Split) -> None:
         """Raise ``InputError`` unless ``split.npz`` has these seeds and indices."""
-        expected = {"seeds": np.asarray(seeds), **vars(split)}
+        expected = {"seeds": np.asarray(seeds), **split.indices}
         most = sum(indices.nbytes + 1000 for indices in expected.values())
         try:
             found = read_arrays(self.path / SPLIT, most)

@@ -81,7 +81,7 @@ def _run_fields(folders: Sequence[RunFolder], result: Result) -> dict[str, Any]:
 
 def _join_splits(folders: Sequence[RunFolder], results: Sequence[Result]) -> Split:
     """The split of each seed: int32 ``[S, L]``, ``[S, V]`` and ``[S, U]``. Raises ``InputError``."""
-    names, parts = tuple(Split.__dataclass_fields__), []
+    names, parts = ("labelled", "validation", "unlabelled"), []
     for folder, result in zip(folders, results, strict=True):
         part = folder.load_split(most=16 * len(result.seeds) * (result.dataset["train"] + 1) + 4096)
         sizes = {array.shape[:1] for array in part.values()}

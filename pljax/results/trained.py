@@ -1,6 +1,7 @@
 """The trained networks of a finished run, loaded again seed by seed: what figures and predictions are made of."""
 
 import operator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -54,7 +55,7 @@ def load(folder: RunFolder, result: Result) -> dict[int, TrainedNetworks]:
     expected = shapes(config, images, classes)
     params, extra = with_leaves(expected[-1][0], seeds, by_path(params)), None
     if (folder.path / EXTRA).exists():
-        extra = with_leaves(expected[-1][1], seeds, folder.load_arrays(EXTRA))
+        extra = with_leaves(expected[-1][1], seeds, of_today(folder.load_arrays(EXTRA)))
     pretrained = {}
     for phase, (of_phase, _) in zip(config.phases, expected, strict=True):
         file = f"{phase.method.pretrains}.npz"
@@ -66,6 +67,18 @@ def load(folder: RunFolder, result: Result) -> dict[int, TrainedNetworks]:
         seed: TrainedNetworks(config, classes, seed, *jax.tree.map(operator.itemgetter(place), of_all))
         for place, seed in enumerate(result.seeds)
     }
+
+
+def of_today(extra: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The extra state of a run, also of an earlier version, which had one share of a class instead of two bounds.
+
+    >>> of_today({"shares": np.array([[0.75, 0.25]])})["shares"].tolist()
+    [[[0.75, 0.25], [0.75, 0.25]]]
+    """
+    shares = extra.get("shares")
+    if shares is None or shares.ndim != 2:
+        return dict(extra)
+    return {**extra, "shares": np.stack([shares, shares], axis=1)}
 
 
 def probabilities(networks: TrainedNetworks, images: np.ndarray) -> np.ndarray:

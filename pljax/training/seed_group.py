@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from pljax.data import split
+from pljax.data.shares import estimate
 from pljax.nn import sparse
+from pljax.nn.networks import to_inputs
 from pljax.protocols.config import Config, Phase
 from pljax.results.forks import require_threads
 from pljax.settings import everywhere
@@ -22,6 +24,7 @@ from pljax.types import AssignedLabels, Dataset, Evaluation, Metrics, Split, Tra
 # index among the phases of that role. The first fine-tuning phase thus has the same key with and without pre-training.
 # The number 0 belongs to the split.
 PURPOSE = {"pretrain": 1, "finetune": 2}
+MOST_ROWS = 10_000  # unlabelled ones from which the shares of classes are estimated
 KEPT_PROGRAMS = 8  # of each kind; the oldest program goes when another is compiled, and its memory with it
 
 
@@ -114,10 +117,11 @@ class SeedGroup(NamedTuple):
         return (self.layout, self.data.images.shape, self.labelled_size, self.config.validation, self.data.classes)
 
     def splits_on_host(self) -> Split:
-        """The split of every seed without padding: int32 ``[S, L]``, ``[S, V]`` and ``[S, U]``."""
+        """The split of every seed without padding: ``[S, L]``, ``[S, V]`` and ``[S, U]``, shares ``[S, 2, C]``."""
         splits, labels, validation = self.layout.gather(self.splits), self.config.labels, self.config.validation
         unlabelled = len(self.dataset.train_labels) - labels - validation
-        return Split(splits.labelled[:, :labels], splits.validation, splits.unlabelled[:, :unlabelled])
+        parts = splits.labelled[:, :labels], splits.validation, splits.unlabelled[:, :unlabelled]
+        return Split(*parts, shares=splits.shares)
 
     def phase(self, number: int) -> Phase:
         """A phase of the config, with room for the columns of its mini-batches that are not all zero."""
@@ -177,8 +181,9 @@ def make_group(
 ) -> SeedGroup:
     """Put the data and the splits of the seeds on their devices.
 
-    ``shares``, float ``[2, C]``, are the least and the greatest share of each class in the population, if they are not
-    to be those of the labelled images. ``weights``, float ``[N]``, say how many images each labelled one counts as.
+    ``shares``, float ``[2, C]``, are the least and the greatest share of each class in the population, if they are
+    known; else they are as the methods want them. ``weights``, float ``[N]``, say how many images each labelled one
+    counts as.
 
     With ``rounded`` the arrays are padded to rounded sizes, so that data of about the same size share compiled
     programs. Padding rows are never drawn. With up to 1,600 labelled images the draws are those without padding, and
@@ -186,6 +191,12 @@ def make_group(
     """
     images, labels, labelled_size = dataset.train_images, dataset.train_labels, config.labels
     keys, splits = split_seeds(config, seeds, dataset, layout)
+    if shares is not None:
+        of_seeds = np.tile(shares, (len(seeds), 1, 1))
+    elif any(getattr(phase.method, "class_prior", None) == "estimated" for phase in config.phases):
+        of_seeds = estimate_shares(layout.gather(splits), dataset)
+    else:
+        of_seeds = None
     if rounded:
         batch_size = config.phases[-1].batches.batch_size
         if labelled_size > batch_size:
@@ -201,10 +212,28 @@ def make_group(
         labelled=jnp.asarray(config.labels, jnp.int32),
         unlabelled=jnp.asarray(len(dataset.train_labels) - config.labels - config.validation, jnp.int32),
         classes=dataset.classes,
-        shares=None if shares is None else jnp.asarray(shares, jnp.float32),
         weights=None if weights is None else jnp.asarray(weights, jnp.float32),
     )
+    if of_seeds is not None:
+        of_seeds = layout.shard(of_seeds.astype(np.float32))
+        splits = Split(splits.labelled, splits.validation, splits.unlabelled, of_seeds)
     return SeedGroup(config, dataset, layout, keys, splits, layout.replicate(data), labelled_size)
+
+
+def estimate_shares(splits: Split, dataset: Dataset) -> np.ndarray:
+    """The least and the greatest share of each class, estimated for each seed: float64 ``[S, 2, C]``."""
+
+    def inputs(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(to_inputs(jnp.asarray(dataset.train_images[rows])))
+
+    def of_seed(labelled: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
+        labelled, unlabelled = np.sort(labelled), np.sort(unlabelled)
+        if len(unlabelled) > MOST_ROWS:
+            unlabelled = unlabelled[np.linspace(0, len(unlabelled) - 1, MOST_ROWS).astype(int)]
+        labels = dataset.train_labels[labelled]
+        return estimate(inputs(labelled), labels, inputs(unlabelled), dataset.classes).interval()
+
+    return np.stack([of_seed(*of) for of in zip(splits.labelled, splits.unlabelled, strict=True)])
 
 
 def rounded_up(count: int) -> int:

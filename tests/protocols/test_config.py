@@ -102,7 +102,7 @@ def test_shapes_are_those_of_the_initial_parameters_of_every_phase():
     }
     assert classifier == again
     assert nothing is None
-    assert (noise.updates.shape, given.shares.shape, given.labels.shape) == ((), (3,), (50,))
+    assert (noise.updates.shape, given.shares.shape, given.labels.shape) == ((), (2, 3), (50,))
 
 
 # ------------------------------------------------------------------------------------- earlier versions

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pljax.analysis.shares import SPREADS, Shares, estimate, multinomial, of_labels, posterior
+from pljax.data.shares import SPREADS, Shares, estimate, multinomial, of_labels, posterior
 
 SHARES = np.array([0.6, 0.2, 0.1, 0.05, 0.05])
 CENTRES = 3 * np.random.default_rng(7).normal(size=(5, 8))

@@ -3,8 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 
 FOLDS = 5
 SPREADS = np.array([0, *np.geomspace(0.01, 1, 30)])  # of the shares around those of the labels, times sqrt(C)
@@ -67,6 +65,9 @@ def cross_fit(
     inputs: np.ndarray, labels: np.ndarray, unlabelled: np.ndarray, classes: int, folds: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict the labelled rows that a fold leaves out, ``[n, C]``, and the mean of the unlabelled rows, ``[C]``."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold
+
     held_out, means = np.zeros((len(labels), classes)), []
     for fitted, others in StratifiedKFold(folds, shuffle=True, random_state=0).split(inputs, labels):
         model: Any = LogisticRegression(max_iter=1000).fit(inputs[fitted], labels[fitted])
