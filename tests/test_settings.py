@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
+import typing
 from typing import Literal
 
 import chex
@@ -256,6 +257,8 @@ def invalid_values(flag):
         bounds = [declared.low if declared.above else math.nextafter(declared.low, -1)]
         bounds.append(math.nextafter(declared.high, math.inf) if declared.to else declared.high)
         return [*bounds, math.nan, math.inf, True, None]
+    if typing.get_origin(flag.kind) is typing.Literal:
+        return ["", "Labelled", 1, None]
     return [(), (0,), (MAX_INT + 1,), (2.5,), 20, "20", None]
 
 
@@ -341,6 +344,8 @@ def range_of(flag):
         return st.integers(int(declared.low), int(min(declared.high, MAX_INT)))
     if flag.kind is float:
         return st.floats(declared.low, declared.high, exclude_min=declared.above, exclude_max=not declared.to)
+    if typing.get_origin(flag.kind) is typing.Literal:
+        return st.sampled_from(typing.get_args(flag.kind))
     return st.lists(st.integers(1, MAX_INT), min_size=1, max_size=4).map(tuple)
 
 

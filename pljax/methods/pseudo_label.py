@@ -45,7 +45,7 @@ class PseudoLabel(NetworkMethod, Ramp):
     )
     class_prior: Literal["labelled", "estimated"] = setting(
         default="labelled",
-        help="the shares of the classes: those among the labels, or an interval, estimated from all images.",
+        help="the class shares that alignment uses: labelled, or estimated, an interval, from all images.",
     )
 
     def loss(
