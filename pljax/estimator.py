@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from pljax.analysis.calibration import at_temperature, fit_temperature
+from pljax.analysis.calibration import at_temperature, fit_temperature, guess_temperature
 from pljax.analysis.guard import Guard, compare
 from pljax.data import custom, split
 from pljax.data.reading.checks import MAX_FEATURE
@@ -45,7 +45,6 @@ from pljax.types import Dataset
 UNLABELLED = -1
 SCALINGS = ("auto", "none")
 FLOATS = (np.float64, np.float32)
-TEMPERATURE = 2.5  # without validation rows
 LEAST_VALIDATION = 100  # rows; by default there is no validation part that would be smaller, and so too noisy
 
 PARAMETER_NAMES = {"pretrain_epochs": "pretrain"}  # overrides with another name as a parameter
@@ -120,8 +119,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       class_weight: the weights of the classes in the loss of labelled rows, as in scikit-learn: a dict, ``balanced``,
         or ``None`` for equal ones.
       temperature: what logits are divided by before they become probabilities; classes do not depend on it. By default
-        the one under which the validation rows are most likely, or 2.5 without validation rows: networks that are
-        trained on a few labels are too sure, and this was the best for thirteen data sets.
+        the one under which the validation rows are most likely; without validation rows, a guess
+        (:func:`pljax.analysis.calibration.guess_temperature`): networks that are trained on a few labels are too sure.
       random_state: determines the random numbers of the networks.
       verbose: whether to say on standard error what was read of ``X`` and ``y``, and to show a progress bar.
       OVERRIDES
@@ -410,7 +409,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         if self.temperature is not None:
             return self.temperature
         if not validation.size:
-            return TEMPERATURE
+            known = rows.labels != UNLABELLED
+            return guess_temperature(rows.inputs[known], rows.labels[known])
         outputs = [self._outputs_by_seed(rows.inputs[of_seed])[seed] for seed, of_seed in enumerate(validation)]
         return fit_temperature(np.concatenate(outputs), rows.labels[validation.ravel()])
 

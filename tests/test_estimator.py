@@ -308,7 +308,7 @@ def test_probabilities_are_those_at_the_temperature_and_classes_do_not_depend_on
     plain, hot, usual = (small(temperature=temperature).fit(X, few) for temperature in (1.0, 3.0, None))
     np.testing.assert_allclose(hot.predict_proba(X), at_temperature(plain.predict_proba(X), 3.0), atol=1e-6)
     np.testing.assert_array_equal(hot.predict(X), plain.predict(X))
-    assert (hot.temperature_, usual.temperature_) == (3.0, 2.5)
+    assert (hot.temperature_, usual.temperature_) == (3.0, 1.5)  # a logistic regression is right, and not sure
 
 
 def test_the_temperature_is_fitted_to_the_validation_rows_of_each_network():

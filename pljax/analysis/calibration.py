@@ -8,6 +8,8 @@ from scipy.special import log_softmax, softmax
 
 BINS = 10
 TEMPERATURES = 0.05, 50.0  # the least and the greatest that is fitted
+FACTOR, GUESSES, FIXED = 1.5, (1.5, 20.0), 2.5  # see guess_temperature
+FOLDS, MOST_ROWS = 5, 1000  # of its cross-fit
 SMALLEST = float(np.finfo(np.float32).tiny)  # a probability of 0 is taken for this
 
 
@@ -67,6 +69,33 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
         return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].sum())
 
     return float(np.exp(minimize_scalar(surprise, bounds=np.log(TEMPERATURES), method="bounded").x))
+
+
+def guess_temperature(inputs: np.ndarray, labels: np.ndarray) -> float:
+    """Guess the temperature of a network that is trained with a few labels, all of which it needs.
+
+    The harder the data, the more a network that has learnt its labels by heart is too sure. How hard they are, the
+    temperature tells that a cross-fitted logistic regression needs. The guess is 1.5 times it, but within ``GUESSES``:
+    of the rules of this form, the best for ``pl`` on thirteen data sets with 10 labels a class. Where a class has a
+    single label, the guess is 2.5, the best of all fixed temperatures there.
+
+    Args:
+      inputs: the labelled rows, float ``[n, D]``, features of about unit variance.
+      labels: their classes, int ``[n]``, from 0; every class occurs.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    if len(labels) > MOST_ROWS:
+        some = np.random.default_rng(0).permutation(len(labels))[:MOST_ROWS]
+        inputs, labels = inputs[some], labels[some]
+    folds = min(FOLDS, int(np.bincount(labels).min()))
+    if folds < 2:
+        return FIXED
+    splits = StratifiedKFold(folds, shuffle=True, random_state=0)
+    model = LogisticRegression(max_iter=1000)
+    held_out = cross_val_predict(model, inputs, labels, cv=splits, method="predict_proba")
+    return float(np.clip(FACTOR * fit_temperature(held_out, labels), *GUESSES))
 
 
 def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:

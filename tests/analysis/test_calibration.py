@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from pljax.analysis.calibration import at_temperature, by_confidence, expected_calibration_error, fit_temperature
+from pljax.analysis.calibration import (
+    at_temperature,
+    by_confidence,
+    expected_calibration_error,
+    fit_temperature,
+    guess_temperature,
+)
 
 
 def test_calibration_error_by_hand():
@@ -42,3 +48,20 @@ def test_a_temperature_keeps_the_order_of_classes_and_sums_to_one():
 
 def test_labels_that_were_thought_impossible_have_a_finite_temperature():
     assert np.isfinite(fit_temperature(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1])))
+
+
+def test_the_guess_is_high_where_labels_have_nothing_to_do_with_the_rows_and_low_where_they_are_plain():
+    generator, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 10)
+    noise = generator.normal(size=(30, 20))
+    assert guess_temperature(noise, labels) == 20
+    assert guess_temperature(noise + 10 * np.eye(3, 20)[labels], labels) == 1.5
+    assert 1.5 < guess_temperature(noise + 1.5 * np.eye(3, 20)[labels], labels) < 20
+
+
+def test_the_guess_needs_two_labels_of_each_class_and_no_more_than_a_thousand():
+    generator = np.random.default_rng(0)
+    assert guess_temperature(generator.normal(size=(3, 2)), np.array([0, 0, 1])) == 2.5
+    labels = np.arange(5000) % 2
+    rows = generator.normal(size=(5000, 2)) + labels[:, None]
+    kept = generator.permutation(5000)
+    assert guess_temperature(rows, labels) == pytest.approx(guess_temperature(rows[kept], labels[kept]), rel=0.2)
