@@ -177,7 +177,7 @@ def test_imports_load_what_is_slow_only_where_it_is_used_and_start_no_backend():
     """
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    expected = ["[]", "3", "[]", "True pljax.estimator", "['sklearn']", "False"]
+    expected = ["[]", "3", "[]", "True pljax.estimator.classifier", "['sklearn']", "False"]
     assert ended.stdout.splitlines() == expected, ended.stderr
 
 

@@ -165,9 +165,9 @@ def test_no_class_loses_its_only_label_to_a_validation_part_that_nobody_asked_fo
     generator = np.random.default_rng(0)
     X = generator.normal(size=(1200, 3))
     y = np.where(np.arange(1200) < 1000, np.arange(1200), -1)
-    assert small(epochs=2).fit(X, y).config_.validation == 0
+    assert small(epochs=2).fit(X, y).networks_.config.validation == 0
     y = np.where(np.arange(1200) < 1000, np.arange(1200) % 10, -1)
-    assert small(epochs=2).fit(X, y).config_.validation == 100
+    assert small(epochs=2).fit(X, y).networks_.config.validation == 100
 
 
 def test_settings_with_which_pseudo_labels_are_never_used_are_warned_of(rows):
@@ -220,13 +220,14 @@ def three_networks(rows):
 
 def test_the_probabilities_are_the_means_of_those_of_the_networks(rows, three_networks):
     (X, _, few), fitted = rows, three_networks
-    assert fitted.parameters_["output"]["bias"].shape == (3, 4)
+    assert fitted.networks_.parameters["output"]["bias"].shape == (3, 4)
     assert fitted.seed_scores_.shape == (3,)
     assert np.isfinite(fitted.seed_scores_).all()
     probabilities = []
     for seed in range(3):
         alone = copy.copy(fitted)
-        alone.parameters_ = jax.tree.map(lambda leaf: leaf[seed : seed + 1], fitted.parameters_)  # noqa: B023
+        of_seed = jax.tree.map(lambda leaf: leaf[seed : seed + 1], fitted.networks_.parameters)  # noqa: B023
+        alone.networks_ = fitted.networks_._replace(parameters=of_seed)
         probabilities.append(alone.predict_proba(X))
     np.testing.assert_allclose(fitted.predict_proba(X), np.mean(probabilities, axis=0), atol=1e-6)
     assert not np.allclose(probabilities[0], probabilities[1], atol=1e-3)

@@ -28,6 +28,15 @@ class Guard:
         """
         return self.error > self.supervised_error or self.nats - self.supervised_nats > MOST_NATS
 
+    @property
+    def warning(self) -> str:
+        """The sentence that says that the twin answers, and why."""
+        rows = f"{self.rows:,} {'validation' if self.validation else 'labelled'} rows"
+        reason = f"{self.error:.1%} of {rows} are wrong with them and {self.supervised_error:.1%} without"
+        if self.error <= self.supervised_error:
+            reason = f"they make the classes of {rows} less likely, by {self.nats - self.supervised_nats:.1f} nats"
+        return f"Unlabelled rows seem to do harm: {reason}. supervised_ answers, which was trained without them."
+
 
 def compare(
     probabilities: np.ndarray, supervised: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None

@@ -1,15 +1,10 @@
 """Pseudo-Label as a scikit-learn classifier."""
 
 import copy
-import functools
-import inspect
-import io
 import numbers
 import warnings
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -17,83 +12,30 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from pljax.analysis.calibration import at_temperature, fit_temperature, guess_temperature
-from pljax.analysis.guard import Guard, compare
+from pljax.analysis.guard import Guard
 from pljax.data import custom, split
 from pljax.data.reading.checks import MAX_FEATURE
 from pljax.data.reading.labels import Labels
 from pljax.data.reading.rows import Rows
 from pljax.data.reading.targets import Targets, read_targets, split_unlabelled, target_warnings
 from pljax.data.scaling import scaling_of
-from pljax.nn.outputs import class_probabilities
+from pljax.estimator.networks import UNLABELLED, Networks, TrainingRows, compare_networks, train_networks
+from pljax.estimator.parameters import override_parameters, overrides_of, with_override_parameters
 from pljax.protocols import adaptive
 from pljax.protocols.config import Config
 from pljax.protocols.twin import supervised, without_unlabelled
 from pljax.report.data_summary import data_lines
-from pljax.results.inference import logits
-from pljax.settings import override, overrides
-from pljax.training.checkpointer import NoCheckpointer
-from pljax.training.devices import enable_compilation_cache
-from pljax.training.loop import Outcome, train
-from pljax.training.metrics import MetricsLog
+from pljax.settings import override
 from pljax.training.progress import Reporter
 from pljax.training.run import predicted_warnings
-from pljax.training.seed_group import make_group
-from pljax.training.seeds import MOST_SEED, layout_for
-from pljax.types import Dataset
+from pljax.training.seeds import MOST_SEED
 
-UNLABELLED = -1
 SCALINGS = ("auto", "none")
 FLOATS = (np.float64, np.float32)
 LEAST_VALIDATION = 100  # rows; by default there is no validation part that would be smaller, and so too noisy
 
-PARAMETER_NAMES = {"pretrain_epochs": "pretrain"}  # overrides with another name as a parameter
-ANSWER = (  # the fitted attributes that predictions depend on
-    "config_",
-    "parameters_",
-    "extra_",
-    "pseudo_labels_",
-    "confidence_",
-    "transduction_",
-    "seed_scores_",
-    "temperature_",
-)
-# Overrides that follow from the data and are no parameters, or are parameters of a wider kind.
-EXCLUDED = ("labels", "validation", "class_prior")
 
-
-@functools.cache
-def _override_parameters() -> dict[str, str]:
-    """The parameters of the classifier that are overrides of the protocol ``adaptive``, with their help."""
-    configs = adaptive.scenarios(adaptive.DEFAULT_SIZES).values()
-    found = {flag.name: flag.help for config in configs for flag in overrides(config)}
-    return {PARAMETER_NAMES.get(name, name): help for name, help in found.items() if name not in EXCLUDED}
-
-
-def _with_override_parameters(cls: Any) -> Any:
-    """Add a parameter for each override to the signature and the docstring of a class; the default is ``None``."""
-    signature = inspect.signature(cls.__init__)
-    own = [parameter for name, parameter in signature.parameters.items() if name != "settings"]
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any")
-        for name in _override_parameters()
-    ]
-    cls.__init__.__signature__ = signature.replace(parameters=[*own, *added])
-    lines = "\n".join(f"      {name}: {help}" for name, help in _override_parameters().items())
-    cls.__doc__ = (cls.__doc__ or "").replace("      OVERRIDES", lines)
-    return cls
-
-
-class TrainingRows(NamedTuple):
-    """What the networks are trained with."""
-
-    inputs: np.ndarray  # float32 [n, D]
-    labels: np.ndarray  # int32 [n]; -1: unlabelled
-    weights: np.ndarray | None  # float64 [n], how many rows a labelled row counts as; None: one
-    shares: np.ndarray | None  # float64 [2, C], the least and the greatest share of each class, where they are known
-
-
-@_with_override_parameters
+@with_override_parameters
 class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     """A neural network for semi-supervised classification with pseudo-labels (Lee 2013).
 
@@ -187,7 +129,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         self.temperature = temperature
         self.random_state = random_state
         self.verbose = verbose
-        names = _override_parameters()
+        names = override_parameters()
         if unknown := sorted(settings.keys() - names.keys()):
             raise TypeError(f"{type(self).__name__} has no parameter {unknown[0]!r}: it has {', '.join(names)}.")
         for name in names:
@@ -203,12 +145,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         targets = read_targets(y)
         X, labels = validate_data(self, X, targets.numbers, dtype=FLOATS)
-        if self.scaling not in SCALINGS:
-            raise ValueError(f"scaling is {self.scaling!r}: choose one of {', '.join(SCALINGS)}.")
-        if self.temperature is not None and not 0 < self.temperature < np.inf:
-            raise ValueError(f"temperature is {self.temperature!r}: give a number above 0.")
-        if not (self.guard is False or self.guard == "auto"):
-            raise ValueError(f"guard is {self.guard!r}: choose one of auto, False.")
+        self._check_parameters()
         self.classes_, self.n_unlabelled_ = targets.classes, int((labels == UNLABELLED).sum())
         self.scaling_ = scaling_of(X) if self.scaling == "auto" else None
         config = self._config_for(labels)
@@ -217,14 +154,34 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         if self.verbose:
             Reporter().say(self._what_was_read(X, targets, config.validation))
         inputs, weights = self._inputs(X), self._weights(X, labels, sample_weight)
-        self._fit(config, TrainingRows(inputs, labels, weights, self._known_shares()), self._seeds())
+        rows = TrainingRows(inputs, labels, len(self.classes_), weights, self._known_shares())
+        self._fit(config, rows, self._seeds())
         return self
+
+    def _fit(self, config: Config, rows: TrainingRows, seeds: list[int]) -> None:
+        """Train the networks, and with ``guard`` those without unlabelled rows. Set the fitted attributes."""
+        answer = networks, _ = train_networks(config, rows, seeds, self.temperature, self.verbose)
+        self.class_prior_ = networks.shares
+        self.supervised_: Self | None = None
+        self.guard_: Guard | None = None
+        self.guarded_ = False
+        if self.guard and any(phase.batches.unlabelled for phase in config.phases):
+            of_twin = rows._replace(shares=networks.shares)
+            twin = train_networks(supervised(config), of_twin, seeds, self.temperature, self.verbose)
+            classifier = copy.copy(self)
+            classifier._set_fitted(*twin, rows)
+            self.supervised_, self.guard_ = classifier, compare_networks(networks, twin[0], rows)
+            self.guarded_ = self.guard_.answers_supervised
+            if self.guarded_:
+                answer = twin
+                warnings.warn(self.guard_.warning, stacklevel=3)
+        self._set_fitted(*answer, rows)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities, float32 ``[n, C]``: the mean over the networks."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        return self._probabilities(self._inputs(X))
+        return self.networks_.probabilities(self._inputs(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict classes, ``[n]``: those with the largest probability."""
@@ -238,21 +195,18 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         weights = None if sample_weight is None else np.asarray(sample_weight)[known]
         return float(accuracy_score(known_labels, self.predict(X)[known], sample_weight=weights))
 
+    def _check_parameters(self) -> None:
+        if self.scaling not in SCALINGS:
+            raise ValueError(f"scaling is {self.scaling!r}: choose one of {', '.join(SCALINGS)}.")
+        if self.temperature is not None and not 0 < self.temperature < np.inf:
+            raise ValueError(f"temperature is {self.temperature!r}: give a number above 0.")
+        if not (self.guard is False or self.guard == "auto"):
+            raise ValueError(f"guard is {self.guard!r}: choose one of auto, False.")
+
     def _inputs(self, X: np.ndarray) -> np.ndarray:
         if np.abs(X).max() >= MAX_FEATURE:
             raise ValueError(f"X has numbers that are not between -{MAX_FEATURE:g} and {MAX_FEATURE:g}.")
         return self.scaling_.apply(X) if self.scaling_ else X.astype(np.float32)
-
-    def _outputs_by_seed(self, inputs: np.ndarray) -> np.ndarray:
-        """The class probabilities of each network as it is, float32 ``[n_seeds, n, C]``."""
-        method = self.config_.method
-        by_seed = jnp.asarray(logits(method, self.parameters_, self.extra_, inputs))
-        return np.asarray(class_probabilities(by_seed, method.output))
-
-    def _probabilities(self, inputs: np.ndarray) -> np.ndarray:
-        """The mean over the networks of their class probabilities at the temperature, float32 ``[n, C]``."""
-        by_seed = at_temperature(self._outputs_by_seed(inputs), self.temperature_)
-        return by_seed.mean(axis=0, dtype=np.float32)
 
     def _seeds(self) -> list[int]:
         """The seed of each network."""
@@ -295,14 +249,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _config(self, labelled: int, validation: int, unlabelled: int) -> Config:
         """The config of ``adaptive`` for data of these sizes, with the parameters that are given."""
-        flag_names = {parameter: flag for flag, parameter in PARAMETER_NAMES.items()}
-        parameters = {name: getattr(self, name) for name in _override_parameters()}
-        given = {flag_names.get(name, name): value for name, value in parameters.items() if value is not None}
-        if "hidden" in given:
-            given["hidden"] = tuple(np.atleast_1d(np.asarray(given["hidden"])).tolist())
-        if isinstance(self.class_prior, str):
-            given["class_prior"] = self.class_prior
-        given = _as_python(given)
+        given = overrides_of(self)
         sizes = adaptive.Sizes(labelled, self.n_features_in_, len(self.classes_))
         scenarios = adaptive.scenarios(sizes, given.get("epochs"))
         if self.scenario not in scenarios:
@@ -342,88 +289,13 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         lines = data_lines(notes, list(map(str, self.classes_)), {"labelled": counts.tolist()})
         return "\n".join(f"{heading:<{max(map(len, lines))}}  {text}" for heading, text in lines.items())
 
-    def _fit(self, config: Config, rows: TrainingRows, seeds: list[int]) -> None:
-        """Train the networks, and with ``guard`` those without unlabelled rows. Set the fitted attributes."""
-        outcome = self._train(config, rows, seeds)
-        self._set_fitted(config, outcome, rows)
-        shares = outcome.split.shares
-        self.class_prior_: np.ndarray | None = None if shares is None else np.asarray(shares).mean(axis=0)
-        self.supervised_: Self | None = None
-        self.guard_: Guard | None = None
-        self.guarded_ = False
-        if self.guard and any(phase.batches.unlabelled for phase in config.phases):
-            self.supervised_, twin = copy.copy(self), supervised(config)
-            of_twin = self.supervised_._train(twin, rows._replace(shares=self.class_prior_), seeds)
-            self.supervised_._set_fitted(twin, of_twin, rows)
-            self.guard_ = self._compared(self.supervised_, rows)
-            self.guarded_ = self.guard_.answers_supervised
-        if self.guard_ and self.guarded_:
-            for name in ANSWER:
-                setattr(self, name, getattr(self.supervised_, name))
-            warnings.warn(guard_warning(self.guard_), stacklevel=3)
-
-    def _compared(self, twin: Self, rows: TrainingRows) -> Guard:
-        """Compare with a twin: on the validation rows of each network, or else on the labelled rows."""
-        if validation := self.config_.validation:
-            error, of_twin = (float(1 - fitted.seed_scores_.mean()) for fitted in (self, twin))
-            return Guard(validation, True, error, of_twin, np.nan, np.nan)
-        known = rows.labels != UNLABELLED
-        mine, others = (fitted._outputs_by_seed(rows.inputs[known]).mean(axis=0) for fitted in (self, twin))
-        return compare(mine, others, rows.labels[known], None if rows.weights is None else rows.weights[known])
-
-    def _train(self, config: Config, rows: TrainingRows, seeds: list[int]) -> Outcome:
-        """Train all networks. Set ``history_``."""
-        self.history_: list[Any] = []
-        enable_compilation_cache()
-        data = Dataset("X", len(self.classes_), rows.inputs, rows.labels, rows.inputs[:0], rows.labels[:0])
-        layout = layout_for(len(seeds))
-        with Reporter(None if self.verbose else io.StringIO()) as reporter:
-            log = MetricsLog(seeds, len(rows.labels), self.history_.extend, reporter)
-            group = make_group(config, seeds, data, layout, rounded=True, shares=rows.shares, weights=rows.weights)
-            outcome = train(group, log, NoCheckpointer(reporter))
-        diverged = int(log.has_diverged().sum())
-        if diverged == len(seeds):
-            raise ValueError("Training diverged: give a lower learning_rate, or scaling='auto'.")
-        if diverged:
-            warnings.warn(f"{diverged} of {len(seeds)} networks diverged and are left out.", stacklevel=4)
-        return outcome
-
-    def _set_fitted(self, config: Config, outcome: Outcome, rows: TrainingRows) -> None:
-        """Set the fitted attributes from the networks that did not diverge."""
-        alive = ~outcome.log.has_diverged()
-        self.config_ = config
-        self.parameters_, self.extra_ = jax.tree.map(lambda leaf: leaf[alive], (outcome.params, outcome.extra))
-        self.temperature_ = self._temperature(rows, np.asarray(outcome.split.validation)[alive])
-        unknown = rows.labels == UNLABELLED
-        probabilities = self._probabilities(rows.inputs[unknown])
+    def _set_fitted(self, networks: Networks, history: list[Any], rows: TrainingRows) -> None:
+        """Set the fitted attributes that follow from the networks that answer."""
+        self.networks_, self.history_ = networks, history
+        self.temperature_, self.seed_scores_ = networks.temperature, networks.validation_accuracy
+        self.n_iter_ = sum(phase.epochs for phase in networks.config.phases)
+        probabilities = networks.probabilities(rows.inputs[~rows.known])
         self.pseudo_labels_ = self.classes_[probabilities.argmax(axis=1)]
         self.confidence_ = probabilities.max(axis=1)
         self.transduction_ = self.classes_[rows.labels]
-        self.transduction_[unknown] = self.pseudo_labels_
-        self.n_iter_ = sum(phase.epochs for phase in config.phases)
-        last = self.history_[-len(alive) :]
-        self.seed_scores_ = np.array([line["validation_accuracy"] for line in last], np.float32)[alive]
-
-    def _temperature(self, rows: TrainingRows, validation: np.ndarray) -> float:
-        """The temperature as given, or that of the validation rows of the networks, int ``[n_seeds, V]``, if any."""
-        if self.temperature is not None:
-            return self.temperature
-        if not validation.size:
-            known = rows.labels != UNLABELLED
-            return guess_temperature(rows.inputs[known], rows.labels[known])
-        outputs = [self._outputs_by_seed(rows.inputs[of_seed])[seed] for seed, of_seed in enumerate(validation)]
-        return fit_temperature(np.concatenate(outputs), rows.labels[validation.ravel()])
-
-
-def guard_warning(guard: Guard) -> str:
-    """Say that the classifier without unlabelled rows answers, and why."""
-    rows = f"{guard.rows:,} {'validation' if guard.validation else 'labelled'} rows"
-    reason = f"{guard.error:.1%} of {rows} are wrong with them and {guard.supervised_error:.1%} without"
-    if guard.error <= guard.supervised_error:
-        reason = f"they make the classes of {rows} less likely, by {guard.nats - guard.supervised_nats:.1f} nats"
-    return f"Unlabelled rows seem to do harm: {reason}. supervised_ answers, which was trained without them."
-
-
-def _as_python(values: dict[str, Any]) -> dict[str, Any]:
-    """Convert NumPy scalars, which a search over parameters may set, to Python numbers."""
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+        self.transduction_[~rows.known] = self.pseudo_labels_
