@@ -119,12 +119,21 @@ def _reproduction(label: str, figure: Published, comparisons: int) -> str:
     if test.inside is None:
         return f"{label} - {published}: {format_number(test.difference)} points, and one seed has no interval."
     corrected = f", {format_p_value(figure.holm_p)} after Holm's correction for {comparisons} published figures"
-    verdict = "differs from" if figure.holm_p <= ALPHA else "cannot be told apart from"
     return (
-        f"{label} {verdict} {published}: the difference lies {_between(test.low, test.high)} (95 % CI, unpaired; mean "
-        f"{format_number(test.difference)}); p = {format_p_value(test.p)}{corrected if comparisons > 1 else ''}."
-        f"{_equivalence_sentence(figure.equivalence)}"
+        f"{label} and {published}: {reproduced(figure)}. The difference lies {_between(test.low, test.high)} (95 % CI, "
+        f"unpaired; mean {format_number(test.difference)}); p = {format_p_value(test.p)}"
+        f"{corrected if comparisons > 1 else ''}.{_equivalence_sentence(figure.equivalence)}"
     )
+
+
+def reproduced(figure: Published) -> str:
+    """Say whether a run reproduces a figure: ``reproduced`` if they are equivalent, ``not reproduced`` if they differ.
+
+    Everything else is ``undecided``: too few seeds, or no margin that says what difference does not matter.
+    """
+    if figure.equivalence and figure.equivalence.result == "equivalent":
+        return f"reproduced {within(figure.equivalence.margin)}"
+    return "not reproduced" if figure.holm_p <= ALPHA else "undecided"
 
 
 def _equivalence_sentence(test: Equivalence | None) -> str:

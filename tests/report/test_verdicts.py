@@ -131,8 +131,8 @@ def test_all_pairs_are_compared_where_no_two_runs_have_scenario_or_protocol_in_c
     ("mean", "expected"),
     [
         # Half the interval: the root of 0.5257 squared and the paper's own 1.5 squared is 1.5895.
-        (88, ["pl differs from the published 83.85 % (Lee 2013)", "between 2.56 and 5.74 points"]),
-        (83, ["pl cannot be told apart from the published 83.85 % (Lee 2013)", "between -2.44 and 0.74 points"]),
+        (88, ["pl and the published 83.85 % (Lee 2013): not reproduced.", "between 2.56 and 5.74 points"]),
+        (83, ["pl and the published 83.85 % (Lee 2013): undecided.", "between -2.44 and 0.74 points"]),
     ],
 )
 def test_a_run_under_a_papers_own_protocol_is_compared_with_the_paper(mean, expected):
@@ -147,10 +147,9 @@ def test_several_published_figures_are_corrected_for_each_other():
         result = shifted(NOISE[:10], 10, LEE["pl"], base)
         for results, differs in (([result], alone), ([*beside, result], corrected)):
             *others, sentence = reproductions(compare(results))
-            assert ("differs from" in sentence) is differs
-            assert ("cannot be told apart from" in sentence) is not differs
+            assert ((": not reproduced." in sentence), (": undecided." in sentence)) == (differs, not differs)
             assert ("after Holm's correction for 3 published figures" in sentence) is (len(results) == 3)
-            assert all("cannot be told apart from" in other for other in others)
+            assert all(": undecided." in other for other in others)
 
 
 def test_one_seed_cannot_be_judged_by_a_published_figure():
@@ -174,6 +173,8 @@ def test_an_equivalence_test_has_its_result_in_words(points, result):
     assert pair.equivalence.result == result
     assert f" {words[result]}" in only(conclusions(compared))
     assert f" {words[figure.equivalence.result]}" in only(reproductions(compared))
+    verdict = "reproduced within 2 points" if result == "equivalent" else "not reproduced"
+    assert f": {verdict}." in only(reproductions(compared))
     for sentence in [*conclusions(compare(results)), *reproductions(compare(results))]:
         assert not any(word in sentence for word in words.values())
 
