@@ -262,6 +262,12 @@ def test_the_readme_has_the_table_of_the_kept_comparison_with_sklearn():
     assert printed == below("experiments/versus_sklearn.py --tables", EXPERIMENTS)
 
 
+def test_the_readme_has_the_table_of_the_kept_comparison_with_the_twin():
+    kept = json.loads((RESULTS / "harmless.json").read_text())
+    printed = list(module("harmless").table(kept))
+    assert printed == below("experiments/harmless.py --tables", EXPERIMENTS)
+
+
 def test_a_tiny_size_leaves_no_figures_among_the_kept_ones(capsys):
     for script in ("speed.py", "faults.py", "versus_sklearn.py", "harmless.py"):
         with pytest.raises(SystemExit):

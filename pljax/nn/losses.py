@@ -79,8 +79,8 @@ def align(logits: jax.Array, shares: jax.Array, strength: float | jax.Array, out
     >>> logits = jnp.array([[2.0, 0.0], [2.0, 0.0]])  # probabilities 0.88 and 0.12
     >>> jax.nn.softmax(align(logits, jnp.array([[0.5, 0.5], [0.5, 0.5]]), 1.0)).round(2)[0].tolist()
     [0.5, 0.5]
-    >>> jax.nn.softmax(align(logits, jnp.array([[0.5, 0.2], [0.8, 0.5]]), 1.0)).round(2)[0].tolist()
-    [0.8, 0.2]
+    >>> float(jax.nn.softmax(align(logits, jnp.array([[0.5, 0.25], [0.75, 0.5]]), 1.0)).round(2)[0, 0])
+    0.75
     >>> jax.nn.sigmoid(align(logits, jnp.array([[0.25, 0.75], [0.25, 0.75]]), 1.0, "sigmoid")).round(2)[0].tolist()
     [0.25, 0.75]
     """
