@@ -103,6 +103,7 @@ def test_scenarios_are_the_same_to_the_bit_until_alpha_rises(all_scenarios):
     assert with_labels[len(common) :] != without[len(common) :]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_ended_by_a_signal_is_resumed_to_the_same_bytes(environment, command, all_scenarios, tmp_path):
     command = (*command, "--scenario=pl_dae", "--checkpoint_every=1epochs", f"--workdir={tmp_path}")
     process = start(environment, *command)

@@ -87,6 +87,7 @@ def kept_results():
 # ----------------------------------------------------------------------------------------------------- methods.py
 
 
+@pytest.mark.slow
 def test_methods_goes_on_where_it_was_interrupted(tmp_path):
     options = ("--tiny", f"--output={tmp_path}", "--times=60", "--only=nn,pl_dae")
     text = run("methods.py", *options)

@@ -45,6 +45,7 @@ attempt("predict", lambda: classifier.predict(X))
 """
 
 
+@pytest.mark.slow
 def test_a_fork_after_a_fit_is_told_what_to_use_and_one_before_it_works(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", IN_A_FORK, tmp_path / "run"], capture_output=True, text=True, timeout=120, check=True

@@ -97,6 +97,7 @@ def test_two_processes_give_what_one_gives_and_the_first_one_prints_it(options, 
     assert [result["seeds"] for result in shares] == [[0, 1], [0, 1], [2], [2]]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_ends_the_first_process_and_what_that_has_finished_is_kept(options, address, tmp_path):
     """The first process finds its share finished, and waits for the worker."""
     assert main([*options, "--scenario=pl", "--seeds=2", f"--workdir={tmp_path}"]) == 0
