@@ -124,6 +124,9 @@ class TrainingData:
     weights: jax.Array | None = None  # float32 [N], how many images a labelled image counts as; None: one
 
 
+SETS = ("labelled", "validation", "unlabelled")
+
+
 @flax.struct.dataclass
 class Split:
     """The labelled, validation and unlabelled images of one seed: disjoint sets of indices that cover all ``N``."""
@@ -137,7 +140,7 @@ class Split:
     @property
     def indices(self) -> dict[str, Any]:
         """The three sets by name."""
-        return {"labelled": self.labelled, "validation": self.validation, "unlabelled": self.unlabelled}
+        return {name: getattr(self, name) for name in SETS}
 
 
 @flax.struct.dataclass

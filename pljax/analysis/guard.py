@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from pljax.analysis.calibration import SMALLEST
+
 MOST_NATS = 1.0  # that labelled rows may be less likely, summed over them
-SMALLEST = float(np.finfo(np.float32).tiny)  # a probability of 0 is taken for this
 
 
 @dataclasses.dataclass(frozen=True)

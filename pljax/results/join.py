@@ -11,7 +11,7 @@ from pljax.results import pseudo_labels
 from pljax.results.folder import EXTRA, LABEL_TOTALS, PARAMETERS, SPLIT, RunFolder
 from pljax.results.result import Result
 from pljax.settings import differences, to_json
-from pljax.types import InputError, Split
+from pljax.types import SETS, InputError, Split
 
 
 def find_parts(results: Sequence[Result]) -> list[list[int]]:
@@ -81,13 +81,13 @@ def _run_fields(folders: Sequence[RunFolder], result: Result) -> dict[str, Any]:
 
 def _join_splits(folders: Sequence[RunFolder], results: Sequence[Result]) -> Split:
     """The split of each seed: int32 ``[S, L]``, ``[S, V]`` and ``[S, U]``. Raises ``InputError``."""
-    names, parts = ("labelled", "validation", "unlabelled"), []
+    parts = []
     for folder, result in zip(folders, results, strict=True):
         part = folder.load_split(most=16 * len(result.seeds) * (result.dataset["train"] + 1) + 4096)
         sizes = {array.shape[:1] for array in part.values()}
-        if {"seeds", *names} != part.keys() or part["seeds"].tolist() != result.seeds or len(sizes) > 1:
+        if {"seeds", *SETS} != part.keys() or part["seeds"].tolist() != result.seeds or len(sizes) > 1:
             raise InputError(f"{folder.path / SPLIT} is not the split of its run: start that part again.")
-        parts.append([part[name] for name in names])
+        parts.append([part[name] for name in SETS])
     joined: Any = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return Split(*joined)
 

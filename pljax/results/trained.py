@@ -55,7 +55,7 @@ def load(folder: RunFolder, result: Result) -> dict[int, TrainedNetworks]:
     expected = shapes(config, images, classes)
     params, extra = with_leaves(expected[-1][0], seeds, by_path(params)), None
     if (folder.path / EXTRA).exists():
-        extra = with_leaves(expected[-1][1], seeds, of_today(folder.load_arrays(EXTRA)))
+        extra = with_leaves(expected[-1][1], seeds, upgrade_extra(folder.load_arrays(EXTRA)))
     pretrained = {}
     for phase, (of_phase, _) in zip(config.phases, expected, strict=True):
         file = f"{phase.method.pretrains}.npz"
@@ -69,10 +69,10 @@ def load(folder: RunFolder, result: Result) -> dict[int, TrainedNetworks]:
     }
 
 
-def of_today(extra: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def upgrade_extra(extra: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The extra state of a run, also of an earlier version, which had one share of a class instead of two bounds.
 
-    >>> of_today({"shares": np.array([[0.75, 0.25]])})["shares"].tolist()
+    >>> upgrade_extra({"shares": np.array([[0.75, 0.25]])})["shares"].tolist()
     [[[0.75, 0.25], [0.75, 0.25]]]
     """
     shares = extra.get("shares")

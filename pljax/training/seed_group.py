@@ -191,12 +191,7 @@ def make_group(
     """
     images, labels, labelled_size = dataset.train_images, dataset.train_labels, config.labels
     keys, splits = split_seeds(config, seeds, dataset, layout)
-    if shares is not None:
-        of_seeds = np.tile(shares, (len(seeds), 1, 1))
-    elif any(getattr(phase.method, "class_prior", None) == "estimated" for phase in config.phases):
-        of_seeds = estimate_shares(layout.gather(splits), dataset)
-    else:
-        of_seeds = None
+    of_seeds = shares_of_seeds(config, layout.gather(splits), dataset, shares)
     if rounded:
         batch_size = config.phases[-1].batches.batch_size
         if labelled_size > batch_size:
@@ -218,6 +213,15 @@ def make_group(
         of_seeds = layout.shard(of_seeds.astype(np.float32))
         splits = Split(splits.labelled, splits.validation, splits.unlabelled, of_seeds)
     return SeedGroup(config, dataset, layout, keys, splits, layout.replicate(data), labelled_size)
+
+
+def shares_of_seeds(config: Config, splits: Split, dataset: Dataset, known: np.ndarray | None) -> np.ndarray | None:
+    """The least and the greatest share of each class for each seed, ``[S, 2, C]``: known, or as the methods want."""
+    if known is not None:
+        return np.tile(known, (len(splits.labelled), 1, 1))
+    if any(getattr(phase.method, "class_prior", None) == "estimated" for phase in config.phases):
+        return estimate_shares(splits, dataset)
+    return None
 
 
 def estimate_shares(splits: Split, dataset: Dataset) -> np.ndarray:
