@@ -2,22 +2,16 @@
 
 import copy
 import inspect
-import io
-import os
 import pickle
 import re
-import subprocess
-import sys
 import warnings
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.datasets import make_blobs
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -27,17 +21,11 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
+from small_classifier import small
 
 from pljax import PseudoLabelClassifier
-from pljax.analysis.calibration import at_temperature
 from pljax.protocols import adaptive
-from pljax.settings import override, overrides
-from pljax.training import loop, phases, seed_group
-from pljax.training.checkpointer import NoCheckpointer
-from pljax.training.metrics import MetricsLog
-from pljax.training.progress import Reporter
-from pljax.training.seeds import layout_for
-from pljax.types import Dataset
+from pljax.settings import overrides
 
 MINUS_ONE = "it fits the classes -1 and 1, and -1 is no class here: it says that a row is unlabelled"
 OTHER_BATCHES = "a row twice is in other mini-batches than a row of weight two"
@@ -53,17 +41,6 @@ def test_it_passes_the_checks_of_scikit_learn_for_classifiers():
     checks = check_estimator(classifier, expected_failed_checks=expected, on_fail=None, on_skip=None)
     assert len(checks) > 40
     assert {check["check_name"]: check["exception"] for check in checks if check["status"] == "failed"} == {}
-
-
-def small(**parameters):
-    return PseudoLabelClassifier(**{"epochs": 12, "hidden": 16, "random_state": 0, "guard": False, **parameters})
-
-
-@pytest.fixture(scope="module")
-def rows():
-    """Four classes far apart; every tenth row is labelled."""
-    X, y = make_blobs(200, n_features=5, centers=4, cluster_std=0.6, random_state=1)
-    return X, y, np.where(np.arange(200) % 10 == 0, y, -1)
 
 
 @pytest.fixture(scope="module")
@@ -234,132 +211,6 @@ def test_the_probabilities_are_the_means_of_those_of_the_networks(rows, three_ne
     np.testing.assert_allclose(fitted.confidence_, fitted.predict_proba(X[few == -1]).max(axis=1), atol=1e-6)
 
 
-# Classes that nothing but labels can tell apart: a network that is sure of unlabelled rows is as good as a guess.
-NOISE = np.random.default_rng(0).normal(size=(400, 3))
-NOISY = (NOISE[:, 0] + 0.3 * np.random.default_rng(1).normal(size=400) > 0).astype(int)
-HARMFUL = {"epochs": 60, "alpha_f": 1e4, "t1": 1, "t2": 2, "threshold": 0.0, "guard": "auto"}
-
-
-@pytest.mark.parametrize(("validation", "reason"), [(0.0, "of 200 labelled rows"), (0.5, "of 100 validation rows")])
-def test_where_unlabelled_rows_do_harm_the_classifier_without_them_answers(validation, reason):
-    labels = np.where(np.arange(400) < 200, NOISY, -1)
-    settings = {**HARMFUL, "validation_fraction": validation}
-    with pytest.warns(UserWarning, match=f"Unlabelled rows seem to do harm: .*{reason}.*supervised_ answers"):
-        fitted = small(**settings).fit(NOISE, labels)
-    alone, harmed = (small(**{**settings, "guard": False, **of}) for of in ({"alpha_f": 0.0}, {}))
-    alone.fit(NOISE, labels)
-    assert fitted.guarded_
-    np.testing.assert_array_equal(fitted.predict_proba(NOISE), alone.predict_proba(NOISE))
-    for name in ("transduction_", "pseudo_labels_", "confidence_"):
-        np.testing.assert_array_equal(getattr(fitted, name), getattr(alone, name))
-    harmed.fit(NOISE, labels)
-    assert harmed.supervised_ is harmed.guard_ is None
-    assert harmed.score(NOISE[200:], NOISY[200:]) < fitted.score(NOISE[200:], NOISY[200:])
-
-
-@pytest.mark.parametrize("scenario", ["pl", "ladder"])
-def test_where_they_do_none_the_guard_changes_nothing(rows, scenario):
-    X, _, few = rows
-    guarded, free = (small(scenario=scenario, guard=guard).fit(X, few) for guard in ("auto", False))
-    assert not guarded.guarded_
-    assert guarded.guard_.rows == (few != -1).sum()
-    np.testing.assert_array_equal(guarded.predict_proba(X), free.predict_proba(X))
-
-
-@pytest.mark.filterwarnings("ignore:Unlabelled rows seem to do harm")
-@pytest.mark.parametrize("scenario", ["pl", "pl_dae", "ladder"])
-def test_the_twin_is_trained_as_if_the_unlabelled_rows_were_others(rows, scenario):
-    X, _, few = rows
-    others = np.where((few == -1)[:, None], X[::-1], X)
-    twins = (
-        small(scenario=scenario, guard="auto", scaling="none").fit(of_rows, few).supervised_ for of_rows in (X, others)
-    )
-    np.testing.assert_array_equal(*(twin.predict_proba(X) for twin in twins))
-
-
-def test_evenly_labelled_rows_of_an_uneven_population_are_no_reason_to_see_it_as_even():
-    shares = np.array([0.6, 0.2, 0.1, 0.1])
-    X, y = make_blobs((1000 * shares).astype(int), n_features=5, cluster_std=3.0, random_state=1)
-    few = np.full(1000, -1)
-    for label in range(4):
-        few[np.flatnonzero(y == label)[:10]] = label
-    settings = {"epochs": 150, "hidden": 32}
-    scores = {}
-    for prior in (None, "labelled", shares):
-        fitted = small(class_prior=prior, **settings).fit(X, few)
-        scores[str(prior)] = fitted.score(X, y)
-        if isinstance(prior, str):
-            assert fitted.class_prior_ is None
-        else:
-            low, high = fitted.class_prior_
-            assert (low - 0.05 < shares).all()
-            assert (shares < high + 0.05).all()
-    assert min(scores["None"], scores[str(shares)]) > scores["labelled"] + 0.03
-
-
-def test_a_known_class_prior_is_in_the_order_of_the_classes_and_need_not_sum_to_one(rows):
-    X, _, few = rows
-    one, other = (small(class_prior=prior).fit(X, few) for prior in ([1, 2, 1, 4], np.array([0.125, 0.25, 0.125, 0.5])))
-    np.testing.assert_allclose(one.class_prior_, other.class_prior_)
-    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
-
-
-def test_probabilities_are_those_at_the_temperature_and_classes_do_not_depend_on_it(rows):
-    X, _, few = rows
-    plain, hot, usual = (small(temperature=temperature).fit(X, few) for temperature in (1.0, 3.0, None))
-    np.testing.assert_allclose(hot.predict_proba(X), at_temperature(plain.predict_proba(X), 3.0), atol=1e-6)
-    np.testing.assert_array_equal(hot.predict(X), plain.predict(X))
-    assert (hot.temperature_, usual.temperature_) == (3.0, 1.5)  # a logistic regression is right, and not sure
-
-
-def test_the_temperature_is_fitted_to_the_validation_rows_of_each_network():
-    settings = {"scenario": "nn", "validation_fraction": 0.5, "epochs": 400, "hidden": 64}
-    noisy = np.where(np.random.default_rng(2).random(400) < 0.2, 1 - NOISY, NOISY)  # a fifth of the labels are wrong
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fitted, plain = (small(**settings, temperature=of).fit(NOISE, noisy) for of in (None, 1.0))
-    assert fitted.temperature_ > 1.3
-
-    def surprise(classifier):
-        """On rows that neither has seen."""
-        X = np.random.default_rng(3).normal(size=(4000, 3))
-        right = classifier.predict_proba(X)[np.arange(4000), (X[:, 0] > 0).astype(int)]
-        return -(0.8 * np.log(right) + 0.2 * np.log(1 - right)).mean()
-
-    assert surprise(fitted) < surprise(plain)
-
-
-def test_a_weight_of_two_is_a_row_twice(rows):
-    """Rows are one mini-batch, without dropout: the order does not matter."""
-    X, _, few = rows
-    known = np.flatnonzero(few >= 0)
-    twice = np.append(known, known[:3])
-    weights = np.where(np.arange(len(known)) < 3, 2.0, 1.0)
-    settings = {"scenario": "nn", "scaling": "none", "epochs": 30}
-    one = small(**settings).fit(X[known], few[known], sample_weight=5 * weights)
-    other = small(**settings).fit(X[twice], few[twice])
-    plain = small(**settings).fit(X[known], few[known])
-    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), atol=1e-5)
-    assert abs(one.predict_proba(X) - plain.predict_proba(X)).max() > 1e-3
-
-
-def test_weights_of_unlabelled_rows_are_ignored_and_class_weights_are_weights_of_rows(rows):
-    X, _, few = rows
-    weights = np.where(few == 2, 3.0, np.where(few < 0, 7.0, 1.0))
-    one, other = small().fit(X, few, sample_weight=weights), small(class_weight={2: 3.0}).fit(X, few)
-    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
-    balanced = small(class_weight="balanced").fit(X, few)
-    counts = np.bincount(few[few >= 0])
-    expected = small(class_weight=dict(enumerate(1 / counts))).fit(X, few)
-    np.testing.assert_allclose(balanced.predict_proba(X), expected.predict_proba(X), atol=1e-5)
-
-
-def test_labelled_rows_without_any_weight_are_refused(rows):
-    X, _, few = rows
-    with pytest.raises(ValueError, match=r"weights of the labelled rows sum to 0"):
-        small().fit(X, few, sample_weight=np.where(few < 0, 1.0, 0.0))
-
-
 def test_alpha_zero_is_the_same_as_no_pseudo_labels(rows):
     X, _, few = rows
     one, other = small(alpha_f=0.0).fit(X, few), small(scenario="drop_nn").fit(X, few)
@@ -513,113 +364,3 @@ def test_a_clone_has_every_parameter():
     given = {name: place for place, name in enumerate(PseudoLabelClassifier().get_params(), 1)}
     assert clone(PseudoLabelClassifier(**given)).get_params() == given
     assert PseudoLabelClassifier().set_params(**given).get_params() == given
-
-
-# ------------------------------------------------------------------------------ arrays of rounded sizes
-
-
-def rows_of(known, count=300):
-    """Rows of four classes of which some are labelled, scaled."""
-    X, y = make_blobs(count, n_features=5, centers=4, random_state=2)
-    X = ((X - X.mean(axis=0)) / X.std(axis=0)).astype(np.float32)
-    labels = np.where(np.arange(count) < known, y, -1).astype(np.int32)
-    return Dataset("rows", 4, X, labels, X[:0], labels[:0])
-
-
-def groups_of(known, scenario, **values):
-    """The same seeds on arrays as long as the data, and on longer ones."""
-    dataset, layout = rows_of(known), layout_for(2)
-    of_sizes = adaptive.scenarios(adaptive.Sizes(known - 10, 5, 4), epochs=6)
-    config, _ = override(of_sizes[scenario], {"hidden": (16,), "validation": 10, "threshold": 0.3, **values})
-    return [seed_group.make_group(config, [0, 1], dataset, layout, rounded=rounded) for rounded in (False, True)]
-
-
-@pytest.mark.parametrize("known", [30, 109, 106])  # of which 10 are for validation: 20, 99 and 3 x 32 are left
-def test_with_room_for_more_rows_the_same_ones_are_drawn(known):
-    exact, rounded = groups_of(known, "pl_dae")
-    assert len(rounded.data.images) > len(exact.data.images)
-
-    def drawn(group, phase, t):
-        split = jax.tree.map(lambda rows: jnp.asarray(rows[1]), group.layout.gather(group.splits))
-        rows = phase.batches.draw(jax.random.key(7), np.int32(t), split, jax.device_get(group.data))
-        return np.asarray(rows.images)[np.asarray(rows.weights) > 0], rows.unlabelled
-
-    for phase in exact.config.phases:
-        for t in range(3):
-            jax.tree.map(np.testing.assert_array_equal, drawn(rounded, phase, t), drawn(exact, phase, t))
-
-
-@pytest.mark.parametrize(("known", "scenario"), [(30, "pl"), pytest.param(109, "pl_dae", marks=pytest.mark.slow)])
-def test_with_room_for_more_rows_training_is_the_same(known, scenario):
-    # A mini-batch that is not full has other rows of masks than one that is filled up.
-    dropout = {} if known - 10 >= 32 else {"hidden_dropout": 0.0}
-    learned = []
-    for group in groups_of(known, scenario, **dropout):
-        lines, reporter = [], Reporter(io.StringIO())
-        log = MetricsLog([0, 1], 300, lines.extend, reporter)
-        with reporter:
-            outcome = loop.train(group, log, NoCheckpointer(reporter))
-        learned.append((lines, outcome.params, outcome.train.probabilities))
-    (ours, *arrays), (theirs, *others) = learned
-    assert len(ours) == len(theirs) > 0
-    for line, other in zip(ours, theirs, strict=True):
-        assert line.keys() == other.keys()
-        numbers = [name for name in line if name != "name"]
-        np.testing.assert_allclose(
-            [line[name] for name in numbers], [other[name] for name in numbers], rtol=1e-5, atol=1e-5, err_msg=str(line)
-        )
-    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5), arrays, others)
-
-
-@pytest.mark.slow
-def test_a_search_in_folds_of_about_the_same_size_traces_the_training_once(monkeypatch):
-    """The 30 fits differ in numbers alone: rates, weights, how many rows there are and how many are labelled."""
-    X, y = make_blobs(297, n_features=5, centers=4, random_state=2)
-    place, folds = np.arange(297), np.array_split(np.arange(297), 5)
-    known = np.concatenate([fold[:count] for fold, count in zip(folds, (24, 25, 26, 25, 25), strict=True)])
-    few = np.where(np.isin(place, known), y, -1)
-    splits = [(np.setdiff1d(place, fold), fold) for fold in folds]
-    assert sorted({int((few[train] >= 0).sum()) for train, _ in splits}) == [99, 100, 101]
-    traced, train_round = [], phases.train_round
-
-    def counted(*arguments):
-        traced.append(arguments)
-        return train_round(*arguments)
-
-    monkeypatch.setattr(phases, "train_round", counted)
-    seed_group.programs.cache_clear()
-    candidates = {"learning_rate": [1e-3, 3e-3, 1e-2], "alpha_f": [1.0, 3.0]}
-    search = GridSearchCV(small(), candidates, cv=splits, refit=False).fit(X, few)
-    seed_group.programs.cache_clear()
-    assert len(search.cv_results_["params"]) == 6
-    assert len(traced) == 1
-
-
-MILLION = """
-import resource, sys
-import jax
-import jax.numpy as jnp
-import numpy as np
-from pljax import PseudoLabelClassifier
-from pljax.analysis.calibration import at_temperature
-
-generator = np.random.default_rng(0)
-centres = generator.normal(size=(5, 100)).astype(np.float32)
-y = generator.integers(0, 5, 1_000_000)
-X = centres[y] + generator.standard_normal((1_000_000, 100), np.float32)
-few = np.where(np.arange(len(y)) < 500, y, -1)
-classifier = PseudoLabelClassifier(random_state=0, verbose=True).fit(X, few)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(f"{np.mean(classifier.pseudo_labels_ == y[500:])} {peak}")
-"""
-
-
-@pytest.mark.slow
-def test_a_million_rows_of_a_hundred_features_fit_into_memory_and_show_how_far_they_are():
-    environment = {**os.environ, "XLA_FLAGS": ""}
-    ended = subprocess.run([sys.executable, "-c", MILLION], env=environment, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    accuracy, gibibytes = map(float, ended.stdout.split())
-    assert accuracy > 0.95
-    assert gibibytes < 5  # the rows themselves are 0.4
-    assert "epoch 150/150" in ended.stderr
