@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from pljax.methods.base import Aux, Batch, NormalisedMethod, register, setting
 from pljax.nn import losses
 from pljax.nn.normalisation import Running, add, encode
-from pljax.nn.outputs import conditional_entropy, log_probabilities
+from pljax.nn.outputs import conditional_entropy, log_probabilities, marginal_entropy
 from pljax.types import Params
 
 MIN_NORM = 1e-35  # a row of zeros stays one
@@ -17,7 +17,9 @@ class VirtualAdversarial(NormalisedMethod):
     """The outputs for unlabelled images are to stay the same under the small change that alters them most.
 
     The change of an image has the length ``epsilon`` and the direction in which the Kullback-Leibler divergence grows
-    fastest, which power iteration finds. With ``entropy_weight``, the outputs are to be confident too.
+    fastest, which power iteration finds. With ``entropy_weight``, the outputs are to be confident too, and with
+    ``marginal_entropy_weight`` each class is to be as frequent as any other (Hu et al. 2017): where the outputs are to
+    be confident alone, classes merge.
     """
 
     alpha_f: float = setting(default=1.0, help="the final weight of the unlabelled loss.")
@@ -26,6 +28,9 @@ class VirtualAdversarial(NormalisedMethod):
     power_iterations: int = setting(default=1, help="the power iterations.", low=1)
     entropy_weight: float = setting(
         default=0.0, help="the weight of the entropy in the unlabelled loss.", special=(0.0,)
+    )
+    marginal_entropy_weight: float = setting(
+        default=0.0, help="the weight of the entropy of the mean output, which is to be large.", special=(0.0,)
     )
 
     def weight(self, epoch: object) -> float:
@@ -51,6 +56,9 @@ class VirtualAdversarial(NormalisedMethod):
         if isinstance(self.entropy_weight, jax.Array) or self.entropy_weight:
             metrics["entropy"] = conditional_entropy(logits, self.output).mean()
             unsupervised = unsupervised + self.entropy_weight * metrics["entropy"]
+        if isinstance(self.marginal_entropy_weight, jax.Array) or self.marginal_entropy_weight:
+            metrics["marginal_entropy"] = marginal_entropy(logits, self.output)
+            unsupervised = unsupervised - self.marginal_entropy_weight * metrics["marginal_entropy"]
         metrics["unlabelled_loss"] = unsupervised
         return supervised + weight * unsupervised, Aux(statistics, metrics)
 

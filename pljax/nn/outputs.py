@@ -38,3 +38,23 @@ def conditional_entropy(logits: jax.Array, output: Output) -> jax.Array:
     """
     log_p = log_probabilities(logits, output)
     return -(jnp.exp(log_p) * log_p).sum(axis=-1)
+
+
+def marginal_entropy(logits: jax.Array, output: Output) -> jax.Array:
+    r"""Compute the entropy of the mean class probabilities of images, in nats: largest if all classes are as frequent.
+
+    .. math::
+        H(y) = -\sum_i \bar p_i \log \bar p_i, \qquad \bar p_i = \frac{1}{n} \sum_m P(y = i | x_m)
+
+    Args:
+      logits: float32 ``[n, C]``.
+      output: the output units.
+
+    Returns:
+      float32 ``[]``.
+
+    >>> apart = jnp.array([[9.0, -9.0], [-9.0, 9.0]])
+    >>> round(float(marginal_entropy(apart, "softmax")), 4), round(float(marginal_entropy(apart[:1], "softmax")), 4)
+    (0.6931, 0.0)
+    """
+    return jax.scipy.special.entr(class_probabilities(logits, output).mean(axis=0)).sum()

@@ -82,9 +82,11 @@ def test_the_change_alters_the_outputs_more_than_a_random_one_of_its_length(data
         assert method.divergence(params, logits, made.unlabelled + other) < worst
 
 
-@pytest.mark.parametrize("entropy_weight", [0.0, 0.5])
-def test_the_change_and_the_outputs_without_it_are_constants_for_the_gradient(entropy_weight, data, made):
-    method = VAT.replace(entropy_weight=entropy_weight)
+@pytest.mark.parametrize(("entropy_weight", "marginal_weight"), [(0.0, 0.0), (0.5, 0.0), (0.5, 2.0), (0.0, 2.0)])
+def test_the_change_and_the_outputs_without_it_are_constants_for_the_gradient(
+    entropy_weight, marginal_weight, data, made
+):
+    method = VAT.replace(entropy_weight=entropy_weight, marginal_entropy_weight=marginal_weight)
     state = state_of(method, data)
     after, loss, aux = step(method, SGD, state, made, jnp.float32(0.7), KEY)
     change = jax.tree.map(np.subtract, *jax.device_get((state.params, after.params)))
@@ -104,12 +106,15 @@ def test_the_change_and_the_outputs_without_it_are_constants_for_the_gradient(en
         moved = encode(params, made.unlabelled + adversarial, method.apart(0, jnp.zeros(0))).logits
         log_p, log_q = jax.nn.log_softmax(fixed), jax.nn.log_softmax(moved)
         divergence = (jnp.exp(log_p) * (log_p - log_q)).sum(axis=-1).mean()
-        return supervised + 0.7 * (divergence + entropy_weight * entropy)
+        mean = jax.nn.softmax(logits[5:]).mean(axis=0)
+        marginal = -(mean * jnp.log(mean)).sum()
+        return supervised + 0.7 * (divergence + entropy_weight * entropy - marginal_weight * marginal)
 
     expected, gradient = jax.jit(jax.value_and_grad(whole))(state.params)
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
     chex.assert_trees_all_close(change, gradient, rtol=1e-3, atol=1e-5)
     assert ("entropy" in aux.metrics) == (entropy_weight > 0)
+    assert ("marginal_entropy" in aux.metrics) == (marginal_weight > 0)
 
 
 def test_an_update_of_weight_zero_is_that_of_supervised_training(data, made):
