@@ -1,6 +1,7 @@
 """Progress of a run for the user: a progress bar on a terminal, plain lines elsewhere, and handlers of signals."""
 
 import io
+import math
 import signal
 import sys
 import threading
@@ -27,17 +28,23 @@ _SHOWN = {
 
 
 def describe(metrics: Mapping[str, float]) -> str:
-    """Format the metrics that show how training goes, on one line. Missing metrics and NaN are left out.
+    """Format the metrics that show how training goes, on one line.
+
+    Missing metrics and NaN are left out, and so is a coverage of 1: every unlabelled image has a pseudo-label.
 
     >>> describe({"labelled_loss": 0.25, "unlabelled_loss": float("nan"), "alpha": 1.5})
     'alpha 1.50  loss 0.2500'
     >>> describe({"labelled_loss": 0.25, "denoising_loss": 7.0})
     'loss 0.2500  denoising 7'
+    >>> describe({"alpha": 3.0, "pseudo_label_coverage": 1.0}), describe({"pseudo_label_coverage": 0.5})
+    ('alpha 3.00', 'coverage 50.0%')
     """
     others = [name for name in metrics if name.endswith("_loss") and name not in _SHOWN]
     known = {**_SHOWN, **{name: (name.removesuffix("_loss"), "{:.4g}") for name in others}}
-    shown = ((label, form, metrics.get(name, float("nan"))) for name, (label, form) in known.items())
-    return "  ".join(f"{label} {form.format(value)}" for label, form, value in shown if value == value)
+    shown = {name: metrics[name] for name in known if name in metrics and not math.isnan(metrics[name])}
+    if shown.get("pseudo_label_coverage") == 1:
+        del shown["pseudo_label_coverage"]
+    return "  ".join(f"{known[name][0]} {known[name][1].format(value)}" for name, value in shown.items())
 
 
 class Interrupted(KeyboardInterrupt):
