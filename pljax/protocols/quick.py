@@ -59,7 +59,7 @@ def scenarios(length: float = 1.0) -> dict[str, Config]:
     vat = VirtualAdversarial(network=WIDE, entropy_weight=1.0, marginal_entropy_weight=1.0)
     ladder = Ladder(network=rasmus2015.NETWORK, t1=0, t2=epochs(45))
     configs = (
-        later("mean_teacher", MeanTeacher(network=WIDE, alpha_f=10.0, t1=0, t2=epochs(20)), 60, 50),
+        later("mean_teacher", MeanTeacher(network=WIDE, alpha_f=10.0, t1=0, t2=epochs(20)), 90, 50),
         later("vat", vat, 90, 50),
         later("ladder", ladder, 90, 100),
         later("ladder_pl", ladder.replace(alpha_f=1.0), 90, 50),
