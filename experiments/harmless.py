@@ -31,7 +31,7 @@ from sklearn.model_selection import train_test_split
 
 from pljax import PseudoLabelClassifier
 from pljax.analysis.calibration import at_temperature, expected_calibration_error
-from pljax.analysis.stats import compare_resampled
+from pljax.analysis.stats import compare_paired, compare_resampled
 
 RESULTS = Path(__file__).parent / "results"
 BUNDLED = {"digits": load_digits, "breast_cancer": load_breast_cancer, "wine": load_wine}
@@ -52,6 +52,7 @@ FREE: dict[str, dict[str, Any]] = {  # without the guard
     "before": {"class_prior": "labelled", "guard": False},
     "unaligned": {"alignment": 0.0, "guard": False},
 }
+OTHERS = ("answer", "unguarded", *FREE)  # what is compared with the twin
 
 
 @functools.cache
@@ -134,27 +135,37 @@ def difference(of_seeds: list[dict[str, float]], contestant: str) -> str:
 
 
 def table(results: dict[str, dict[str, dict[str, float]]]) -> Iterator[str]:
-    """A row a case: the accuracy of the twin, the others minus it, and calibration; then the means over the cases."""
-    others = ("answer", "unguarded", *FREE)
-    titles = "pljax minus it | no guard | labelled shares | no alignment | guarded | ECE, T = 1 | ECE | time"
+    """A row a case: the accuracy of the twin, the others minus it, and calibration; then the means over data sets."""
+    titles = "pljax minus it | no guard | labelled shares | no alignment | guarded | ECE before | ECE | time, ratio"
     yield f"| data, labels | twin | {titles} |"
-    yield "| --- |" + " --- |" * (len(others) + 5)
-    means = []
+    yield "| --- |" + " --- |" * (len(OTHERS) + 5)
+    means: dict[str, list[dict[str, float]]] = {}
     for name, case in results.items():
         of_seeds = list(case.values())
         if len(of_seeds) < 2:
             continue
         mean = {figure: 100 * float(np.mean([of[figure] for of in of_seeds])) for figure in of_seeds[0]}
         slower = float(np.median([of["seconds"] / of["seconds_before"] for of in of_seeds]))
-        means.append({**mean, "slower": slower})
-        cells = [f"{mean['twin']:.2f}", *(difference(of_seeds, contestant) for contestant in others)]
+        means.setdefault(name.split(", ")[0], []).append({**mean, "slower": slower})
+        cells = [f"{mean['twin']:.2f}", *(difference(of_seeds, contestant) for contestant in OTHERS)]
         guarded = f"{int(sum(of['guarded'] for of in of_seeds))} of {len(of_seeds)}"
         cells += [guarded, f"{mean['ece_before']:.1f}", f"{mean['ece']:.1f}", f"{slower:.2f}"]
         yield f"| {name} | {' | '.join(cells)} |"
-    of_all = {figure: float(np.mean([mean[figure] for mean in means])) for figure in means[0]}
-    cells = [f"{of_all['twin']:.2f}", *(f"{of_all[of] - of_all['twin']:+.2f}" for of in others), ""]
-    cells += [f"{of_all['ece_before']:.1f}", f"{of_all['ece']:.1f}", f"{of_all['slower']:.2f}"]
-    yield f"| mean | {' | '.join(cells)} |"
+    new = [of_data for name, of_data in means.items() if name not in BUNDLED]
+    yield mean_row(f"mean of {len(means)} data sets", list(means.values()))
+    if len(new) > 1:
+        yield mean_row(f"mean of the {len(new)} of KEEL", new)
+
+
+def mean_row(title: str, of_data: list[list[dict[str, float]]]) -> str:
+    """The means over data sets, and the intervals over them of the differences."""
+    figures = {name: np.array([np.mean([case[name] for case in cases]) for cases in of_data]) for name in of_data[0][0]}
+    cells = [f"{figures['twin'].mean():.2f}"]
+    for contestant in OTHERS:
+        test = compare_paired(figures[contestant] - figures["twin"])
+        cells.append(f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})")
+    cells += ["", *(f"{figures[name].mean():.1f}" for name in ("ece_before", "ece")), f"{figures['slower'].mean():.2f}"]
+    return f"| {title} | {' | '.join(cells)} |"
 
 
 def main() -> None:

@@ -1,14 +1,15 @@
-"""Test accuracy of the eight methods on MNIST with 100 labels, when training takes 20 seconds, a minute or five.
+"""Test accuracy of the eight methods on MNIST with 100 labels after about 20 seconds, a minute and five of training.
 
-The methods train as the protocol `quick` has them, with all their time constants (epochs, T1, T2, those of the learning
-rate) multiplied so that training takes about so long on two cores. Seed 3 has the same 100 labels, validation images
-and test images for every method and time.
+The methods train as the protocol `quick` has them, with their epochs, T1, T2 and the schedules of learning rate and
+momentum stretched or shortened so that training takes about so long on two idle cores. Seed 3 has the same 100 labels,
+validation images and test images for every method and time. The seconds that training took are in the results.
 
 ``python experiments/methods.py --data_dir=FOLDER`` trains what ``experiments/results/methods.json`` lacks, one seed
 after another and the shortest times first, and adds to it: it goes on where it was interrupted. ``--only=ladder,vat``
 and ``--times=60`` choose. It prints the tables and draws ``methods.png`` in the end; ``--tables`` does only that. All
-of it takes three hours on two cores. Where `quick` itself takes as long, the figures are those in ``results/quick``,
-which ``python -m pljax.main --scenario=methods`` leaves. With ``--tiny``, runs of a few updates show that it works.
+of it takes three hours on two cores. Where `quick` itself takes about as long, the figures are those of
+``results/quick``, which ``python -m pljax.main --scenario=methods`` leaves. With ``--tiny``, runs of a few updates show
+that it works.
 """
 
 import argparse
@@ -26,25 +27,27 @@ from pljax import SCENARIOS, Config, Dataset, Result, RunFolder, load, run
 from pljax.analysis.stats import compare_paired, summarize
 from pljax.protocols import quick
 from pljax.report.figures import style
-from pljax.settings import override
+from pljax.settings import override, to_json
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = tuple(SCENARIOS["quick"])
 REFERENCE = "pl_dae"  # the best of Lee (2013)
 TIMES = (20, 60, 300)  # seconds of training a seed
-SEEDS = 5
-MOST_SEEDS = {(method, 300): 10 for method in ("pl_dae", "vat", "ladder", "ladder_pl")}
-# Seconds that a seed takes under `quick` on two idle cores, rounded up to five minutes for the later methods.
+SEEDS = {("pl_dae", 300): 10}  # of a method and a time; else
+FEWEST_SEEDS = 5
+# The seconds that a seed takes under `quick` on two idle cores.
 OF_QUICK = {
     "nn": 2.4,
     "drop_nn": 2.5,
     "pl": 9.7,
     "pl_dae": 20,
-    "mean_teacher": 300,
-    "vat": 300,
-    "ladder": 300,
-    "ladder_pl": 300,
+    "mean_teacher": 270,
+    "vat": 270,
+    "ladder": 310,
+    "ladder_pl": 270,
 }
+# What `quick` itself takes about as long for: these figures are in results/quick.
+AS_QUICK = {("pl_dae", 20), *((method, 300) for method in ("mean_teacher", "vat", "ladder", "ladder_pl"))}
 
 
 def config_for(method: str, seconds: int, *, tiny: bool = False) -> Config:
@@ -58,40 +61,70 @@ def key(method: str, seconds: int) -> str:
     return f"{method}, {seconds} s"
 
 
-def train(config: Config, seed: int, dataset: Dataset) -> dict[str, float]:
-    """The accuracies of one seed, and the seconds of its training."""
+def train(config: Config, seed: int, dataset: Dataset) -> dict[str, Any]:
+    """The accuracies of one seed, ``None`` if it diverged, and the seconds of its training."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder(Path(scratch))
         result = run(config, [seed], dataset, folder)
         last = json.loads((folder.path / "metrics.jsonl").read_text().splitlines()[-1])
     spent = sum(seconds for phase, seconds in result.seconds.items() if phase != "score")
-    (test_accuracy,) = result.accuracies()
     return {
-        "test_accuracy": round(float(test_accuracy), 4),
-        "validation_accuracy": round(last["validation_accuracy"], 4),
+        "test_accuracy": result.test_accuracy[0],
+        "validation_accuracy": last["validation_accuracy"],
         "seconds": round(spent, 1),
     }
 
 
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def missing(
-    results: dict[str, Any], methods: Sequence[str], times: Sequence[int], seeds: Sequence[int]
+    results: dict[str, Any], methods: Sequence[str], times: Sequence[int], most: int
 ) -> Iterator[tuple[str, int, int]]:
     """The method, time and seed of each run that the results lack, the shortest first."""
-    for seconds, seed, method in itertools.product(times, seeds, methods):
-        wanted = 0 if seconds == OF_QUICK[method] else MOST_SEEDS.get((method, seconds), SEEDS)
-        if seed < wanted and str(seed) not in results.get(key(method, seconds), {}):
+    for seconds, seed, method in itertools.product(times, range(most), methods):
+        wanted = 0 if (method, seconds) in AS_QUICK else SEEDS.get((method, seconds), FEWEST_SEEDS)
+        if seed < wanted and str(seed) not in results.get(key(method, seconds), {"seeds": {}})["seeds"]:
             yield method, seconds, seed
 
 
-def points(results: dict[str, Any], method: str, seconds: int) -> dict[int, float]:
-    """The test accuracies of a method by seed, in per cent."""
+def add(path: Path, method: str, seconds: int, config: Config, seed: int, figures: dict[str, Any]) -> None:
+    """Add the figures of a seed to the results, which another process may have added to."""
+    results = read(path)
+    case = results.setdefault(key(method, seconds), {"config": to_json(config), "seeds": {}})
+    case["seeds"][str(seed)] = figures
+    path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def require_same_configs(results: dict[str, Any], tiny: bool) -> None:
+    """End the program if results are of another config than that of today."""
+    for method, seconds in itertools.product(METHODS, TIMES):
+        case = results.get(key(method, seconds))
+        if case is not None and case["config"] != to_json(config_for(method, seconds, tiny=tiny)):
+            raise SystemExit(f"{key(method, seconds)}: these results are of another config. Remove them from the file.")
+
+
+def points(results: dict[str, Any], method: str, seconds: int, figure: str = "test_accuracy") -> dict[int, float]:
+    """A figure of a method by seed; an accuracy is in per cent."""
+    if (method, seconds) in AS_QUICK:
+        return of_quick(method, figure)
+    of_seeds = results.get(key(method, seconds), {"seeds": {}})["seeds"]
+    scale = 1 if figure == "seconds" else 100
+    return {int(seed): scale * of[figure] for seed, of in of_seeds.items() if of["test_accuracy"] is not None}
+
+
+def of_quick(method: str, figure: str) -> dict[int, float]:
+    """The test accuracies of the kept run, or its seconds a seed."""
     kept = RESULTS / "quick" / f"{method}.json"
-    if seconds == OF_QUICK[method]:
-        result = Result.load(kept) if kept.exists() else None
-        return dict(zip(result.seeds, 100 * result.accuracies(), strict=True)) if result else {}
-    return {
-        int(seed): 100 * figures["test_accuracy"] for seed, figures in results.get(key(method, seconds), {}).items()
-    }
+    if not kept.exists():
+        return {}
+    result = Result.load(kept)
+    spent = sum(seconds for phase, seconds in result.seconds.items() if phase != "score") / len(result.seeds)
+    if figure == "seconds":
+        return dict.fromkeys(result.seeds, spent)
+    accuracies = 100 * result.accuracies()
+    return {seed: value for seed, value in zip(result.seeds, accuracies, strict=True) if np.isfinite(value)}
 
 
 def accuracy_cell(results: dict[str, Any], method: str, seconds: int) -> str:
@@ -104,13 +137,19 @@ def accuracy_cell(results: dict[str, Any], method: str, seconds: int) -> str:
 
 
 def difference_cell(results: dict[str, Any], method: str, seconds: int) -> str:
-    """The mean difference to ``pl_dae`` on the seeds that both have, with its 95 % interval."""
+    """The mean difference to ``pl_dae`` with its 95 % interval, and the number of seeds that both have."""
     ours, lee = points(results, method, seconds), points(results, REFERENCE, seconds)
     common = sorted(ours.keys() & lee.keys())
     if method == REFERENCE or len(common) < 2:
         return "-"
     test = compare_paired(np.array([ours[seed] - lee[seed] for seed in common]))
-    return f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})"
+    return f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f}), {len(common)}"
+
+
+def seconds_cell(results: dict[str, Any], method: str, seconds: int) -> str:
+    """The median of the seconds that training took."""
+    found = list(points(results, method, seconds, "seconds").values())
+    return f"{np.median(found):.0f}" if found else "-"
 
 
 def table(results: dict[str, Any], cell: Callable[[dict[str, Any], str, int], str]) -> list[str]:
@@ -148,7 +187,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
                 elinewidth=0.8,
                 label=method,
             )
-        axes.set(xscale="log", xlabel="seconds of training a seed, on two cores", ylabel="test accuracy, %")
+        axes.set(xscale="log", xlabel="time of training a seed on two cores, about", ylabel="test accuracy, %")
         axes.set_xticks(TIMES, map(name_time, TIMES))
         axes.minorticks_off()
         axes.grid(axis="y")
@@ -159,28 +198,31 @@ def draw(results: dict[str, Any], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare the methods of the protocol quick by training time.")
     parser.add_argument("--data_dir", help="where the files of MNIST lie; default: the user's cache folder")
-    parser.add_argument("--only", help="the methods, with commas; default: all")
-    parser.add_argument("--times", help="the seconds a seed, with commas; default: all")
+    parser.add_argument("--only", default=",".join(METHODS), help="the methods, with commas; default: %(default)s")
+    parser.add_argument("--times", default=",".join(map(str, TIMES)), help="seconds a seed; default: %(default)s")
     parser.add_argument("--tables", action="store_true", help="only print and draw the results")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the results; default: %(default)s")
     parser.add_argument("--tiny", action="store_true", help="only see that it runs; needs --output")
     arguments = parser.parse_args()
     if arguments.tiny and arguments.output.resolve() == RESULTS.resolve():
         parser.error("figures of --tiny are not kept among the results: give an --output")
+    methods, times = arguments.only.split(","), arguments.times.split(",")
+    if unknown := {*methods} - {*METHODS} | {*times} - {*map(str, TIMES)}:
+        parser.error(f"there is no {', '.join(sorted(unknown))}: choose among {', '.join(map(str, METHODS + TIMES))}")
     path = arguments.output / "methods.json"
-    results = json.loads(path.read_text()) if path.exists() else {}
-    methods = arguments.only.split(",") if arguments.only else METHODS
-    times = [int(seconds) for seconds in arguments.times.split(",")] if arguments.times else TIMES
+    require_same_configs(read(path), arguments.tiny)
     if not arguments.tables:
         arguments.output.mkdir(parents=True, exist_ok=True)
         dataset = load("mnist_5k" if arguments.tiny else "mnist", arguments.data_dir)
-        seeds = range(2 if arguments.tiny else max(MOST_SEEDS.values()))
-        for method, seconds, seed in list(missing(results, methods, times, seeds)):
+        most = 2 if arguments.tiny else max(SEEDS.values())
+        for method, seconds, seed in list(missing(read(path), methods, [int(time) for time in times], most)):
             config = config_for(method, seconds, tiny=arguments.tiny)
-            figures = results.setdefault(key(method, seconds), {})[str(seed)] = train(config, seed, dataset)
+            figures = train(config, seed, dataset)
+            add(path, method, seconds, config, seed, figures)
             print(f"{key(method, seconds)}, seed {seed}: {figures}", flush=True)
-            path.write_text(json.dumps(results, indent=1) + "\n")
-    print("\n".join([*table(results, accuracy_cell), "", *table(results, difference_cell)]))
+    results = read(path)
+    for cell in (accuracy_cell, difference_cell, seconds_cell):
+        print("\n".join([*table(results, cell), ""]))
     draw(results, arguments.output / "methods.png")
 
 

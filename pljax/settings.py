@@ -102,6 +102,14 @@ class Settings:
         return type(self)(**{**unchanged, **changes})
 
 
+def acts(value: Any) -> bool:
+    """Whether what a weight or threshold multiplies or bounds is part of a program: not if the value is a plain 0.
+
+    A traced value can be 0 or not, so its part is there.
+    """
+    return isinstance(value, jax.Array) or value > 0
+
+
 def _fields(settings: Any) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(settings)
 

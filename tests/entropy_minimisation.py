@@ -15,8 +15,8 @@ class EntropyMinimisation(NetworkMethod):
     entropy_weight: float = setting(default=1.0, help="the weight of the entropy.")
 
     def loss(self, params, extra, batch, weight, key):
-        images = batch.images if batch.unlabelled is None else jnp.concatenate([batch.images, batch.unlabelled])
-        labelled, unlabelled = jnp.split(self.forward(params, images, key), [len(batch.images)])
+        logits = self.forward(params, batch.all_images, key)
+        labelled, unlabelled = jnp.split(logits, [len(batch.images)])
         supervised = supervised_loss(labelled, batch.labels, batch.weights, self.output)
         if batch.unlabelled is None:
             return supervised, Aux(extra, {"labelled_loss": supervised})

@@ -51,6 +51,11 @@ class Batch(NamedTuple):
     unlabelled: jax.Array | None = None  # float32 [B', D]; None if the phase has none or their weight is 0
     unlabelled_rows: jax.Array | None = None  # int32 [B'], the indices of the training images
 
+    @property
+    def all_images(self) -> jax.Array:
+        """The labelled images, then the unlabelled ones if there are any: float32 ``[B + B', D]``."""
+        return self.images if self.unlabelled is None else jnp.concatenate([self.images, self.unlabelled])
+
 
 class Aux(NamedTuple):
     """The auxiliary output of a loss."""
@@ -224,7 +229,7 @@ class NormalisedMethod(Method):
 
         return normalise
 
-    def apart(self, labelled: int, weights: jax.Array) -> Normalise:
+    def apart(self, labelled: int = 0, weights: jax.Array | None = None) -> Normalise:
         """Return the function that normalises the first ``labelled`` rows and the others apart.
 
         Its statistics are those of the others, or of the labelled rows if there are no others. ``weights``, float32

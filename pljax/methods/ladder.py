@@ -14,6 +14,7 @@ from pljax.methods.base import Aux, Batch, NormalisedMethod, Ramp, register, set
 from pljax.nn import losses
 from pljax.nn.networks import INITIAL_WEIGHTS, transfer
 from pljax.nn.normalisation import Encoded, Running, add, by_moments, draw_noise, encode, moments, widths
+from pljax.settings import acts
 from pljax.types import Params, Split, TrainingData
 
 # The key of the decoder's weights is ``fold_in(key of the phase, DECODER)``. pljax.data.batches takes 1 to 3.
@@ -48,7 +49,7 @@ class Ladder(NormalisedMethod, Ramp):
     @property
     def gives_labels(self) -> Any:
         """Whether pseudo-labels are in the loss."""
-        return isinstance(self.alpha_f, jax.Array) or self.alpha_f > 0
+        return acts(self.alpha_f)
 
     def warnings(self, epochs: int) -> list[str]:
         return super().warnings(epochs) if self.gives_labels else []
@@ -70,7 +71,7 @@ class Ladder(NormalisedMethod, Ramp):
     ) -> tuple[jax.Array, Aux]:
         """Compute the cost of section 3 of the paper, and ``weight`` times Lee's term."""
         count = len(batch.images)
-        rows = batch.images if batch.unlabelled is None else jnp.concatenate([batch.images, batch.unlabelled])
+        rows = batch.all_images
         noise = draw_noise(key, params, len(rows), self.layer_noise)
         if self.normalisation == "layer":  # the outputs are not normalised: noise could hide them
             noise[-1] = jnp.zeros_like(noise[-1])
@@ -81,7 +82,7 @@ class Ladder(NormalisedMethod, Ramp):
             return supervised, Aux(add(extra, clean.moments), {"labelled_loss": supervised})
 
         reference = params if self.normalisation == "batch" else jax.lax.stop_gradient(params)
-        clean = encode(reference, batch.unlabelled, self.apart(0, batch.weights[:0]))
+        clean = encode(reference, batch.unlabelled, self.apart())
         z = [of_layer[count:] for of_layer in noisy.z]
         denoising = self.denoising_loss(clean, self.decode(params, z, jax.nn.softmax(noisy.logits[count:])))
         total, labels = supervised + denoising, None
@@ -100,7 +101,7 @@ class Ladder(NormalisedMethod, Ramp):
         As in training, layers normalised over rows are so by the statistics of these images, not by running ones.
         """
         if logits is None or self.normalisation == "batch":
-            logits = encode(params, images, self.apart(0, jnp.zeros(0))).logits
+            logits = encode(params, images, self.apart()).logits
         return self.label(logits)
 
     def label(self, logits: jax.Array) -> jax.Array:

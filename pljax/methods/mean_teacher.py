@@ -23,8 +23,9 @@ class Extra(NamedTuple):
 class MeanTeacher(NormalisedMethod, Ramp):
     """The outputs for unlabelled images are to be those of a teacher, whose weights are a decaying mean of the weights.
 
-    Teacher and student see the images with different noise. The teacher predicts. With ``teacher_decay=0``, the teacher
-    is the student itself: the Pi-model of Laine and Aila (2017).
+    Teacher and student see the images with different noise. The teacher predicts. Its mean is of the weights before
+    each update. With ``teacher_decay=0``, the teacher is the student itself, as in the Pi-model of Laine and Aila
+    (2017), but no gradient flows through the targets.
     """
 
     teacher_decay: float = setting(
@@ -45,19 +46,19 @@ class MeanTeacher(NormalisedMethod, Ramp):
     ) -> tuple[jax.Array, Aux]:
         """Compute the cross-entropy of labelled images, and the squared differences of outputs for unlabelled ones."""
         count, student_key = len(batch.images), jax.random.fold_in(key, 0)
-        rows = batch.images if batch.unlabelled is None else jnp.concatenate([batch.images, batch.unlabelled])
-        noise = draw_noise(student_key, params, len(rows), self.layer_noise)
-        logits = encode(params, rows, self.apart(count, batch.weights), noise).logits
+        rows, normalise = batch.all_images, self.apart(count, batch.weights)
+        student_noise = draw_noise(student_key, params, len(rows), self.layer_noise)
+        logits = encode(params, rows, normalise, student_noise).logits
         supervised = losses.supervised_loss(logits[:count], batch.labels, batch.weights, self.output)
         teacher = jax.lax.stop_gradient(self.updated(extra, params))
-        apart = self.apart(count, batch.weights) if batch.unlabelled is None else self.apart(0, batch.weights[:0])
-        images = batch.images if batch.unlabelled is None else batch.unlabelled
-        after = Extra(teacher, add(extra.running, encode(teacher, images, apart).moments))
         if batch.unlabelled is None:
+            after = Extra(teacher, add(extra.running, encode(teacher, batch.images, normalise).moments))
             return supervised, Aux(after, {"labelled_loss": supervised})
 
-        noise = draw_noise(jax.random.fold_in(key, 1), params, len(images), self.layer_noise)
-        targets = class_probabilities(encode(teacher, images, apart, noise).logits, self.output)
+        images, normalise = batch.unlabelled, self.apart()
+        after = Extra(teacher, add(extra.running, encode(teacher, images, normalise).moments))
+        teacher_noise = draw_noise(jax.random.fold_in(key, 1), params, len(images), self.layer_noise)
+        targets = class_probabilities(encode(teacher, images, normalise, teacher_noise).logits, self.output)
         outputs = class_probabilities(logits[count:], self.output)
         unsupervised = jnp.square(outputs - targets).sum(axis=-1).mean()
         metrics = {"labelled_loss": supervised, "unlabelled_loss": unsupervised}

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from pljax.methods.base import Aux, Batch, NetworkMethod, Ramp, register, setting
 from pljax.nn import losses
 from pljax.nn.networks import in_blocks
+from pljax.settings import acts
 from pljax.types import Params, Split, TrainingData
 
 
@@ -45,7 +46,7 @@ class PseudoLabel(NetworkMethod, Ramp):
     )
     class_prior: Literal["labelled", "estimated"] = setting(
         default="labelled",
-        help="the class shares that alignment uses: labelled, or estimated, an interval, from all images.",
+        help="the class shares of alignment: those of the labelled images, or intervals estimated from all images.",
     )
 
     def loss(
@@ -63,7 +64,7 @@ class PseudoLabel(NetworkMethod, Ramp):
             return supervised, Aux(extra, {"labelled_loss": supervised})
 
         pseudo_labels = self.pseudo_labels(params, extra, batch.unlabelled, batch.unlabelled_rows)
-        logits = self.forward(params, jnp.concatenate([batch.images, batch.unlabelled]), key)
+        logits = self.forward(params, batch.all_images, key)
         labelled, unlabelled = jnp.split(logits, [len(batch.images)])
         supervised = losses.supervised_loss(labelled, batch.labels, batch.weights, self.output)
         unsupervised = losses.pseudo_label_loss(unlabelled, pseudo_labels, self.output)
@@ -94,7 +95,7 @@ class PseudoLabel(NetworkMethod, Ramp):
         """Return the parameters of :class:`NetworkMethod`, and what alignment and ``assign="once"`` need."""
         params, _ = super().init(key, data, split, start)
         shares = labels = None
-        if isinstance(self.alignment, jax.Array) or self.alignment:
+        if acts(self.alignment):
             shares = labelled_shares(data, split) if split.shares is None else split.shares
         if self.assign == "once":
             logits = in_blocks(lambda images: self.forward(params, images), data.images[split.unlabelled])

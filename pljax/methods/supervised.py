@@ -20,6 +20,7 @@ class Supervised(NetworkMethod):
         """Compute the mean loss of the labelled images, eq. 4 and 5 of Lee (2013)."""
         logits = self.forward(params, batch.images, key)
         loss = supervised_loss(logits, batch.labels, batch.weights, self.output)
+        # NaN, so that the metrics of Lee's four scenarios have the same columns
         return loss, Aux(extra, {"labelled_loss": loss, "unlabelled_loss": jnp.asarray(jnp.nan)})
 
     def weight(self, epoch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Virtual adversarial training: Miyato et al. (2017), "Virtual Adversarial Training: A Regularization Method"."""
+"""Virtual adversarial training: Miyato et al. (2018), "Virtual Adversarial Training: A Regularization Method"."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,7 @@ from pljax.methods.base import Aux, Batch, NormalisedMethod, register, setting
 from pljax.nn import losses
 from pljax.nn.normalisation import Running, add, encode
 from pljax.nn.outputs import conditional_entropy, log_probabilities, marginal_entropy
+from pljax.settings import acts
 from pljax.types import Params
 
 MIN_NORM = 1e-35  # a row of zeros stays one
@@ -40,10 +41,12 @@ class VirtualAdversarial(NormalisedMethod):
     def loss(
         self, params: Params, extra: Running, batch: Batch, weight: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        """Compute eq. 8 of the paper, with the entropy of eq. 17 of Lee (2013) in its unlabelled term."""
+        """Compute eq. 8 of the paper, with the divergence of unlabelled images alone.
+
+        The unlabelled term can have the entropy of eq. 17 of Lee (2013) and, subtracted, that of the mean output.
+        """
         count = len(batch.images)
-        rows = batch.images if batch.unlabelled is None else jnp.concatenate([batch.images, batch.unlabelled])
-        encoded = encode(params, rows, self.apart(count, batch.weights))
+        encoded = encode(params, batch.all_images, self.apart(count, batch.weights))
         supervised = losses.supervised_loss(encoded.logits[:count], batch.labels, batch.weights, self.output)
         statistics = add(extra, encoded.moments)
         if batch.unlabelled is None:
@@ -53,10 +56,10 @@ class VirtualAdversarial(NormalisedMethod):
         change = self.adversarial_change(params, batch.unlabelled, logits, key)
         unsupervised = self.divergence(params, jax.lax.stop_gradient(logits), batch.unlabelled + change)
         metrics = {"labelled_loss": supervised, "adversarial_loss": unsupervised}
-        if isinstance(self.entropy_weight, jax.Array) or self.entropy_weight:
+        if acts(self.entropy_weight):
             metrics["entropy"] = conditional_entropy(logits, self.output).mean()
             unsupervised = unsupervised + self.entropy_weight * metrics["entropy"]
-        if isinstance(self.marginal_entropy_weight, jax.Array) or self.marginal_entropy_weight:
+        if acts(self.marginal_entropy_weight):
             metrics["marginal_entropy"] = marginal_entropy(logits, self.output)
             unsupervised = unsupervised - self.marginal_entropy_weight * metrics["marginal_entropy"]
         metrics["unlabelled_loss"] = unsupervised
@@ -80,7 +83,7 @@ class VirtualAdversarial(NormalisedMethod):
 
     def divergence(self, params: Params, logits: jax.Array, images: jax.Array) -> jax.Array:
         """Compute the mean divergence KL(p || q) of the class probabilities for ``images`` from those of ``logits``."""
-        changed = encode(params, images, self.apart(0, jnp.zeros(0))).logits
+        changed = encode(params, images, self.apart()).logits
         log_p, log_q = (jax.nn.log_softmax(log_probabilities(of, self.output)) for of in (logits, changed))
         return (jnp.exp(log_p) * (log_p - log_q)).sum(axis=-1).mean()
 

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from pljax.settings import acts
+
 Output = Literal["sigmoid", "softmax"]
 MIN_WEIGHT = 1e-30  # of a mini-batch: one without weight has the loss 0
 MIN_SHARE = 1e-6  # added to the shares of classes: the logarithm of 0 is not finite
@@ -113,7 +115,7 @@ def pseudo_label(logits: jax.Array, output: Output = "softmax", threshold: float
     [1, -1]
     """
     labels = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    if isinstance(threshold, jax.Array) or threshold > 0:
+    if acts(threshold):
         outputs = jax.nn.softmax(logits) if output == "softmax" else jax.nn.sigmoid(logits)
         labels = jnp.where(outputs.max(axis=-1) >= threshold, labels, -1)
     return jax.lax.stop_gradient(labels)

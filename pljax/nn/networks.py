@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from pljax.nn.layers import Dropout
 from pljax.nn.sparse import Dense
-from pljax.settings import Settings, register, setting
+from pljax.settings import Settings, acts, register, setting
 from pljax.types import Params
 
 INITIAL_WEIGHTS: dict[str, jax.nn.initializers.Initializer] = {
@@ -62,7 +62,7 @@ class Classifier(nn.Module):
 
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         x = self.visible(images, train)
-        if train and (isinstance(self.input_noise, jax.Array) or self.input_noise):
+        if train and acts(self.input_noise):
             x = x + self.input_noise * jax.random.normal(self.make_rng("dropout"), x.shape)
         x = self.drop(nn.relu(self.hidden(x)), train)
         for name in self.further:
