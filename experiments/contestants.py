@@ -3,6 +3,7 @@
 Each gives a function that does some updates, and how many.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -65,7 +66,10 @@ def ladder_floor() -> Iterator[tuple[int, int, int]]:
         yield below, rows, width  # the gradient of the weights
         if layer:
             yield rows, width, below  # and of the layer below
-        yield unlabelled, below, width  # clean, without gradients
+        yield unlabelled, below, width  # clean
+        yield below, unlabelled, width
+        if layer:
+            yield unlabelled, width, below
         yield unlabelled, width, below  # decoder
         yield width, unlabelled, below
         yield unlabelled, below, width
@@ -86,6 +90,35 @@ def noise() -> tuple[Callable[[], None], int]:
     units = sum((PIXELS, *phase.method.network.hidden, CLASSES))
     draw = jax.jit(lambda key: jax.random.normal(key, (phase.batches.rows_at_once(), units)))
     return lambda: jax.block_until_ready(draw(jax.random.key(0))), 1
+
+
+def optimizer(config: Any, dataset: Any) -> tuple[Callable[[], None], int]:
+    """The optimizer's part of an update: a pass over the parameters, their gradients and the optimizer's state."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    from pljax.protocols.config import shapes
+
+    phase = config.phases[0]
+    adam = phase.optimizer.transform(phase.batches.updates(config.labels), phase.epochs)
+    of_params, _ = shapes(config, dataset.train_images, dataset.classes)[0]
+    params = jax.tree.map(lambda of: jnp.ones(of.shape), of_params)
+    gradients = jax.tree.map(lambda of: jnp.full(of.shape, 0.1), of_params)
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def update(params: Any, state: Any, gradients: Any) -> Any:
+        updates, state = adam.update(gradients, state, params)
+        return optax.apply_updates(params, updates), state
+
+    now = params, adam.init(params)
+
+    def work() -> None:
+        nonlocal now
+        now = update(*now, gradients)
+        jax.block_until_ready(now)
+
+    return work, 1
 
 
 def products(shapes: tuple[tuple[int, int, int], ...]) -> tuple[Callable[[], None], int]:
@@ -159,6 +192,8 @@ def contestant(name: str, plan: Plan) -> tuple[Callable[[], None], int]:
     if who == "noise":
         return noise()
     mnist = images(plan.usual["images"], plan)
+    if who == "optimizer":
+        return optimizer(ladder(), mnist)
     if who == "pljax":
         scenario = "pl" if kind == "classifier" else "pl_dae"
         config = ladder() if kind == "ladder" else lee(scenario, plan.hidden, plan.batch)

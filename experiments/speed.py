@@ -8,7 +8,7 @@
   their own. ``pip install '.[bench]'`` brings the peers; one that is missing is left out. With 1 and with 5 seeds, an
   update of the classifier shall take at most 1.10 floors and one of the auto-encoder at most 1.15.
 * ``ladder``: an update of `quick`'s ladder beside its products, of which it shall take at most 1.25, and beside the
-  drawing of its noise.
+  drawing of its noise and the optimizer's part.
 * ``start``: from the command to the end of the first epoch, with nothing compiled before and the second time.
 * ``checkpoints``: what saving takes, at the default interval of a minute.
 * ``growth``: time and memory against seeds, hidden units and images.
@@ -169,8 +169,8 @@ def updates(plan: Plan) -> dict[str, Any]:
 
 
 def ladder_updates(plan: Plan) -> dict[str, Any]:
-    """An update of the ladder and the drawing of its noise, beside its products."""
-    return beside_products("ladder", ["pljax/1", "noise"], plan)
+    """An update of the ladder, the drawing of its noise and the optimizer's part, beside its products."""
+    return beside_products("ladder", ["pljax/1", "noise", "optimizer"], plan)
 
 
 def beside_products(kind: str, contestants: list[str], plan: Plan) -> dict[str, dict[str, float]]:

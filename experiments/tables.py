@@ -1,4 +1,4 @@
-"""Print the README's table, then each protocol's comparison, from the results that are kept beside this script.
+"""Print the README's table of Lee's scenarios and each protocol's comparison, from the results beside this script.
 
 It also draws the README's figure, ``results/quick/scores.png``; ``--output`` names another folder for it.
 
@@ -55,7 +55,7 @@ def main() -> None:
     kept = {protocol: results for protocol in SCENARIOS if (results := read(protocol))}
     header = [f"`{protocol}`, {len(next(iter(results.values())).seeds)} seeds" for protocol, results in kept.items()]
     print(f"| scenario | {' | '.join(header)} |\n| --- |{' --- |' * len(header)}")
-    for scenario in [name for name in SCENARIOS["quick"] if any(name in results for results in kept.values())]:
+    for scenario in SCENARIOS["lee2013"]:
         print(f"| `{scenario}` | {' | '.join(cell(results.get(scenario)) for results in kept.values())} |")
     for protocol, results in kept.items():
         compared = compare(list(results.values()), MARGIN)
