@@ -93,19 +93,25 @@ def test_methods_goes_on_where_it_was_interrupted(tmp_path):
     text = run("methods.py", *options)
     file = tmp_path / "methods.json"
     whole = json.loads(file.read_text())
-    assert {case: list(seeds) for case, seeds in whole.items()} == {"nn, 60 s": ["0", "1"], "pl_dae, 60 s": ["0", "1"]}
-    (row,) = [line for line in text.splitlines() if line.startswith("| `nn`")]
-    nn, pl_dae = (np.array([100 * of["test_accuracy"] for of in seeds.values()]) for seeds in whole.values())
-    assert f"**{nn.mean():.2f}** " in row
-    assert f" {(nn - pl_dae).mean():+.2f} (" in row
+    of_seeds = {case: of["seeds"] for case, of in whole.items()}
+    assert {case: list(of) for case, of in of_seeds.items()} == {"nn, 60 s": ["0", "1"], "pl_dae, 60 s": ["0", "1"]}
+    accuracy, difference, _ = [line for line in text.splitlines() if line.startswith("| `nn`")]
+    nn, pl_dae = (np.array([100 * of["test_accuracy"] for of in seeds.values()]) for seeds in of_seeds.values())
+    assert f"**{nn.mean():.2f}** " in accuracy
+    assert f" {(nn - pl_dae).mean():+.2f} (" in difference
     assert imread(tmp_path / "methods.png").std() > 0
 
-    file.write_text(json.dumps({case: {"0": seeds["0"]} for case, seeds in whole.items()}))
+    file.write_text(json.dumps({case: {**of, "seeds": {"0": of["seeds"]["0"]}} for case, of in whole.items()}))
     run("methods.py", *options)
     again = json.loads(file.read_text())
-    for case, seeds in whole.items():
+    for case, seeds in of_seeds.items():
         for seed, figures in seeds.items():
-            assert {**figures, "seconds": None} == {**again[case][seed], "seconds": None}
+            assert {**figures, "seconds": None} == {**again[case]["seeds"][seed], "seconds": None}
+
+    whole["nn, 60 s"]["config"]["labels"] = 50
+    file.write_text(json.dumps(whole))
+    with pytest.raises(SystemExit, match="another config"):
+        run("methods.py", *options)
 
 
 # ------------------------------------------------------------------------------------------------------- speed.py
@@ -194,6 +200,54 @@ def test_the_pixels_that_keep_a_unit_alive_are_scaled_as_when_a_network_is_evalu
     assert module("choices").alive_share(folder, np.array([[0], [255]], np.uint8)) == [share]
 
 
+# ---------------------------------------------------------------------------------------------------- rounding.py
+
+
+@pytest.fixture(scope="module")
+def rounding():
+    """The script as a module, once: it registers a method."""
+    return module("rounding")
+
+
+def test_the_variance_within_seeds_and_between_them_is_found(rounding):
+    """Against a hand-made case, and against a simulation with known standard deviations."""
+    by_hand = rounding.spread(np.array([[1.0, 3.0], [5.0, 7.0]]))
+    assert by_hand.within == pytest.approx(2**0.5)  # the mean squares are 2 and 16; (16 - 2) / 2 is 7
+    assert by_hand.between == pytest.approx(7**0.5)
+    assert (by_hand.median, by_hand.most) == (2, 2)
+    generator = np.random.default_rng(0)
+    found = rounding.spread(generator.normal(0, 3, (20_000, 1)) + generator.normal(0, 2, (20_000, 2)))
+    assert found.within == pytest.approx(2, rel=0.02)
+    assert found.between == pytest.approx(3, rel=0.02)
+    intervals = [rounding.spread(generator.normal(0, 2, (8, 2))) for _ in range(2000)]
+    assert np.mean([of.low < 2 < of.high for of in intervals]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_a_class_is_lost_from_the_epoch_on_in_which_it_has_almost_no_pseudo_labels(rounding):
+    even, without = [0.1] * 10, [0.01, *[0.11] * 9]
+    lost = rounding.lost_classes
+    assert lost({"shares": {"30": even, "40": even}}) == {}
+    assert lost({"shares": {"30": even, "40": without, "50": even, "60": without, "70": without}}) == {0: 60}
+    assert lost({"shares": {"30": without, "40": without}}) == {0: 30}
+    assert lost({"shares": {}}) == {}
+
+
+@pytest.mark.slow
+def test_rounding_changes_nothing_but_the_last_bit_and_goes_on_where_it_was_interrupted(rounding, tmp_path):
+    options = ("--tiny", "--protocol=quick", "--seeds=1", "--cores=0", f"--output={tmp_path}")
+    run_as_process("rounding.py", tmp_path, *options)
+    run_as_process("rounding.py", tmp_path, *options, "--last_bit=1")
+    file = tmp_path / "rounding.jsonl"
+    (case,) = rounding.read(file).values()
+    first, second = (arm[0] for arm in case.values())
+    assert list(case) == ["1 core", "1 core, last bit"]
+    assert first["validation_accuracy"].keys() == second["validation_accuracy"].keys()
+    assert np.allclose(np.sum(list(first["shares"].values()), axis=1), 1, atol=0.01)
+    before = file.read_bytes()
+    run_as_process("rounding.py", tmp_path, *options)
+    assert file.read_bytes() == before
+
+
 # ------------------------------------------------------------------------------------------------------ faults.py
 
 
@@ -257,6 +311,14 @@ def test_the_readme_has_the_table_that_is_printed_of_the_kept_results(tmp_path):
     assert imread(tmp_path / "scores.png").std() > 0
 
 
+def test_the_readmes_have_the_tables_of_the_kept_comparison_of_methods():
+    methods, kept = module("methods"), json.loads((RESULTS / "methods.json").read_text())
+    assert methods.table(kept, methods.accuracy_cell) == below("experiments/methods.py")
+    assert methods.table(kept, methods.difference_cell) == below("experiments/methods.py --tables", EXPERIMENTS)
+    seconds = below("experiments/methods.py --tables, seconds", EXPERIMENTS)
+    assert methods.table(kept, methods.seconds_cell) == seconds
+
+
 def test_the_readme_has_the_table_of_the_kept_comparison_with_sklearn():
     kept = json.loads((RESULTS / "versus_sklearn.json").read_text())
     printed = [line for line in module("versus_sklearn").summary(kept) if line]
@@ -270,7 +332,7 @@ def test_the_readme_has_the_table_of_the_kept_comparison_with_the_twin():
 
 
 def test_a_tiny_size_leaves_no_figures_among_the_kept_ones(capsys):
-    for script in ("speed.py", "faults.py", "versus_sklearn.py", "harmless.py"):
+    for script in ("speed.py", "faults.py", "versus_sklearn.py", "harmless.py", "methods.py"):
         with pytest.raises(SystemExit):
             run(script, "--tiny")
         assert "give an --output" in capsys.readouterr().err
