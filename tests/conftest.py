@@ -21,7 +21,7 @@ os.environ["XLA_FLAGS"] = " ".join(
     )
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # no process starts from what another one left
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # no test starts from what another one left
 
 import jax
 import jax.monitoring
@@ -39,14 +39,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 collect_ignore = [path.name for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_")]
 
 MOST_MEMORY = 2**30  # bytes of a test process, beside which it frees what JAX compiled
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _programs_compile_once(tmp_path_factory):
-    """Many tests compile a program that another one of the same worker has compiled, and freed again."""
-    jax.config.update("jax_enable_compilation_cache", True)
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @pytest.fixture(autouse=True)
