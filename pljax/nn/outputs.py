@@ -57,4 +57,5 @@ def marginal_entropy(logits: jax.Array, output: Output) -> jax.Array:
     >>> round(float(marginal_entropy(apart, "softmax")), 4), round(float(marginal_entropy(apart[:1], "softmax")), 4)
     (0.6931, 0.0)
     """
-    return jax.scipy.special.entr(class_probabilities(logits, output).mean(axis=0)).sum()
+    mean = class_probabilities(logits, output).mean(axis=0)
+    return jax.scipy.special.entr(jnp.maximum(mean, jnp.finfo(mean.dtype).tiny)).sum()  # at 0 its slope is infinite
