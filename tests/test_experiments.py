@@ -319,6 +319,11 @@ def test_the_readmes_have_the_tables_of_the_kept_comparison_of_methods():
     assert methods.table(kept, methods.seconds_cell) == seconds
 
 
+def test_the_readme_has_the_table_of_the_kept_study_of_rounding(rounding):
+    (printed, _) = "\n".join(rounding.tables(rounding.read(RESULTS / "rounding.jsonl"))).split("\n\n", 1)
+    assert printed.splitlines() == below("experiments/rounding.py --tables", EXPERIMENTS)
+
+
 def test_the_readme_has_the_table_of_the_kept_comparison_with_sklearn():
     kept = json.loads((RESULTS / "versus_sklearn.json").read_text())
     printed = [line for line in module("versus_sklearn").summary(kept) if line]
