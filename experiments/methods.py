@@ -68,11 +68,10 @@ def train(config: Config, seed: int, dataset: Dataset) -> dict[str, Any]:
         folder = RunFolder(Path(scratch))
         result = run(config, [seed], dataset, folder)
         last = json.loads((folder.path / "metrics.jsonl").read_text().splitlines()[-1])
-    spent = sum(seconds for phase, seconds in result.seconds.items() if phase != "score")
     return {
         "test_accuracy": result.test_accuracy[0],
         "validation_accuracy": last["validation_accuracy"],
-        "seconds": round(spent, 1),
+        "seconds": round(training_seconds(result), 1),
     }
 
 
@@ -86,7 +85,7 @@ def missing(
     """The method, time and seed of each run that the results lack, the shortest first."""
     for seconds, seed, method in itertools.product(times, range(most), methods):
         wanted = 0 if (method, seconds) in AS_QUICK else SEEDS.get((method, seconds), FEWEST_SEEDS)
-        if seed < wanted and str(seed) not in results.get(key(method, seconds), {"seeds": {}})["seeds"]:
+        if seed < wanted and str(seed) not in seeds_of(results, method, seconds):
             yield method, seconds, seed
 
 
@@ -106,31 +105,42 @@ def require_same_configs(results: dict[str, Any], tiny: bool) -> None:
             raise SystemExit(f"{key(method, seconds)}: these results are of another config. Remove them from the file.")
 
 
-def points(results: dict[str, Any], method: str, seconds: int, figure: str = "test_accuracy") -> dict[int, float]:
-    """A figure of a method by seed; an accuracy is in per cent."""
+def accuracies(results: dict[str, Any], method: str, seconds: int) -> dict[int, float]:
+    """The test accuracies of a method by seed, in per cent, without the seeds that diverged."""
     if (method, seconds) in AS_QUICK:
-        return of_quick(method, figure)
-    of_seeds = results.get(key(method, seconds), {"seeds": {}})["seeds"]
-    scale = 1 if figure == "seconds" else 100
-    return {int(seed): scale * of[figure] for seed, of in of_seeds.items() if of["test_accuracy"] is not None}
+        result = of_quick(method)
+        found = dict(zip(result.seeds, 100 * result.accuracies(), strict=True)) if result else {}
+        return {seed: value for seed, value in found.items() if np.isfinite(value)}
+    of_seeds = seeds_of(results, method, seconds)
+    return {int(seed): 100 * of["test_accuracy"] for seed, of in of_seeds.items() if of["test_accuracy"] is not None}
 
 
-def of_quick(method: str, figure: str) -> dict[int, float]:
-    """The test accuracies of the kept run, or its seconds a seed."""
+def measured_seconds(results: dict[str, Any], method: str, seconds: int) -> list[float]:
+    """The seconds that training took, one number a seed; of runs in ``results/quick`` their mean alone."""
+    if (method, seconds) in AS_QUICK:
+        result = of_quick(method)
+        return [training_seconds(result) / len(result.seeds)] if result else []
+    return [of["seconds"] for of in seeds_of(results, method, seconds).values()]
+
+
+def seeds_of(results: dict[str, Any], method: str, seconds: int) -> dict[str, dict[str, Any]]:
+    """The figures of the seeds of a case, by seed."""
+    return results.get(key(method, seconds), {"seeds": {}})["seeds"]
+
+
+def of_quick(method: str) -> Result | None:
+    """The kept result of a method under `quick`."""
     kept = RESULTS / "quick" / f"{method}.json"
-    if not kept.exists():
-        return {}
-    result = Result.load(kept)
-    spent = sum(seconds for phase, seconds in result.seconds.items() if phase != "score") / len(result.seeds)
-    if figure == "seconds":
-        return dict.fromkeys(result.seeds, spent)
-    accuracies = 100 * result.accuracies()
-    return {seed: value for seed, value in zip(result.seeds, accuracies, strict=True) if np.isfinite(value)}
+    return Result.load(kept) if kept.exists() else None
+
+
+def training_seconds(result: Result) -> float:
+    return sum(seconds for phase, seconds in result.seconds.items() if phase != "score")
 
 
 def accuracy_cell(results: dict[str, Any], method: str, seconds: int) -> str:
     """The mean accuracy with half its 95 % interval, and the number of seeds."""
-    found = list(points(results, method, seconds).values())
+    found = list(accuracies(results, method, seconds).values())
     if len(found) < 2:
         return "-"
     summary = summarize(np.array(found))
@@ -139,7 +149,7 @@ def accuracy_cell(results: dict[str, Any], method: str, seconds: int) -> str:
 
 def difference_cell(results: dict[str, Any], method: str, seconds: int) -> str:
     """The mean difference to ``pl_dae`` with its 95 % interval, and the number of seeds that both have."""
-    ours, lee = points(results, method, seconds), points(results, REFERENCE, seconds)
+    ours, lee = accuracies(results, method, seconds), accuracies(results, REFERENCE, seconds)
     common = sorted(ours.keys() & lee.keys())
     if method == REFERENCE or len(common) < 2:
         return "-"
@@ -149,7 +159,7 @@ def difference_cell(results: dict[str, Any], method: str, seconds: int) -> str:
 
 def seconds_cell(results: dict[str, Any], method: str, seconds: int) -> str:
     """The median of the seconds that training took."""
-    found = list(points(results, method, seconds, "seconds").values())
+    found = measured_seconds(results, method, seconds)
     return f"{np.median(found):.0f}" if found else "-"
 
 
@@ -170,10 +180,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
         figure = style.new_figure(4.2)
         axes = figure.subplots()
         for index, method in enumerate(METHODS):
-            drawn = [seconds for seconds in TIMES if len(points(results, method, seconds)) > 1]
+            drawn = [seconds for seconds in TIMES if len(accuracies(results, method, seconds)) > 1]
             if not drawn:
                 continue
-            of_seeds = [np.array(list(points(results, method, seconds).values())) for seconds in drawn]
+            of_seeds = [np.array(list(accuracies(results, method, seconds).values())) for seconds in drawn]
             summaries = [summarize(values) for values in of_seeds]
             means, highs = ([getattr(of, end) for of in summaries] for end in ("mean", "high"))
             colour, marker, dashes = style.series_style(index)

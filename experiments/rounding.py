@@ -273,6 +273,16 @@ def use_cores(numbers: Sequence[int]) -> None:
     os.sched_setaffinity(0, [cores[number] for number in numbers])
 
 
+def train_missing(path: Path, name: str, arm: str, config: Config, seeds: Sequence[int], dataset: Dataset) -> None:
+    """Train the seeds that an arm of a case lacks, and add a line for each to the results."""
+    for seed in seeds:
+        if seed not in read(path).get(name, {}).get(arm, {}):
+            figures = {"case": name, "arm": arm, "seed": seed, **train(config, seed, dataset)}
+            with path.open("a") as file:
+                file.write(json.dumps(figures) + "\n")
+            print(f"{name}, {arm}, seed {seed}: {format_accuracy(figures['test_accuracy'])}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the same seeds with sums that are rounded in another way.")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="lee2013")
@@ -297,12 +307,8 @@ def main() -> None:
         dataset = load("mnist_5k" if arguments.tiny else "mnist", arguments.data_dir)
         config = PROTOCOLS[arguments.protocol](length=0.04 if arguments.tiny else 1.0)[arguments.scenario]
         config = recorded(override(config, TINY if arguments.tiny else {})[0], arguments.last_bit)
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            if seed not in read(path).get(name, {}).get(arm, {}):
-                figures = {"case": name, "arm": arm, "seed": seed, **train(config, seed, dataset)}
-                with path.open("a") as file:
-                    file.write(json.dumps(figures) + "\n")
-                print(f"{name}, {arm}, seed {seed}: {format_accuracy(figures['test_accuracy'])}", flush=True)
+        seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        train_missing(path, name, arm, config, seeds, dataset)
     results = read(path)
     print("\n".join(tables(results)))
     case = results.get(name, {})
