@@ -14,8 +14,9 @@ from pljax.types import Split, TrainingData
 class CycledBatches(DrawnBatches):
     """Mini-batches of labelled and unlabelled images, ``updates_per_epoch`` of them an epoch.
 
-    Labelled images come in shuffled passes, one after another, as in ``MixedBatches``; unlabelled ones are drawn
-    uniformly with replacement. Long epochs save time where networks are large: every round copies the state once.
+    Labelled images come in shuffled passes, one after another, as in ``MixedBatches``: as many as a round has room for,
+    or one that lasts several rounds. Unlabelled images are drawn uniformly with replacement. Long epochs save time
+    where networks are large: every round copies the state once.
     """
 
     labelled: ClassVar[bool] = True
@@ -28,13 +29,16 @@ class CycledBatches(DrawnBatches):
 
     def draw(self, key: jax.Array, t: jax.Array, split: Split, data: TrainingData) -> BatchIndices:
         updates, size = self.updates(len(split.labelled)), len(split.labelled)
-        order_key = jax.random.fold_in(jax.random.fold_in(key, ORDER), t)
-        passes = -(-updates // -(-size // self.batch_size))
+        of_pass = -(-size // self.batch_size)
+        rounds = -(-of_pass // updates)  # that one pass, or several, last
+        order_key = jax.random.fold_in(jax.random.fold_in(key, ORDER), t // rounds)
+        passes = -(-rounds * updates // of_pass)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(order_key, jnp.arange(passes))
-        positions, weights = jax.vmap(lambda of_pass: one_pass(of_pass, size, data.labelled, self.batch_size, True))(
-            keys
+        positions, weights = jax.vmap(lambda key: one_pass(key, size, data.labelled, self.batch_size, True))(keys)
+        first = t % rounds * updates
+        positions, weights = (
+            jax.lax.dynamic_slice_in_dim(of.reshape(-1, of.shape[-1]), first, updates) for of in (positions, weights)
         )
-        positions, weights = (of.reshape(-1, of.shape[-1])[:updates] for of in (positions, weights))
         images = split.labelled[positions]
         draw_key = jax.random.fold_in(jax.random.fold_in(key, UNLABELLED), t)
         drawn = jax.random.randint(draw_key, (updates, self.unlabelled_batch_size), 0, data.unlabelled)

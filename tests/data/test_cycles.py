@@ -42,6 +42,17 @@ def test_labelled_images_come_in_passes(data):
     assert len({tuple(pair) for pair in rows.images.reshape(3, 8).tolist()}) == 3
 
 
+def test_a_pass_can_last_several_rounds(data):
+    """Of 8 images in mini-batches of 1, with 3 updates a round: three rounds have a pass, and begin another."""
+    batches, orders = CycledBatches(batch_size=1, unlabelled_batch_size=9, updates_per_epoch=3), []
+    for first in (0, 3):
+        rounds = [draw(batches, data, t) for t in range(first, first + 3)]
+        order = np.concatenate([rows.images.ravel() for rows, _ in rounds]).tolist()
+        assert sorted(order[:8]) == sorted(np.asarray(rounds[0][1].labelled).tolist())
+        orders.append(order)
+    assert orders[0] != orders[1]
+
+
 def test_a_mini_batch_is_no_larger_than_the_labelled_set(data):
     rows, parts = draw(CycledBatches(batch_size=50, unlabelled_batch_size=9, updates_per_epoch=3), data)
     assert rows.images.shape == (3, 8)
