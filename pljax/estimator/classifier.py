@@ -167,7 +167,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         self.guarded_ = False
         if self.guard and any(phase.batches.unlabelled for phase in config.phases):
             of_twin = rows._replace(shares=networks.shares)
-            twin = train_networks(supervised(config), of_twin, seeds, self.temperature, self.verbose)
+            temperature = self.temperature if config.validation else networks.temperature  # a guess is that of the rows
+            twin = train_networks(supervised(config), of_twin, seeds, temperature, self.verbose)
             classifier = copy.copy(self)
             classifier._set_fitted(*twin, rows)
             self.supervised_, self.guard_ = classifier, compare_networks(networks, twin[0], rows)

@@ -81,6 +81,9 @@ class Method(Settings, abc.ABC):
     gives_labels: ClassVar[Any] = False  # bool, whether the method assigns pseudo-labels to unlabelled images
     # Whether :meth:`weight` multiplies all that the loss has of the unlabelled images: they are left out where it is 0.
     weight_covers_all: ClassVar[bool] = True
+    # Whether the first layer may leave out columns of zeros (pljax.nn.sparse), where that is faster. A loss with
+    # derivatives in forward mode, such as ``jax.jvp``, sets it to ``False``: that product has none.
+    sparse: ClassVar[bool] = True
     output: ClassVar[Any] = "softmax"  # the output units, "softmax" or "sigmoid"
 
     @abc.abstractmethod

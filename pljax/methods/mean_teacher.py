@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from pljax.methods.base import Aux, Batch, NormalisedMethod, Ramp, register, setting
 from pljax.nn import losses
-from pljax.nn.normalisation import Running, add, draw_noise, encode
+from pljax.nn.normalisation import Normalise, Running, add, draw_noise, encode
 from pljax.nn.outputs import class_probabilities
 from pljax.types import Params, Split, TrainingData
 
@@ -52,17 +52,23 @@ class MeanTeacher(NormalisedMethod, Ramp):
         supervised = losses.supervised_loss(logits[:count], batch.labels, batch.weights, self.output)
         teacher = jax.lax.stop_gradient(self.updated(extra, params))
         if batch.unlabelled is None:
-            after = Extra(teacher, add(extra.running, encode(teacher, batch.images, normalise).moments))
+            after = Extra(teacher, self.with_moments(extra.running, teacher, batch.images, normalise))
             return supervised, Aux(after, {"labelled_loss": supervised})
 
         images, normalise = batch.unlabelled, self.apart()
-        after = Extra(teacher, add(extra.running, encode(teacher, images, normalise).moments))
+        after = Extra(teacher, self.with_moments(extra.running, teacher, images, normalise))
         teacher_noise = draw_noise(jax.random.fold_in(key, 1), params, len(images), self.layer_noise)
         targets = class_probabilities(encode(teacher, images, normalise, teacher_noise).logits, self.output)
         outputs = class_probabilities(logits[count:], self.output)
         unsupervised = jnp.square(outputs - targets).sum(axis=-1).mean()
         metrics = {"labelled_loss": supervised, "unlabelled_loss": unsupervised}
         return supervised + weight * unsupervised, Aux(after, metrics)
+
+    def with_moments(self, running: Running, teacher: Params, images: jax.Array, normalise: Normalise) -> Running:
+        """Return the statistics with those of a mini-batch, which layer normalisation predicts without."""
+        if self.normalisation == "layer":
+            return running._replace(updates=running.updates + 1)
+        return add(running, encode(teacher, images, normalise).moments)
 
     def updated(self, extra: Extra, params: Params) -> Any:
         """Return the teacher with the parameters of this update in its mean."""

@@ -126,7 +126,7 @@ class SeedGroup(NamedTuple):
     def phase(self, number: int) -> Phase:
         """A phase of the config, with room for the columns of its mini-batches that are not all zero."""
         phase = self.config.phases[number]
-        if not self.layout.sequential:  # only on a CPU do matrix products take most of the time
+        if not (self.layout.sequential and phase.method.sparse):  # products take most of the time on a CPU alone
             return phase
         return everywhere(phase, "room", sparse.room_for(self.dataset.train_images, phase.batches.rows_at_once()))
 
@@ -216,12 +216,14 @@ def make_group(
 
 
 def shares_of_seeds(config: Config, splits: Split, dataset: Dataset, known: np.ndarray | None) -> np.ndarray | None:
-    """The least and the greatest share of each class for each seed, ``[S, 2, C]``: known, or as the methods want."""
-    if known is not None:
+    """The least and the greatest share of each class for each seed, ``[S, 2, C]``: known, or as the methods want.
+
+    ``None`` where no method uses them.
+    """
+    priors = {phase.method.class_prior for phase in config.phases if hasattr(phase.method, "class_prior")}
+    if known is not None and priors:
         return np.tile(known, (len(splits.labelled), 1, 1))
-    if any(getattr(phase.method, "class_prior", None) == "estimated" for phase in config.phases):
-        return estimate_shares(splits, dataset)
-    return None
+    return estimate_shares(splits, dataset) if "estimated" in priors else None
 
 
 def estimate_shares(splits: Split, dataset: Dataset) -> np.ndarray:
@@ -231,13 +233,15 @@ def estimate_shares(splits: Split, dataset: Dataset) -> np.ndarray:
         return np.asarray(to_inputs(jnp.asarray(dataset.train_images[rows])))
 
     def of_seed(labelled: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
-        labelled, unlabelled = np.sort(labelled), np.sort(unlabelled)
         if len(unlabelled) > MOST_ROWS:
             unlabelled = unlabelled[np.linspace(0, len(unlabelled) - 1, MOST_ROWS).astype(int)]
         labels = dataset.train_labels[labelled]
         return estimate(inputs(labelled), labels, inputs(unlabelled), dataset.classes).interval()
 
-    return np.stack([of_seed(*of) for of in zip(splits.labelled, splits.unlabelled, strict=True)])
+    labelled, unlabelled = (np.sort(np.asarray(of), axis=1) for of in (splits.labelled, splits.unlabelled))
+    if (labelled == labelled[:1]).all() and (unlabelled == unlabelled[:1]).all():  # all labels are given, for each seed
+        return np.stack([of_seed(labelled[0], unlabelled[0])] * len(labelled))
+    return np.stack(list(map(of_seed, labelled, unlabelled)))
 
 
 def rounded_up(count: int) -> int:

@@ -7,6 +7,8 @@ import pytest
 from sklearn.datasets import make_blobs
 from tiny_runs import ADAM, config, network, pseudo_label
 
+from pljax.methods.pseudo_label import PseudoLabel
+from pljax.training import seed_group
 from pljax.training.seed_group import estimate_shares, make_group
 from pljax.training.seeds import layout_for
 from pljax.types import Dataset, Split
@@ -43,6 +45,27 @@ def test_they_do_not_depend_on_the_labels_of_other_images(uneven):
     others = dataclasses.replace(uneven, train_labels=labels)
     first = Split(*(of[:1] for of in splits.indices.values()))
     np.testing.assert_array_equal(estimate_shares(first, others), estimate_shares(first, uneven))
+
+
+def test_they_are_estimated_once_where_all_seeds_have_the_same_rows(uneven, monkeypatch):
+    splits, made = group(uneven).splits_on_host(), []
+    estimate = seed_group.estimate
+    monkeypatch.setattr(seed_group, "estimate", lambda *rows: made.append(rows) or estimate(*rows))
+    different = estimate_shares(splits, uneven)
+    assert len(made) == 2
+    same = Split(*(np.stack([of[0], of[0][::-1]]) for of in splits.indices.values()))
+    np.testing.assert_array_equal(estimate_shares(same, uneven), different[[0, 0]])
+    assert len(made) == 3
+
+
+def test_the_first_layer_leaves_out_columns_of_zeros_where_that_is_faster_and_the_method_allows_it(uneven, monkeypatch):
+    sparser = dataclasses.replace(uneven, train_images=np.pad(uneven.train_images, ((0, 0), (0, 40))))
+    for allowed in (True, False):
+        monkeypatch.setattr(PseudoLabel, "sparse", allowed)
+        for seeds, sequential in (((0,), True), ((0, 1), False)):
+            made = group(sparser, seeds=seeds)
+            made = made._replace(layout=made.layout._replace(sequential=sequential))
+            assert (made.phase(0).method.network.room is not None) == (allowed and sequential)
 
 
 def test_shares_that_are_known_are_those_of_every_split_and_others_are_none(uneven):
