@@ -97,7 +97,8 @@ def phase_schedule(phase: Phase, labelled: int) -> PhaseSchedule:
     if phase.batches.unlabelled:
         epochs = np.arange(phase.epochs + 1)
         weights = np.broadcast_to(np.asarray(phase.method.weight(epochs), np.float32), epochs.shape)
-    return PhaseSchedule(phase.epochs, phase.batches.rounds(labelled), phase.batches.updates(labelled), weights)
+    rounds, updates = phase.batches.rounds(labelled), phase.batches.updates(labelled)
+    return PhaseSchedule(phase.epochs, rounds, updates, weights, phase.method.weight_covers_all)
 
 
 def score_images(group: SeedGroup, state: TrainState, images: np.ndarray, counts: np.ndarray | None = None) -> Scores:

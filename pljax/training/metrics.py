@@ -20,6 +20,7 @@ class PhaseSchedule(NamedTuple):
     rounds: int  # per epoch
     updates: int  # per round
     weights: np.ndarray | None  # float32 [epochs + 1], alpha(t) by epoch; None where no unlabelled images are used
+    weight_covers_all: bool = True  # whether no unlabelled images are used where alpha(t) is 0
 
 
 class MetricsLog:
@@ -34,9 +35,9 @@ class MetricsLog:
     Attributes:
       labels: the pseudo-labels that the training images were given, by seed.
       diverged: for each seed that diverged, the phase and epoch in which its loss or weights stopped being finite.
-      before: float ``[S]``, the accuracy at the last evaluation at which alpha(t) was 0. It is measured on the
-        validation images, or on unlabelled images with their hidden labels where there are no validation images. NaN
-        where no phase uses unlabelled images.
+      before: float ``[S]``, the accuracy at the last evaluation before unlabelled images were used. It is measured on
+        the validation images, or on unlabelled images with their hidden labels where there are no validation images.
+        NaN where there is no such evaluation.
       after: float ``[S]``, the same accuracy at the last evaluation.
     """
 
@@ -85,7 +86,7 @@ class MetricsLog:
     def needs_evaluation(self, t: int) -> bool:
         """Whether the network is evaluated after round ``t``."""
         rounds = self._schedule.epochs * self._schedule.rounds
-        about_to_rise = self._weight(t) == 0 < self._weight(t + 1)
+        about_to_rise = self._weight(t) == 0 != self._weight(t + 1)
         return t % max(rounds // EVALUATIONS, 1) == 0 or t == rounds - 1 or about_to_rise
 
     def record(
@@ -146,7 +147,7 @@ class MetricsLog:
         if self._schedule.weights is not None:
             validation = metrics["validation_accuracy"]
             self.after = np.where(np.isnan(validation), metrics["unlabelled_accuracy"], validation)
-            if self._weight(t) == 0:
+            if self._weight(t) == 0 and self._schedule.weight_covers_all:
                 self.before = self.after
         return metrics
 

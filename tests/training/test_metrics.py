@@ -224,6 +224,16 @@ def test_without_pseudo_labels_there_is_no_before_and_after(bench):
     assert np.isnan([*log.before, *log.after]).all()
 
 
+def test_there_is_no_before_where_unlabelled_images_are_used_without_alpha(bench):
+    with bench(0) as log:
+        always = schedule(epochs=2, alpha=schedules.alpha(1.0, 0, 1))._replace(weight_covers_all=False)
+        log.start_phase(0, "finetune", always)
+        for t, accuracy in enumerate([0.5, 0.75]):
+            log.record(t, metrics([1]), evaluation=evaluation([accuracy]))
+    assert np.isnan(log.before).all()
+    assert log.after.tolist() == [0.75]
+
+
 def test_before_and_after_are_of_the_phase_with_pseudo_labels(bench):
     with bench(0) as log:
         log.start_phase(0, "finetune", schedule(epochs=1))
