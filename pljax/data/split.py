@@ -84,7 +84,7 @@ def _check_chosen(images: int, counts: np.ndarray, labels: int, validation: int)
     if validation > most_validation(images):
         raise InputError(
             f"{validation} validation images are more than a fifth of the {images} training images: "
-            f"give at most {most_validation(images)}."
+            f"give a validation of at most {most_validation(images)}."
         )
     if labels + validation >= images:
         most = (images - validation - 1) // classes * classes

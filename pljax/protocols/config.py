@@ -35,6 +35,12 @@ class Phase(Settings):
             raise InputError(
                 f"{batches} give no labels, and {method} needs some: give LabelledBatches or MixedBatches."
             )
+        if self.batches.unlabelled and self.method.weight_covers_all and self.method.weight(0) is None:
+            batches, method = type(self.batches).__name__, type(self.method).__name__
+            raise InputError(
+                f"{method} gives the unlabelled images of {batches} no weight, so none would be used: define "
+                f"{method}.weight(epoch), or give LabelledBatches."
+            )
 
     def prefix(self, field: str) -> str:
         """Return ``pretrain_`` for the fields of a pre-training phase, but not for those of its method."""

@@ -54,7 +54,7 @@ def load(folder: RunFolder) -> Ensemble:
         raise InputError(f"Every seed of {folder.path} diverged: there is no classifier.")
     kept = [(networks[seed].classifier, networks[seed].extra) for seed in seeds]
     params, extra = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
-    features = params["hidden"]["kernel"].shape[1]
+    features = trained.features_of(result, params)
     if len(classes) != len(result.class_counts["test"]) or (found and not _fits(found[0], features)):
         raise InputError(f"{folder.path} holds inputs of another network than its parameters are of.")
     return Ensemble(result.effective_config(), classes, seeds, params, extra, found[0] if found else None, features)

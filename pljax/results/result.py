@@ -22,7 +22,9 @@ class Result:
 
     scenario: str
     protocol: str
-    dataset: dict[str, Any]  # name, digest, train, test; of custom data also classes and notes: see types.Dataset
+    # name, digest, train, test, features (if not of an earlier version); of custom data also classes and notes: see
+    # types.Dataset
+    dataset: dict[str, Any]
     seeds: list[int]  # [S]
     test_accuracy: list[float | None]  # [S], a fraction
     test_error: list[float | None]  # [S], a fraction
@@ -126,6 +128,11 @@ class Result:
         return np.array([np.nan if accuracy is None else accuracy for accuracy in self.test_accuracy], np.float64)
 
 
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise ``InputError`` if these cannot be the seeds of a run."""
+    _require(_is_seeds(list(seeds)), "seeds", _FIELDS["seeds"][1])
+
+
 def name_seeds(seeds: Sequence[int]) -> str:
     """Name seeds in a sentence.
 
@@ -188,7 +195,8 @@ def _is_data(value: Any) -> bool:
     notes = not complete or (
         _is_list(value.get("classes", []), _is_name) and _is_dict(value.get("notes", {}), _is_name)
     )
-    return texts and notes and _is_count(value["train"], 1) and _is_count(value["test"])
+    counts = complete and all(_is_count(value.get(name, 1), least=1) for name in ("train", "features"))
+    return texts and notes and counts and _is_count(value["test"])
 
 
 def _is_seeds(value: Any) -> bool:

@@ -47,11 +47,7 @@ def load(folder: RunFolder, result: Result) -> dict[int, TrainedNetworks]:
     """
     config, classes, seeds = result.effective_config(), len(result.class_counts["test"]), len(result.seeds)
     params = folder.load_parameters()
-    try:
-        features = params["hidden"]["kernel"].shape[1]
-    except (AttributeError, IndexError, KeyError, TypeError):
-        features = 1  # and the shapes will not fit
-    images = jax.ShapeDtypeStruct((result.dataset["train"], features), np.uint8)
+    images = jax.ShapeDtypeStruct((result.dataset["train"], features_of(result, params)), np.uint8)
     expected = shapes(config, images, classes)
     params, extra = with_leaves(expected[-1][0], seeds, by_path(params)), None
     if (folder.path / EXTRA).exists():
@@ -67,6 +63,19 @@ def load(folder: RunFolder, result: Result) -> dict[int, TrainedNetworks]:
         seed: TrainedNetworks(config, classes, seed, *jax.tree.map(operator.itemgetter(place), of_all))
         for place, seed in enumerate(result.seeds)
     }
+
+
+def features_of(result: Result, params: Params) -> int:
+    """The number of features of a row.
+
+    Results of an earlier version do not have it. Their networks, ``params`` with a leading axis, have a hidden layer.
+    """
+    if "features" in result.dataset:
+        return result.dataset["features"]
+    try:
+        return params["hidden"]["kernel"].shape[1]
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return 1  # and the shapes will not fit
 
 
 def upgrade_extra(extra: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -18,7 +18,13 @@ from pljax.nn.networks import all_finite, in_blocks, to_inputs
 from pljax.protocols.config import Config, Phase, shapes
 from pljax.results.result import MONITORED_IMAGES
 from pljax.training.step import train_step
-from pljax.types import AssignedLabels, Evaluation, Metrics, Params, Split, TrainingData, TrainState
+from pljax.types import AssignedLabels, Evaluation, InputError, Metrics, Params, Split, TrainingData, TrainState
+
+# The names in metrics.jsonl that a method cannot give its own metrics.
+OF_LINES = ("phase", "name", "epoch", "updates", "seed")
+OF_ROUNDS = ("alpha", "learning_rate", "momentum", "finite")
+OF_EVALUATIONS = ("validation_accuracy", "unlabelled_accuracy", "pseudo_label_accuracy", "pseudo_label_coverage")
+TAKEN = frozenset((*OF_LINES, *OF_ROUNDS, *OF_EVALUATIONS, "pseudo_labels_changed"))
 
 
 def init_state(phase: Phase, key: jax.Array, start: Params, split: Split, data: TrainingData) -> TrainState:
@@ -45,6 +51,8 @@ def train_round(
     alpha = jnp.asarray(0.0 if weight is None else weight, jnp.float32)
     rows = phase.batches.draw(key, t, split, data)
     state, losses, aux = train_on_rows(phase, key, t, state, rows, alpha, split, data)
+    if taken := sorted(aux.metrics.keys() & TAKEN):
+        raise InputError(f"{type(phase.method).__name__} has a metric {taken[0]}, a name that is taken: give another.")
     metrics = {name: values.mean() for name, values in aux.metrics.items()}
     if weight is not None:
         metrics["alpha"] = alpha
@@ -80,7 +88,8 @@ def train_on_rows(
     def update(state: TrainState, step: tuple[BatchIndices, jax.Array]) -> tuple[TrainState, tuple[jax.Array, Aux]]:
         rows, update_key = step
         state, loss, aux = train_step(phase.method, optimizer, state, make_batch(rows, data), weight, update_key)
-        return state, (loss, aux._replace(extra=None))
+        metrics = {name: jnp.asarray(value, jnp.float32) for name, value in aux.metrics.items()}
+        return state, (loss, aux._replace(extra=None, metrics=metrics))
 
     def all_updates(rows: BatchIndices) -> tuple[TrainState, jax.Array, Aux]:
         after, (losses, aux) = jax.lax.scan(update, state, (rows, keys))
@@ -94,7 +103,7 @@ def train_on_rows(
         after, losses, aux = all_updates(rows._replace(unlabelled=None))
         return after, losses, fill_missing(aux, complete)
 
-    return jax.lax.cond(weight > 0, lambda: all_updates(rows), without_unlabelled)
+    return jax.lax.cond(weight != 0, lambda: all_updates(rows), without_unlabelled)
 
 
 def make_batch(rows: BatchIndices, data: TrainingData) -> Batch:

@@ -16,7 +16,7 @@ from pljax.nn.trees import by_path
 from pljax.protocols.config import Config, shapes
 from pljax.results import pseudo_labels
 from pljax.results.folder import EXTRA, RunFolder
-from pljax.results.result import Result
+from pljax.results.result import Result, check_seeds
 from pljax.settings import differences, to_json
 from pljax.training.checkpointer import EVERY_MINUTE, Checkpointer, SaveInterval
 from pljax.training.devices import device
@@ -47,7 +47,7 @@ def run(
 
     Args:
       config: what to train.
-      seeds: the seeds. The result of a seed does not depend on the others.
+      seeds: different whole numbers. The result of a seed does not depend on the others.
       dataset: the images and labels.
       folder: receives config, metrics, checkpoints, parameters and result.
       reporter: shows progress and messages; by default on standard error.
@@ -56,9 +56,12 @@ def run(
       overwrite: remove an earlier run from the folder first.
 
     Raises:
-      InputError: the data cannot give the split, the folder cannot be written, or it holds another run.
+      InputError: seeds are not as above, the data cannot give the split, the folder cannot be written, or it holds
+        another run.
       Interrupted: a signal ended the run; its progress is saved.
     """
+    seeds = np.asarray(seeds).tolist()
+    check_seeds(seeds)
     split.check(dataset.train_labels, dataset.classes, config.labels, config.validation, config.choose_labels)
     groups = group_seeds(seeds, seeds_at_once)
     with folder.locked(), reporter or Reporter() as reporter:
@@ -209,7 +212,11 @@ def run_fields(
     for outcome in outcomes:
         for phase, spent in outcome.seconds.items():
             seconds[phase] += spent
-    sizes = {"train": len(dataset.train_labels), "test": len(dataset.test_labels)}
+    sizes = {
+        "train": len(dataset.train_labels),
+        "test": len(dataset.test_labels),
+        "features": dataset.train_images.shape[1],
+    }
     return {
         "scenario": config.scenario,
         "protocol": config.protocol,

@@ -6,19 +6,22 @@ from pathlib import Path
 
 import entropy_minimisation
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from interrupting import StopsAfter
 
-from pljax import Reporter, Result, RunFolder, run
+from pljax import Adam, Config, LabelledBatches, MixedBatches, Phase, Reporter, Result, RunFolder, run
 from pljax import compare as compare_command
 from pljax import export as export_command
 from pljax import predict as predict_command
-from pljax.methods import METHODS
+from pljax.methods import METHODS, Aux, Method, register
+from pljax.nn.losses import supervised_loss
 from pljax.protocols.config import from_json
 from pljax.settings import override, overrides, to_json
 from pljax.training.checkpointer import SaveInterval
 from pljax.training.progress import Interrupted
+from pljax.types import InputError
 
 CONFIG = entropy_minimisation.config(hidden=(8,), epochs=6, labels=16, validation=20)
 SEEDS = (0, 3)
@@ -62,7 +65,70 @@ def test_it_resumes_to_the_same_bytes(whole, blobs, tmp_path):
         assert (folder.path / file).read_bytes() == (whole.path / file).read_bytes(), file
 
 
-def test_it_predicts_exports_and_compares(whole, blobs, tmp_path):
+@register
+class Linear(Method):
+    """A method whose parameters have no layer ``hidden``. It names its metrics by its class attributes."""
+
+    metric = "loss"
+
+    def init(self, key, data, split, start):
+        return {"map": jnp.zeros((data.images.shape[1], data.classes))}, None
+
+    def loss(self, params, extra, batch, weight, key):
+        loss = supervised_loss(batch.images @ params["map"], batch.labels, batch.weights, "softmax")
+        count = {} if batch.unlabelled is None else {"unlabelled": len(batch.unlabelled)}
+        return loss, Aux(extra, {self.metric: loss, **count})
+
+    def logits(self, params, extra, images):
+        return images @ params["map"]
+
+
+@register
+class Weighted(Linear):
+    """Its weight is below 0 from the second epoch on."""
+
+    def weight(self, epoch):
+        return jnp.where(epoch < 1, 0.0, -1.0)
+
+
+@register
+class Misnamed(Linear):
+    metric = "alpha"
+
+
+LABELLED = LabelledBatches(batch_size=8)
+MIXED = MixedBatches(batch_size=8, unlabelled_batch_size=16)
+
+
+def linear(method=Linear, batches=LABELLED):
+    phase = Phase(method=method(), epochs=3, batches=batches, optimizer=Adam(learning_rate=0.01))
+    return Config(protocol="mine", scenario="linear", phases=(phase,), labels=16, validation=20)
+
+
+def run_quietly(config, dataset, folder):
+    return run(config, SEEDS, dataset, folder, Reporter(io.StringIO()))
+
+
+def test_unlabelled_images_without_a_weight_are_refused():
+    with pytest.raises(InputError, match=r"Linear gives the unlabelled images of MixedBatches no weight.*LabelledBatc"):
+        linear(Linear, MIXED)
+
+
+def test_metrics_are_numbers_of_any_type_and_missing_where_the_weight_is_0(blobs, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    run_quietly(linear(Weighted, MIXED), blobs, folder)
+    assert [line["unlabelled"] for line in folder.load_metrics() if line["seed"] == 0] == [None, 16, 16]
+
+
+def test_a_metric_with_a_name_that_is_taken_is_refused(blobs, tmp_path):
+    with pytest.raises(InputError, match="Misnamed has a metric alpha"):
+        run_quietly(linear(Misnamed), blobs, RunFolder(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("config", [CONFIG, linear()], ids=["a network", "other parameters"])
+def test_it_predicts_exports_and_compares(config, blobs, tmp_path):
+    whole = RunFolder(tmp_path / "run")
+    run_quietly(config, blobs, whole)
     rows = tmp_path / "rows.npz"
     np.savez(rows, x=blobs.test_images)
     output, program = tmp_path / "predictions.npz", tmp_path / "model.stablehlo"

@@ -314,6 +314,18 @@ def test_more_labels_than_the_data_have_are_refused_before_anything_is_written(b
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("seeds", [[], [0, 0], [-1], [0.5], [2**32], ["0"]])
+def test_seeds_that_are_not_different_whole_numbers_are_refused_before_anything_is_written(blobs, tmp_path, seeds):
+    with pytest.raises(InputError, match="seeds is not a list of different whole numbers"):
+        run_in(tmp_path / "new", blobs, seeds=seeds)
+    assert not (tmp_path / "new").exists()
+
+
+def test_seeds_can_be_an_array(blobs, tmp_path):
+    short = config("nn", supervised(LAYERS, 1))
+    assert run(short, np.arange(2), blobs, RunFolder(tmp_path), Reporter(io.StringIO())).seeds == [0, 1]
+
+
 def test_every_program_is_compiled_once_for_all_groups_of_a_size(blobs, tmp_path, caplog):
     """Two seeds lie on both devices, and one seed on one; neither may compile anything anew in its second round."""
     names = ("of_one", "init_state", "train_round", "evaluate", "score", "<lambda>")

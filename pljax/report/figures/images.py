@@ -61,6 +61,8 @@ def filters(data: FigureData) -> Drawing:
         inputs = run.folder.load_inputs()
         if inputs is not None and not inputs[0].image:
             raise InputError(f"The inputs of {run.label} are no pixels.")
+        if "hidden" not in data.networks(run, seed).classifier:
+            raise InputError(f"{run.label} has no layer of the name hidden.")
     kernels = [data.networks(run, seed).classifier["hidden"]["kernel"] for _, run in runs]
     pictures = [mosaic(_scaled(kernel[:, : FILTERS**2].T), FILTERS) for kernel in kernels]
     rows, columns = style.grid_of(len(runs))
