@@ -117,8 +117,11 @@ def execute(_: Sequence[str]) -> None:
     """Write the run in ``--format``, read the file back and check it. Raises ``InputError``."""
     if Path(FLAGS.output or "").suffix.lower() == ".json":
         raise InputError(f"--output is {FLAGS.output!r}, but metadata go to a .json file beside it: give another name.")
-    model = ensemble.load(RunFolder(FLAGS.run))
-    output = Path(FLAGS.output or Path(FLAGS.run) / f"model.{FLAGS.format}").expanduser()
+    folder = RunFolder(FLAGS.run)
+    output = Path(FLAGS.output or folder.path / f"model.{FLAGS.format}").expanduser()
+    for written in (output, *([output.with_suffix(".json")] if FLAGS.format == "stablehlo" else [])):
+        folder.require_foreign(written)
+    model = ensemble.load(folder)
     try:
         write_whole(output, stablehlo(model) if FLAGS.format == "stablehlo" else safetensors(model))
         if FLAGS.format == "stablehlo":

@@ -77,7 +77,11 @@ def execute(_: Sequence[str]) -> None:
     output = Path(FLAGS.output).expanduser()
     if output.suffix.lower() not in (".csv", ".npz"):
         raise InputError(f"--output is {FLAGS.output!r}: give a file that ends in .csv or .npz.")
-    model = ensemble.load(RunFolder(FLAGS.run))
+    folder = RunFolder(FLAGS.run)
+    folder.require_foreign(output)
+    if output.resolve() == Path(FLAGS.input).expanduser().resolve():
+        raise InputError(f"--output and --input are both {output}: give another --output.")
+    model = ensemble.load(folder)
     rows = ensemble.read_rows(model, FLAGS.input, data_flags.options(FLAGS))
     for warning in rows.warnings:
         print(f"warning: {warning}", file=sys.stderr)

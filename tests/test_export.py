@@ -145,6 +145,14 @@ def test_an_output_that_cannot_be_written_is_refused(own, tmp_path, form, output
     assert_refused(call(main, "--run", own, f"--format={form}", "--output", tmp_path / output), "--output")
 
 
+def test_a_file_of_the_run_is_not_written_over_by_the_program_nor_its_metadata(own):
+    before = (own / "result.json").read_bytes()
+    for form, output in (("stablehlo", "result.stablehlo"), ("safetensors", "parameters.npz")):
+        refused = call(main, "--run", own, f"--format={form}", "--output", own / output)
+        assert_refused(refused, "is a file of the run itself")
+    assert (own / "result.json").read_bytes() == before
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     assert_refused(call(main, "--run", tmp_path, "--format=stablehlo"), "holds no run")
     assert list(tmp_path.iterdir()) == []

@@ -293,6 +293,13 @@ def test_an_output_that_cannot_be_written_is_refused(own, new, tmp_path, output)
     assert_refused(predict(own, new, tmp_path / output), "--output")
 
 
+def test_an_output_that_is_the_input_or_a_file_of_the_run_is_refused(copy, new):
+    before = {path: path.read_bytes() for path in (new, copy / "pseudo_labels.csv")}
+    assert_refused(predict(copy, new, new), "--output and --input are both")
+    assert_refused(predict(copy, new, copy / "pseudo_labels.csv"), "is a file of the run itself")
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_an_output_that_is_a_folder_is_refused_and_no_file_is_left_beside_it(own, new, tmp_path):
     (tmp_path / "out.csv").mkdir()
     before = sorted(tmp_path.iterdir())

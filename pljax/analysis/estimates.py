@@ -120,12 +120,15 @@ def equivalence(estimate: Estimate, margin: float) -> Equivalence:
 
     It is shown to lie within (``equivalent``) if both one-sided tests reject at 5 %, that is, if the 90 % interval lies
     within the margin; and to lie outside (``differs``) if the 95 % interval lies outside, on one side. Each of the two
-    is wrong in at most 5 % of cases. Otherwise neither is shown.
+    is wrong in at most 5 % of cases. Otherwise neither is shown, and so it is where all seeds have the same difference:
+    then nothing tells how much it varies, and p is NaN.
 
     >>> [equivalence(Estimate(value, 0.5, 9), margin=2.0).result for value in (0.5, 1.5, 3.5)]
     ['equivalent', 'not shown', 'differs']
     """
     value, half = estimate.value, estimate.half_width(1 - 2 * ALPHA)
+    if not estimate.standard_error > 0:
+        return Equivalence(margin, value - half, value + half, NAN, "not shown")
     beyond = abs(value) - margin
     if abs(beyond) <= ROUNDING * margin:
         beyond = 0.0

@@ -94,12 +94,20 @@ def _require_labels(rows: Rows, path: str, options: ReadOptions) -> Labels:
         raise InputError(f"{path} has no labels: name their column or array with --label.{among}{hint}")
     if rows.image is None and (options.background or options.image):
         raise InputError(f"--{'background' if options.background else 'image_size'} is for pictures: {path} has none.")
+    if rows.image is not None and (options.label or options.columns):
+        raise InputError(
+            f"--{'label' if options.label else 'features'} is for tables and arrays: {path} has pictures, whose labels "
+            "are the names of their folders."
+        )
     count = len(set(rows.labels.texts) - {""})
     if count < 2:
         step = (
-            "give labelled rows of at least two" if rows.image is None else "give a folder of pictures for each class"
+            "give labelled rows of at least two classes"
+            if rows.image is None
+            else "give a folder of pictures for each class"
         )
-        raise InputError(f"{path} has labels of {count} classes{_spellings(rows.labels)}: {step}.")
+        found = f"labels of {count} class" if count else "no labels"
+        raise InputError(f"{path} has {found}{_spellings(rows.labels)}: {step}.")
     return rows.labels
 
 
@@ -172,6 +180,8 @@ def read_like(path: str, inputs: Inputs, given: ReadOptions = DEFAULT_OPTIONS, *
     expected = len(inputs.scaling.shift)
     if rows.features.shape[1] != expected:
         raise InputError(f"{path} has {rows.features.shape[1]} features, but the training rows have {expected}.")
+    if inputs.image is not None:
+        checks.require_pixels(path, rows)
     if inputs.columns and rows.columns and rows.columns != inputs.columns:
         taken = f"the columns {shorten(rows.columns)} are taken for {shorten(inputs.columns)} in this order."
         return rows._replace(warnings=(*rows.warnings, taken))
@@ -240,7 +250,11 @@ def _warn_of_lonely(labels: Labels) -> list[str]:
     """Return a warning of classes with a single labelled row."""
     once = sorted(checks.lonely_labels(labels.texts), key=_sort_key)
     return (
-        [f"one row alone has the label {shorten(once)}: is it a class of its own, or a typing error?"] if once else []
+        [f"only one row has the label {shorten(once)}: is it a class of its own, or a typing error?"]
+        if len(once) == 1
+        else [f"only one row each has the labels {shorten(once)}: are they classes, or typing errors?"]
+        if once
+        else []
     )
 
 

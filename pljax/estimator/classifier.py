@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -19,7 +19,14 @@ from pljax.data.reading.labels import Labels
 from pljax.data.reading.rows import Rows
 from pljax.data.reading.targets import Targets, read_targets, split_unlabelled, target_warnings
 from pljax.data.scaling import scaling_of
-from pljax.estimator.networks import UNLABELLED, Networks, TrainingRows, compare_networks, train_networks
+from pljax.estimator.networks import (
+    LEAST_VALIDATION,
+    UNLABELLED,
+    Networks,
+    TrainingRows,
+    compare_networks,
+    train_networks,
+)
 from pljax.estimator.parameters import override_parameters, overrides_of, with_override_parameters
 from pljax.protocols import adaptive
 from pljax.protocols.config import Config
@@ -32,7 +39,6 @@ from pljax.training.seeds import MOST_SEED
 
 SCALINGS = ("auto", "none")
 FLOATS = (np.float64, np.float32)
-LEAST_VALIDATION = 100  # rows; by default there is no validation part that would be smaller, and so too noisy
 
 
 @with_override_parameters
@@ -61,7 +67,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       class_weight: the weights of the classes in the loss of labelled rows, as in scikit-learn: a dict, ``balanced``,
         or ``None`` for equal ones.
       temperature: what logits are divided by before they become probabilities; classes do not depend on it. By default
-        the one under which the validation rows are most likely; without validation rows, a guess
+        the one under which the validation rows are most likely; with fewer than a hundred of them, a guess
         (:func:`pljax.analysis.calibration.guess_temperature`): networks that are trained on a few labels are too sure.
       random_state: determines the random numbers of the networks.
       verbose: whether to say on standard error what was read of ``X`` and ``y``, and to show a progress bar.
@@ -167,7 +173,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         self.guarded_ = False
         if self.guard and any(phase.batches.unlabelled for phase in config.phases):
             of_twin = rows._replace(shares=networks.shares)
-            temperature = self.temperature if config.validation else networks.temperature  # a guess is that of the rows
+            guessed = config.validation < LEAST_VALIDATION  # from the rows alone
+            temperature = networks.temperature if guessed else self.temperature
             twin = train_networks(supervised(config), of_twin, seeds, temperature, self.verbose)
             classifier = copy.copy(self)
             classifier._set_fitted(*twin, rows)
@@ -190,16 +197,23 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[best]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The accuracy on the rows of known class. Rows whose ``y`` is -1 or missing are left out."""
+        """The accuracy on the rows of known class. Rows whose ``y`` is -1 or missing are left out.
+
+        Raises ``ValueError`` if no class is known.
+        """
+        check_consistent_length(X, y, sample_weight)
         known_labels, spellings = split_unlabelled(y)
         known = np.array([spelling is None for spelling in spellings], np.bool_)
+        if not known.any():
+            raise ValueError("y has no known class, so there is nothing to score.")
         weights = None if sample_weight is None else np.asarray(sample_weight)[known]
         return float(accuracy_score(known_labels, self.predict(X)[known], sample_weight=weights))
 
     def _check_parameters(self) -> None:
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling is {self.scaling!r}: choose one of {', '.join(SCALINGS)}.")
-        if self.temperature is not None and not 0 < self.temperature < np.inf:
+        number = self.temperature is None or isinstance(self.temperature, numbers.Real)
+        if not number or (self.temperature is not None and not 0 < self.temperature < np.inf):
             raise ValueError(f"temperature is {self.temperature!r}: give a number above 0.")
         if not (self.guard is False or self.guard == "auto"):
             raise ValueError(f"guard is {self.guard!r}: choose one of auto, False.")
@@ -211,7 +225,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _seeds(self) -> list[int]:
         """The seed of each network."""
-        if not (isinstance(self.n_seeds, numbers.Integral) and self.n_seeds >= 1):
+        if not isinstance(self.n_seeds, numbers.Integral) or isinstance(self.n_seeds, bool) or self.n_seeds < 1:
             raise ValueError(f"n_seeds is {self.n_seeds!r}: give a whole number from 1.")
         return check_random_state(self.random_state).randint(MOST_SEED, size=self.n_seeds, dtype=np.uint32).tolist()
 

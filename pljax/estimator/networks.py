@@ -24,6 +24,7 @@ from pljax.training.seeds import layout_for
 from pljax.types import Dataset, Params
 
 UNLABELLED = -1
+LEAST_VALIDATION = 100  # rows that a temperature is fitted to: of a few, all may be right
 
 
 class TrainingRows(NamedTuple):
@@ -70,7 +71,7 @@ def train_networks(
       config: the config.
       rows: the rows.
       seeds: the seeds.
-      temperature: that of the networks; ``None``: it is fitted to validation rows, or guessed.
+      temperature: that of the networks; ``None``: :func:`choose_temperature`.
       verbose: whether to show progress.
 
     Returns:
@@ -106,8 +107,8 @@ def networks_of(config: Config, outcome: Outcome, last: Sequence[Any]) -> Networ
 
 
 def choose_temperature(networks: Networks, rows: TrainingRows, validation: np.ndarray) -> float:
-    """Fit the temperature to the validation rows of each network, int ``[S, V]``; without any, guess it."""
-    if not validation.size:
+    """Fit the temperature to the validation rows of each network, int ``[S, V]``; guess it if they are few or none."""
+    if validation.shape[1] < LEAST_VALIDATION:
         return guess_temperature(rows.inputs[rows.known], rows.labels[rows.known])
     outputs = [networks.outputs(rows.inputs[of_one])[place] for place, of_one in enumerate(validation)]
     return fit_temperature(np.concatenate(outputs), rows.labels[validation.ravel()])

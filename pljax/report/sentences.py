@@ -36,6 +36,15 @@ def format_p_value(p: float) -> str:
     return "<0.0001" if p < 0.0001 else format_number(p, 4)
 
 
+def format_p(p: float) -> str:
+    """Format a p-value in a sentence.
+
+    >>> format_p(0.0625), format_p(0.00001)
+    ('p = 0.0625', 'p < 0.0001')
+    """
+    return "p < 0.0001" if p < 0.0001 else f"p = {format_number(p, 4)}"
+
+
 def join_names(names: Iterable[str]) -> str:
     """Join names, at least one, as a list in a sentence.
 
@@ -77,14 +86,17 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 
 def what_varies(results: Sequence[Result]) -> str:
     """The sentence on what differs between the seeds, and so what the intervals cover."""
+    if all(len(result.seeds) < 2 for result in results):
+        return "One seed has no interval: give more --seeds."
+    tested = _things(results[0])
     if any(_has_fixed_labels(result.effective_config()) for result in results):
         return (
             "The interval is Student's t over seeds: the initial weights and the order of the mini-batches vary, "
-            "the labelled subset and the test images do not."
+            f"the labelled subset and the test {tested} do not."
         )
     return (
         "The interval is Student's t over seeds: the labelled subset, the initial weights and the order of the "
-        "mini-batches vary, the test images do not."
+        f"mini-batches vary, the test {tested} do not."
     )
 
 

@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 from pljax.analysis.comparison import Comparison, Pair, Published
 from pljax.analysis.estimates import Equivalence
 from pljax.analysis.stats import ALPHA, EXACT_UP_TO, FLIPS, seeds_to_reach, smallest_p
-from pljax.report.sentences import format_interval, format_number, format_p_value
+from pljax.report.sentences import format_interval, format_number, format_p, format_p_value
 
 
 def conclusions(comparison: Comparison) -> list[str]:
@@ -60,7 +60,7 @@ def _verdict(pair: Pair, comparisons: int) -> str:
         enough = seeds_to_reach(comparisons=comparisons)
         return f"; {test.n} seeds allow no verdict of the permutation test, {enough} could"
     corrected = f", {format_p_value(pair.holm_p)} after Holm's correction" if comparisons > 1 else ""
-    p_values = f"; permutation p = {format_p_value(test.permutation_p)}{corrected}"
+    p_values = f"; permutation {format_p(test.permutation_p)}{corrected}"
     if pair.holm_p <= ALPHA:
         return f"{p_values}: significant at the 5 % level"
     if test.seeds_needed is None or test.seeds_needed <= test.n:
@@ -121,7 +121,7 @@ def _reproduction(label: str, figure: Published, comparisons: int) -> str:
     corrected = f", {format_p_value(figure.holm_p)} after Holm's correction for {comparisons} published figures"
     return (
         f"{label} and {published}: {reproduced(figure)}. The difference lies {_between(test.low, test.high)} (95 % CI, "
-        f"unpaired; mean {format_number(test.difference)}); p = {format_p_value(test.p)}"
+        f"unpaired; mean {format_number(test.difference)}); {format_p(test.p)}"
         f"{corrected if comparisons > 1 else ''}.{_equivalence_sentence(figure.equivalence)}"
     )
 
@@ -140,7 +140,7 @@ def _equivalence_sentence(test: Equivalence | None) -> str:
     """The sentence on an equivalence test, with a space before it; nothing where there is none."""
     if test is None or test.p != test.p:
         return ""
-    details = f"(90 % CI {format_interval(test.low, test.high)}; p = {format_p_value(test.p)})"
+    details = f"(90 % CI {format_interval(test.low, test.high)}; {format_p(test.p)})"
     return {
         "equivalent": f" Equivalent {within(test.margin)} {details}.",
         "not shown": f" Equivalence {within(test.margin)} is not shown {details}.",

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pljax.data import custom
+from pljax.data.reading.checks import require_pixels
 from pljax.data.reading.rows import Rows
 from pljax.nn.outputs import class_probabilities
 from pljax.protocols.config import Config
@@ -95,6 +96,5 @@ def read_rows(ensemble: Ensemble, path: str, options: ReadOptions = DEFAULT_OPTI
     rows = custom.read(Path(path).expanduser(), options._replace(image=(side, 1)))
     if rows.features.shape[1] != ensemble.features:
         raise InputError(f"{path} has {rows.features.shape[1]} features, but the network takes {ensemble.features}.")
-    if rows.features.min() < 0 or rows.features.max() > 255 or (rows.image is None and (rows.features % 1).any()):
-        raise InputError(f"{path} has numbers that are no pixels: the network takes whole numbers from 0 to 255.")
+    require_pixels(path, rows)
     return rows

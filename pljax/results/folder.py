@@ -120,21 +120,20 @@ class RunFolder:
     def clear(self) -> None:
         """Remove the files of an earlier run from a folder that this process has locked."""
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
-        for name in (
-            "result.json",
-            PARAMETERS,
-            EXTRA,
-            *(f"{method.pretrains}.npz" for method in METHODS.values() if method.pretrains),
-            METRICS,
-            SPLIT,
-            PSEUDO_LABELS,
-            LABEL_TOTALS,
-            INPUTS,
-            "run.json",
-            "config.json",
-            *(path.name for path in self.path.glob(f".*{PART}")),  # of a process that was killed while it wrote
-        ):
+        killed = (path.name for path in self.path.glob(f".*{PART}"))  # of a process that was killed while it wrote
+        for name in (*self._names(), *killed):
             (self.path / name).unlink(missing_ok=True)
+
+    def _names(self) -> tuple[str, ...]:
+        """The names of the files of a run. That of the result, which makes a run a finished one, is the first."""
+        pretrained = (f"{method.pretrains}.npz" for method in METHODS.values() if method.pretrains)
+        of_arrays = PARAMETERS, EXTRA, *pretrained, METRICS, SPLIT, PSEUDO_LABELS, LABEL_TOTALS, INPUTS
+        return ("result.json", *of_arrays, "run.json", "config.json")
+
+    def require_foreign(self, path: Path) -> None:
+        """Raise ``InputError`` if a file that a command is to write is one of the run's own."""
+        if path.resolve().parent == self.path.resolve() and path.name in self._names():
+            raise InputError(f"{path} is a file of the run itself: give another --output.")
 
     def save_config(self, config: Config, run: Mapping[str, Any]) -> None:
         """Write ``config.json``, and ``run.json`` with ``run`` (plain JSON values) and the format version."""

@@ -142,8 +142,12 @@ def require_same_run(config: Config, groups: Sequence[Sequence[int]], dataset: D
     differ = differences(config_there, config)
     differ |= {name: (there.get(name), value) for name, value in here.items() if there.get(name) != value}
     if differ:
-        fields = "; ".join(f"{name} is {known} there and {value} here" for name, (known, value) in differ.items())
-        raise InputError(f"{folder.path} holds another run ({fields}): choose another --workdir, or --overwrite it.")
+        other_data = ["the rows, features or labels are others"] if differ.pop("dataset", None) else []
+        fields = [f"{name} is {known} there and {value} here" for name, (known, value) in differ.items()]
+        raise InputError(
+            f"{folder.path} holds another run ({'; '.join(fields + other_data)}): choose another --workdir, or "
+            "--overwrite it."
+        )
 
 
 def run_identity(groups: Sequence[Sequence[int]], dataset: Dataset) -> dict[str, Any]:

@@ -220,7 +220,8 @@ def shares_of_seeds(config: Config, splits: Split, dataset: Dataset, known: np.n
 
     ``None`` where no method uses them.
     """
-    priors = {phase.method.class_prior for phase in config.phases if hasattr(phase.method, "class_prior")}
+    aligned: list[Any] = [phase.method for phase in config.phases if getattr(phase.method, "alignment", 1)]
+    priors = {method.class_prior for method in aligned if hasattr(method, "class_prior")}
     if known is not None and priors:
         return np.tile(known, (len(splits.labelled), 1, 1))
     return estimate_shares(splits, dataset) if "estimated" in priors else None

@@ -12,7 +12,7 @@ from pljax.analysis.estimates import Estimate, compare_to, equivalence, from_fig
 from pljax.analysis.stats import compare_paired, summarize
 
 # Estimates of a difference of 1.5: of a mean alone, with the error of a figure, and of the figure alone.
-ESTIMATES = [Estimate(1.5, *errors) for errors in itertools.product([0.0, 0.3, 2.0], [1, 4, 29], [0.0, 0.5, 3.0])]
+ESTIMATES = [Estimate(1.5, *errors) for errors in itertools.product([1e-6, 0.3, 2.0], [1, 4, 29], [0.0, 0.5, 3.0])]
 MARGINS = [1e-3, 0.5, 1.4, 1.6, 3.0, 50.0]
 
 
@@ -122,9 +122,16 @@ def test_a_wider_margin_never_makes_equivalence_less_certain():
 def test_a_difference_as_large_as_the_margin_shows_nothing():
     for value in (2.0, -2.0, 0.1 + 0.2):
         for half_interval in (0.0, 0.1):
-            found = equivalence(Estimate(value, 0.0, 4, half_interval), 0.3 if abs(value) < 1 else 2.0)
+            found = equivalence(Estimate(value, 0.5, 4, half_interval), 0.3 if abs(value) < 1 else 2.0)
             assert found.p == 0.5
             assert found.result == "not shown"
+
+
+def test_seeds_that_do_not_vary_show_no_equivalence():
+    for half_interval in (0.0, 0.1):
+        found = equivalence(Estimate(0.0, 0.0, 4, half_interval), 2.0)
+        assert math.isnan(found.p)
+        assert found.result == "not shown"
 
 
 def test_fewer_than_two_seeds_show_no_equivalence():

@@ -9,7 +9,7 @@ from PIL import Image
 from refusal import refusal
 
 from pljax.data import custom
-from pljax.types import ReadOptions
+from pljax.types import InputError, ReadOptions
 
 RANDOM = np.random.default_rng(0)
 FEATURES = RANDOM.normal(size=(12, 3)).astype(np.float32) * [1, 100, 1e-3] + [0, 7, 1]
@@ -143,12 +143,28 @@ def test_folders_of_pictures_are_a_data_set(pictures):
     assert said == []  # constant pixels are no oddity
 
 
+def test_names_of_columns_are_refused_for_pictures(pictures):
+    for options, flag in ((ReadOptions(label="kind"), "--label"), (ReadOptions(columns=("a",)), "--features")):
+        with pytest.raises(InputError, match=f"{flag} is for tables and arrays"):
+            load(pictures / "train", None, options)
+
+
+def test_arrays_are_taken_for_pictures_only_where_they_have_their_pixels(pictures, tmp_path):
+    pixels = np.full((1, 9), 255.0)
+    np.savez(tmp_path / "pixels.npz", X=pixels, y=["dogs"])
+    dataset, _ = load(pictures / "train", tmp_path / "pixels.npz")
+    np.testing.assert_array_equal(dataset.test_images, dataset.train_images[3:4])
+    for others in (pixels / 255 * 0.5, -pixels, pixels + 1):
+        np.savez(tmp_path / "pixels.npz", X=others, y=["dogs"])
+        assert "numbers that are no pixels" in refused(pictures / "train", tmp_path / "pixels.npz")
+
+
 # ------------------------------------------------------------------------------------------------- refused
 
 REFUSED = {
     "no labels": (None, None, "rows.csv has no labels"),
-    "no label known": ([""] * 12, None, "labels of 0 classes"),
-    "one class": (["a", ""] * 6, None, "labels of 1 classes"),
+    "no label known": ([""] * 12, None, "has no labels (12 empty): give labelled rows of at least two classes"),
+    "one class": (["a", ""] * 6, None, "labels of 1 class (6 empty): give"),
     "a test label that no training row has": (LABELS, ["a", "z"], "has the labels z, but no training row does"),
     "a test row without a label": (LABELS, ["a", ""], "rows without a label"),
     "test rows without labels": (LABELS, None, "rows without a label"),
@@ -180,7 +196,9 @@ def test_a_test_file_that_is_not_there_is_named(tmp_path):
 def test_a_label_of_one_row_alone_is_warned_of(tmp_path):
     _, said = load(save(tmp_path / "rows.csv", labels=[*LABELS[:-1], "d"]))
     (line,) = said
-    assert line.startswith("warning: one row alone has the label d")
+    assert line.startswith("warning: only one row has the label d: is it a class")
+    _, said = load(save(tmp_path / "rows.csv", labels=[*LABELS[:-2], "d", "e"]))
+    assert said[0].startswith("warning: only one row each has the labels d, e: are they classes")
 
 
 def test_a_constant_feature_is_warned_of_and_becomes_0(tmp_path):

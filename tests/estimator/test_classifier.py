@@ -109,7 +109,7 @@ def test_labels_that_are_no_classes_are_refused_with_the_rule(rows):
     X, y, _ = rows
     for labels, message in (
         (np.where(y > 1, 1, -1), r"labelled rows of 1 class \(1\).*-1 and missing values mark unlabelled rows"),
-        (np.full(200, None), "labelled rows of 0 class.*-1 and missing values mark"),
+        (np.full(200, None), "y has no labelled rows.*-1 and missing values mark"),
         (y + 0.5, "continuous.*-1 and missing values mark unlabelled rows"),
         (["cat", 3] * 100, "mixes texts and numbers, 'cat' and 3.*-1 and missing values mark"),
         (np.where(y > 0, np.inf, 0.0), "infinite"),
@@ -229,6 +229,10 @@ def test_rows_whose_class_is_not_known_are_in_no_score(rows, learned):
     assert learned.score(X, few) == learned.score(X[few >= 0], y[few >= 0])
     weights = np.arange(200.0)
     assert learned.score(X, few, weights) == learned.score(X[few >= 0], y[few >= 0], weights[few >= 0])
+    with pytest.raises(ValueError, match="no known class"):
+        learned.score(X, np.full(200, -1))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        learned.score(X, y[:10])
 
 
 def test_all_rows_may_be_labelled(rows):
@@ -316,6 +320,7 @@ def test_a_wrong_parameter_is_refused_with_its_name(rows):
         ({"t1": 5, "t2": 5}, "give t1 < t2"),
         ({"threshold": 1.5}, "threshold is 1.5"),
         ({"n_seeds": 0}, "n_seeds is 0"),
+        ({"n_seeds": True}, "n_seeds is True"),
         (
             {"class_prior": "even"},
             "class_prior is 'even'",
@@ -324,6 +329,7 @@ def test_a_wrong_parameter_is_refused_with_its_name(rows):
         ({"class_prior": [1, -1, 1, 1]}, "class_prior is"),
         ({"class_weight": "even"}, "class_weight"),
         ({"temperature": 0.0}, "temperature is 0.0: give a number above 0"),
+        ({"temperature": "1"}, "temperature is '1': give a number above 0"),
         ({"guard": "no"}, "guard is 'no': choose one of auto, False"),
         ({"scaling": "log"}, "scaling is 'log': choose one of auto, none"),
         ({"validation_fraction": 1.0}, "validation_fraction is 1.0"),
@@ -335,7 +341,7 @@ def test_a_wrong_parameter_is_refused_with_its_name(rows):
 
 def test_rows_without_two_classes_are_refused(rows):
     X = rows[0]
-    with pytest.raises(ValueError, match="labelled rows of 0 class"):
+    with pytest.raises(ValueError, match="y has no labelled rows"):
         small().fit(X, np.full(200, -1))
     with pytest.raises(ValueError, match="labelled rows of 1 class"):
         small().fit(X, np.where(np.arange(200) < 5, 3, -1))

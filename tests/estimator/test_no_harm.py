@@ -88,6 +88,13 @@ def test_probabilities_are_those_at_the_temperature_and_classes_do_not_depend_on
     assert (hot.temperature_, usual.temperature_) == (3.0, 1.5)  # a logistic regression is right, and not sure
 
 
+def test_a_temperature_is_not_fitted_to_a_few_validation_rows_which_may_all_be_right(rows):
+    X, y, _ = rows
+    fitted, others = (small(validation_fraction=share).fit(X, y) for share in (0.2, 0.6))
+    assert fitted.temperature_ == 1.5
+    assert others.temperature_ < 1
+
+
 def test_the_temperature_is_fitted_to_the_validation_rows_of_each_network():
     settings = {"scenario": "nn", "validation_fraction": 0.5, "epochs": 400, "hidden": 64}
     noisy = np.where(np.random.default_rng(2).random(400) < 0.2, 1 - NOISY, NOISY)  # a fifth of the labels are wrong

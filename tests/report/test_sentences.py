@@ -51,6 +51,7 @@ def test_the_labelled_subset_varies_between_seeds_unless_it_is_fixed():
         sentence = what_varies([make_result(config, [0.8, 0.9])])
         assert ("the labelled subset, the initial weights" in sentence) is varies
         assert only(remarks_on(shifted(0, 2, config))) == sentence
+    assert what_varies([make_result(QUICK["pl"], [0.8])]) == "One seed has no interval: give more --seeds."
 
 
 def test_a_diverged_seed_is_named():

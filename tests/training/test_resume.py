@@ -172,7 +172,7 @@ def test_another_run_is_refused_with_what_differs(blobs, killed):
         ({"config": narrow}, r"phases.0.method.network.hidden is \[16\] there and \[8\] here"),
         ({"seeds": [0, 1]}, r"seeds is \[0, 1, 2\] there and \[0, 1\] here"),
         ({"seeds_at_once": 2}, "seeds_at_once is 3 there and 2 here"),
-        ({"dataset": mirrored}, "dataset is "),
+        ({"dataset": mirrored}, "the rows, features or labels are others"),
     ):
         with pytest.raises(InputError, match=rf"holds another run \({message}.*\): choose another --workdir"):
             run(**{**options, **change})

@@ -53,6 +53,8 @@ def read_npz(path: Path, options: ReadOptions) -> Rows:
         of_rows = labels.read(values, options.unlabelled, path)
     if left_out := [name for name in headers if name not in names]:
         notes["arrays left out"] = shorten(left_out)
+    if features.dtype.kind == "b" or features.dtype == np.uint64:  # of which differences are no numbers, or wrap around
+        features = features.astype(np.float64)
     flat = features.reshape(len(features), math.prod(features.shape[1:]))
     return Rows(flat, of_rows, tuple(map(clean, wanted)) if columns else (), notes=notes)
 

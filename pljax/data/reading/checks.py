@@ -44,6 +44,13 @@ def require_numbers(path: Path, rows: Rows, *, training: bool) -> None:
         )
 
 
+def require_pixels(path: str, rows: Rows) -> None:
+    """Raise ``InputError`` if rows for a network of pictures are no pixels: whole ones, or of resized pictures."""
+    whole = rows.image is not None or not (rows.features % 1).any()
+    if not whole or rows.features.min() < 0 or rows.features.max() > 255:
+        raise InputError(f"{path} has numbers that are no pixels: the network takes whole numbers from 0 to 255.")
+
+
 def feature_name(rows: Rows, place: np.integer | int) -> str:
     """Return the name of a feature in a sentence.
 

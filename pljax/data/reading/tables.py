@@ -1,6 +1,7 @@
 """Rows from a table in a text file or a ``.parquet`` file."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,9 @@ def _numbers(path: Path, table: Any, options: ReadOptions, warnings: Sequence[st
     import pandas as pd
 
     others = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    numbers = [name for name in others if _holds_numbers(table[name])]
+    table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
+    others = [name for name in others if name not in numbers]
     if others and len(table):
         examples = [f"{name} ({_example(table[name])})" for name in others]
         hint = f" Note that {warnings[0]}" if warnings else ""
@@ -152,6 +156,12 @@ def _numbers(path: Path, table: Any, options: ReadOptions, warnings: Sequence[st
             f"with --features; the column of labels is named with --label.{hint}"
         )
     return np.asarray(table.to_numpy(np.float64, na_value=np.nan))
+
+
+def _holds_numbers(column: Any) -> bool:
+    """Whether a column of objects has numbers: truth values of which some are missing, whole or decimal ones."""
+    values = column.dropna()
+    return len(values) > 0 and all(isinstance(value, (bool, int, Decimal)) for value in values)
 
 
 def _example(column: Any) -> str:

@@ -34,11 +34,8 @@ def read_targets(y: Any) -> Targets:
     known = np.array([spelling is None for spelling in unlabelled], np.bool_)
     classes, encoded = np.unique(values, return_inverse=True)
     if len(classes) < 2:
-        found = f" ({shorten(classes)})" if len(classes) else ""
-        raise InputError(
-            f"y has labelled rows of {len(classes)} class{found}: give rows of at least two classes. {HINT}, so no "
-            "class can be called -1."
-        )
+        found = f"labelled rows of 1 class ({shorten(classes)})" if len(classes) else "no labelled rows"
+        raise InputError(f"y has {found}: give rows of at least two classes. {HINT}, so no class can be called -1.")
     numbers = np.full(len(known), -1, np.int32)
     numbers[known] = encoded
     return Targets(classes, numbers, dict(Counter(spelling for spelling in unlabelled if spelling is not None)))

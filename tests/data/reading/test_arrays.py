@@ -50,11 +50,11 @@ def saved(**arrays):
 
 
 def test_arrays_of_any_numbers_and_any_shape_are_rows(tmp_path):
-    for dtype in ("u1", "<i8", ">i4", "<f2", ">f8", "?"):
+    for dtype in ("u1", "<i8", ">i4", "<f2", ">f8", "<u8", "?"):
         pixels = np.arange(24).reshape(2, 3, 4).astype(dtype)
         np.savez_compressed(tmp_path / "rows.npz", images=np.asfortranarray(pixels), labels=np.array([1, 0], ">i2"))
         rows = read(tmp_path / "rows.npz", ReadOptions())
-        assert rows.features.dtype == np.dtype(dtype)
+        assert rows.features.dtype == np.dtype("<f8" if dtype in ("<u8", "?") else dtype)
         assert rows.features.astype(np.float32).tolist() == pixels.reshape(2, 12).astype(np.float32).tolist(), dtype
         assert rows.labels.texts == ["1", "0"]
 

@@ -1,5 +1,7 @@
 """Files that users bring: the same rows from every kind of file, and a refusal for what is no table."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import psutil
@@ -206,6 +208,13 @@ def test_parquet_columns_that_are_no_numbers_or_of_one_name_are_refused(tmp_path
     }.items():
         pd.DataFrame({"f0": column, "label": ["a", "b"]}).to_parquet(tmp_path / f"{case}.parquet")
         assert "no numbers, f0" in refused(tmp_path / f"{case}.parquet")
+    pd.DataFrame({"f0": [True, None], "label": ["a", "b"]}).to_csv(tmp_path / "rows.csv", index=False)
+    assert "1 missing number in 1 of 2 rows, the first in row 1, in column f0" in refused(tmp_path / "rows.csv")
+    pd.DataFrame({"f0": [Decimal("1.5"), 2**70], "label": ["a", "b"]}).to_csv(tmp_path / "rows.csv", index=False)
+    assert read(tmp_path / "rows.csv", ReadOptions()).features.tolist() == [[1.5], [2.0**70]]
+    decimals = pa.table([pa.array([Decimal("1.5"), Decimal("2")]), ["x", "y"]], names=["f0", "label"])
+    pyarrow.parquet.write_table(decimals, tmp_path / "rows.parquet")
+    assert read(tmp_path / "rows.parquet", ReadOptions()).features.tolist() == [[1.5], [2.0]]
     twice = pa.table([[1, 2], [3, 4], ["x", "y"]], names=["f0", "f0", "label"])
     pyarrow.parquet.write_table(twice, tmp_path / "rows.parquet")
     refused(tmp_path / "rows.parquet")
