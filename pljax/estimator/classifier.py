@@ -93,7 +93,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         (``pseudo_label_coverage``), one dict per epoch and network.
       n_features_in_, feature_names_in_: as in scikit-learn.
 
-    Pipelines, searches, ``cross_val_score`` and ``MultiOutputClassifier`` pass ``y`` on as it is. Wrappers that number
+    Pipelines, searches, ``cross_val_score`` and ``MultiOutputClassifier`` pass ``y`` on as it is. The last three take
+    no missing ``y``, but -1, and scores other than the classifier's own count -1 as a class. Wrappers that number
     the classes anew make a class of -1, and nothing is unlabelled any more: voting, bagging, stacking, one-vs-rest, and
     ``cross_val_predict`` with probabilities. ``fit`` warns where no row is unlabelled, as scikit-learn's
     ``SelfTrainingClassifier`` does. ``CalibratedClassifierCV`` takes -1 for a class: fit first, then calibrate
