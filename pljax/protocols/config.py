@@ -35,7 +35,8 @@ class Phase(Settings):
             raise InputError(
                 f"{batches} give no labels, and {method} needs some: give LabelledBatches or MixedBatches."
             )
-        if self.batches.unlabelled and self.method.weight_covers_all and self.method.weight(0) is None:
+        unweighted = type(self.method).weight is Method.weight
+        if self.batches.unlabelled and self.method.weight_covers_all and unweighted:
             batches, method = type(self.batches).__name__, type(self.method).__name__
             raise InputError(
                 f"{method} gives the unlabelled images of {batches} no weight, so none would be used: define "

@@ -147,7 +147,7 @@ def test_classes_rows_and_features_keep_their_names(blobs, tmp_path):
 def test_the_result_says_what_was_run(whole, blobs):
     result, folder, _ = whole
     assert result.seeds == [0, 1, 2]
-    assert result.dataset == {"name": "blobs", "digest": blobs.digest, "train": 240, "test": 60}
+    assert result.dataset == {"name": "blobs", "digest": blobs.digest, "train": 240, "test": 60, "features": 12}
     assert result.config == to_json(CONFIG) == json.loads((folder.path / "config.json").read_text())
     assert result.effective_config() == CONFIG
     assert result.parameters == 12 * 32 + 32 + 32 * 4 + 4
