@@ -290,6 +290,7 @@ def test_minimal_prints_an_accuracy_above_chance(tmp_path):
     assert accuracy > 30
 
 
+@pytest.mark.slow
 def test_harmless_prints_the_differences_to_the_supervised_twin(tmp_path):
     printed = run("harmless.py", "--tiny", f"--output={tmp_path}")
     kept = json.loads((tmp_path / "harmless.json").read_text())
