@@ -12,7 +12,7 @@ from pljax import protocols
 from pljax.analysis.comparison import compare
 from pljax.data import custom, datasets, split
 from pljax.protocols.config import Config
-from pljax.protocols.select import ADAPTIVE, NAMES, PROTOCOLS, SCENARIOS, choose, select_for
+from pljax.protocols.select import ADAPTIVE, LEE_SCENARIOS, NAMES, PROTOCOLS, choose, select_for
 from pljax.report import data_flags, terminal
 from pljax.report.more_seeds import more_seeds
 from pljax.report.tables import comparison_text, durations_text, introduction, untested_text
@@ -49,7 +49,7 @@ def define_flags() -> None:
         functools.partial(define, flag_values=FLAGS)
         for define in (flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_list)
     )
-    words("scenario", ["pl_dae"], f"{NAMES}; several with commas. all: {', '.join(SCENARIOS)}; methods: all eight.")
+    words("scenario", ["pl_dae"], f"{NAMES}; several with commas. all: {', '.join(LEE_SCENARIOS)}; methods: all eight.")
     names = ", ".join(PROTOCOLS)
     string("protocol", None, f"How the scenarios are trained: {names}; default: quick, for own data adaptive.")
     string(

@@ -103,9 +103,9 @@ class Settings:
 
 
 def acts(value: Any) -> bool:
-    """Whether what a weight or threshold multiplies or bounds is part of a program: not if the value is a plain 0.
+    """Whether the term of a weight or threshold is compiled: not if the value is the Python number 0.
 
-    A traced value can be 0 or not, so its part is there.
+    A traced value can be 0 or not, so its term is compiled.
     """
     return isinstance(value, jax.Array) or value > 0
 

@@ -292,7 +292,7 @@ def test_an_override_acts_exactly_on_the_configs_that_have_its_setting():
             changed, acted = override(config, {name: other_value(here.get(name, flag))})
             assert acted == {name} & set(here), (config.protocol, config.scenario, name)
             assert (changed == config) == (not acted), (config.protocol, config.scenario, name)
-    assert override(CONFIG, {"room": 5}) == (CONFIG, set())  # it has no flag
+    assert override(CONFIG, {"max_nonzero_columns": 5}) == (CONFIG, set())  # it has no flag
 
 
 def test_pre_training_has_overrides_of_its_own():
@@ -310,9 +310,9 @@ def test_values_are_checked_together_only_after_all_overrides():
 
 
 def test_everywhere_sets_a_field_with_or_without_a_flag():
-    changed = everywhere(CONFIG, "room", 5)
-    assert [phase.method.network.room for phase in changed.phases] == [5, 5, 5]
-    assert everywhere(changed, "room", None) == CONFIG
+    changed = everywhere(CONFIG, "max_nonzero_columns", 5)
+    assert [phase.method.network.max_nonzero_columns for phase in changed.phases] == [5, 5, 5]
+    assert everywhere(changed, "max_nonzero_columns", None) == CONFIG
     assert everywhere(CONFIG, "colour", "red") == CONFIG
 
 
@@ -378,7 +378,7 @@ def test_json_names_every_kind_and_every_field_but_those_that_only_change_the_sp
         "momentum_epochs": 500,
     }
     assert to_json(every_setting.NETWORK)["hidden"] == [20, 10]
-    assert to_json(everywhere(CONFIG, "room", 5)) == to_json(CONFIG)
+    assert to_json(everywhere(CONFIG, "max_nonzero_columns", 5)) == to_json(CONFIG)
 
 
 def test_json_that_holds_no_settings_is_refused():
@@ -418,7 +418,7 @@ def test_a_name_that_is_taken_cannot_be_registered():
 
 def test_one_changed_field_is_the_only_difference():
     for path, before, after, new in CHANGES:
-        expected = {} if path.endswith(".room") else {path: (to_json(before), to_json(after))}
+        expected = {} if path.endswith(".max_nonzero_columns") else {path: (to_json(before), to_json(after))}
         assert differences(WHOLE, new) == expected, path
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pljax import settings
 from pljax.nn import losses, schedules
 from pljax.nn.networks import Classifier, Network, forward, transfer
-from pljax.nn.normalisation import (
+from pljax.nn.normalised_network import (
     Moments,
     Normalise,
     Running,
@@ -18,8 +18,8 @@ from pljax.nn.normalisation import (
     by_row,
     encode,
     initial_parameters,
+    initial_statistics,
     moments,
-    no_statistics,
 )
 from pljax.settings import Settings, setting
 from pljax.types import InputError, Params, Split, TrainingData
@@ -79,7 +79,8 @@ class Method(Settings, abc.ABC):
     # the method trains a classifier.
     pretrains: ClassVar[str | None] = None
     gives_labels: ClassVar[Any] = False  # bool, whether the method assigns pseudo-labels to unlabelled images
-    # Whether :meth:`weight` multiplies all that the loss has of the unlabelled images: they are left out where it is 0.
+    # Whether :meth:`weight` multiplies every loss term of the unlabelled images. If so, updates with weight 0 leave
+    # these images out.
     weight_covers_all: ClassVar[bool] = True
     # Whether the first layer may leave out columns of zeros (pljax.nn.sparse), where that is faster. A loss with
     # derivatives in forward mode, such as ``jax.jvp``, sets it to ``False``: that product has none.
@@ -196,10 +197,10 @@ class NetworkMethod(Method):
 
 
 class NormalisedMethod(Method):
-    """The base class of methods that train the network of :mod:`pljax.nn.normalisation`: everything but the loss.
+    """The base class of methods that train the network of :mod:`pljax.nn.normalised_network`: everything but the loss.
 
-    ``extra`` of :meth:`init` are the running statistics, which predictions use. Outputs are not normalised over units,
-    of which there may be two.
+    ``extra`` of :meth:`init` are the running statistics, which predictions use. Layer normalisation leaves out the
+    output layer: with two classes, every row would become (1, -1) or (-1, 1).
     """
 
     network: Network
@@ -215,10 +216,10 @@ class NormalisedMethod(Method):
         return self.network.output
 
     def init(self, key: jax.Array, data: TrainingData, split: Split, start: Params) -> tuple[Params, Any]:
-        """Return initial weights, replaced by the layers of ``start``, and running statistics of nothing."""
+        """Return initial weights, replaced by the layers of ``start``, and initial running statistics."""
         weights_key, features = jax.random.fold_in(key, WEIGHTS), data.images.shape[1]
         params = transfer(start, initial_parameters(weights_key, self.network, features, data.classes))
-        return params, no_statistics(params)
+        return params, initial_statistics(params)
 
     def logits(self, params: Params, extra: Any, images: jax.Array) -> jax.Array:
         return encode(params, images, self.with_statistics(extra)).logits
@@ -232,7 +233,7 @@ class NormalisedMethod(Method):
 
         return normalise
 
-    def apart(self, labelled: int = 0, weights: jax.Array | None = None) -> Normalise:
+    def normalise_separately(self, labelled: int = 0, weights: jax.Array | None = None) -> Normalise:
         """Return the function that normalises the first ``labelled`` rows and the others apart.
 
         Its statistics are those of the others, or of the labelled rows if there are no others. ``weights``, float32
@@ -257,7 +258,7 @@ class NormalisedMethod(Method):
 class Ramp(Method):
     """The base class of methods whose weight of the unlabelled images is alpha(t), eq. 16 of Lee (2013)."""
 
-    alpha_f: float = setting(help="the final weight of the unlabelled loss.")
+    alpha_f: float = setting(help="the final weight of the unlabelled loss; in a ladder, of pseudo-labels.")
     t1: int = setting(help="the epoch from which alpha(t) rises.", traced=True)
     t2: int = setting(help="the epoch from which alpha(t) is alpha_f.", low=1, traced=True)
 

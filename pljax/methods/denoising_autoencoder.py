@@ -56,7 +56,7 @@ class DenoisingAutoencoder(Method):
     @property
     def model(self) -> Autoencoder:
         """The network. It uses plain products for Gaussian noise, because no column of the noisy images is 0."""
-        network = self.network if self.noise == "masking" else self.network.replace(room=None)
+        network = self.network if self.noise == "masking" else self.network.replace(max_nonzero_columns=None)
         return Autoencoder(network, self.bottleneck, self.encoder_dropout)
 
     def init(self, key: jax.Array, data: TrainingData, split: Split, start: Params) -> tuple[Params, Extra]:

@@ -13,13 +13,22 @@ import jax.numpy as jnp
 from pljax.methods.base import Aux, Batch, NormalisedMethod, Ramp, register, setting
 from pljax.nn import losses
 from pljax.nn.networks import INITIAL_WEIGHTS, transfer
-from pljax.nn.normalisation import Encoded, Running, add, by_moments, draw_noise, encode, moments, widths
+from pljax.nn.normalised_network import (
+    Encoded,
+    Running,
+    by_moments,
+    draw_noise,
+    encode,
+    moments,
+    update_running,
+    widths,
+)
 from pljax.settings import acts
 from pljax.types import Params, Split, TrainingData
 
 # The key of the decoder's weights is ``fold_in(key of the phase, DECODER)``. pljax.data.batches takes 1 to 3.
 DECODER = 4
-NUMBERS = 10  # of the denoising function of a unit, a_1 to a_10
+DENOISING_PARAMETERS = 10  # of the denoising function of a unit, a_1 to a_10
 
 
 @register
@@ -37,7 +46,11 @@ class Ladder(NormalisedMethod, Ramp):
 
     weight_covers_all: ClassVar[bool] = False
 
-    alpha_f: float = setting(default=0.0, help="the final weight of the unlabelled loss.", special=(0.0,))
+    alpha_f: float = setting(
+        default=0.0,
+        help="the final weight of the unlabelled loss; in a ladder, of pseudo-labels.",
+        special=(0.0,),
+    )
     layer_noise: float = setting(default=0.3, help="the standard deviation of the noise on inputs and units.")
     denoise_inputs: float = setting(default=1000.0, help="the weight of the reconstruction of the inputs.")
     denoise_first: float = setting(default=10.0, help="the weight of the reconstruction of the first hidden layer.")
@@ -55,34 +68,41 @@ class Ladder(NormalisedMethod, Ramp):
         return super().warnings(epochs) if self.gives_labels else []
 
     def init(self, key: jax.Array, data: TrainingData, split: Split, start: Params) -> tuple[Params, Running]:
-        """Return the parameters of encoder and decoder, and running statistics of nothing."""
+        """Return the parameters of encoder and decoder, and running statistics with mean 0 and variance 1."""
         params, running = super().init(key, data, split, {})
         initial, key = INITIAL_WEIGHTS[self.network.initial_weights], jax.random.fold_in(key, DECODER)
         sizes = widths(params)
         for layer, (below, width) in enumerate(itertools.pairwise(sizes)):
             params[f"decoder_{layer}"] = {"kernel": initial(jax.random.fold_in(key, layer), (width, below))}
         for layer, width in enumerate(sizes):
-            numbers = jnp.zeros((NUMBERS, width)).at[jnp.array([1, 6])].set(1.0)
+            numbers = jnp.zeros((DENOISING_PARAMETERS, width)).at[jnp.array([1, 6])].set(1.0)
             params[f"denoising_{layer}"] = {"numbers": numbers}
         return transfer(start, params), running
 
     def loss(
         self, params: Params, extra: Running, batch: Batch, weight: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        """Compute the cost of section 3 of the paper, and ``weight`` times Lee's term."""
+        r"""Compute the cost of section 3 of the paper, and :math:`\alpha(t)` times Lee's term for the noisy outputs.
+
+        .. math::
+            L = L_{CE}(\tilde y) + \sum_{l=0}^{L} \lambda_l \, \overline{(\hat z^{(l)} - z^{(l)})^2}
+              + \alpha(t) \, L_{CE}(\tilde y, \operatorname{argmax} y)
+
+        The bar is the mean over unlabelled images and units, and y the clean output.
+        """
         count = len(batch.images)
         rows = batch.all_images
         noise = draw_noise(key, params, len(rows), self.layer_noise)
         if self.normalisation == "layer":  # the outputs are not normalised: noise could hide them
             noise[-1] = jnp.zeros_like(noise[-1])
-        noisy = encode(params, rows, self.apart(count, batch.weights), noise)
+        noisy = encode(params, rows, self.normalise_separately(count, batch.weights), noise)
         supervised = losses.supervised_loss(noisy.logits[:count], batch.labels, batch.weights, self.output)
         if batch.unlabelled is None:
-            clean = encode(params, batch.images, self.apart(count, batch.weights))
-            return supervised, Aux(add(extra, clean.moments), {"labelled_loss": supervised})
+            clean = encode(params, batch.images, self.normalise_separately(count, batch.weights))
+            return supervised, Aux(update_running(extra, clean.moments), {"labelled_loss": supervised})
 
         reference = params if self.normalisation == "batch" else jax.lax.stop_gradient(params)
-        clean = encode(reference, batch.unlabelled, self.apart())
+        clean = encode(reference, batch.unlabelled, self.normalise_separately())
         z = [of_layer[count:] for of_layer in noisy.z]
         denoising = self.denoising_loss(clean, self.decode(params, z, jax.nn.softmax(noisy.logits[count:])))
         total, labels = supervised + denoising, None
@@ -91,7 +111,7 @@ class Ladder(NormalisedMethod, Ramp):
             labels = self.label(clean.logits)
             unsupervised = losses.pseudo_label_loss(noisy.logits[count:], labels, self.output)
             total, metrics["unlabelled_loss"] = total + weight * unsupervised, unsupervised
-        return total, Aux(add(extra, clean.moments), metrics, labels)
+        return total, Aux(update_running(extra, clean.moments), metrics, labels)
 
     def pseudo_labels(
         self, params: Params, extra: Running, images: jax.Array, rows: Any, logits: jax.Array | None = None
@@ -101,7 +121,7 @@ class Ladder(NormalisedMethod, Ramp):
         As in training, layers normalised over rows are so by the statistics of these images, not by running ones.
         """
         if logits is None or self.normalisation == "batch":
-            logits = encode(params, images, self.apart()).logits
+            logits = encode(params, images, self.normalise_separately()).logits
         return self.label(logits)
 
     def label(self, logits: jax.Array) -> jax.Array:
@@ -109,10 +129,15 @@ class Ladder(NormalisedMethod, Ramp):
         return losses.pseudo_label(logits, self.output, self.threshold)
 
     def decode(self, params: Params, z: list[jax.Array], outputs: jax.Array) -> list[jax.Array]:
-        """Reconstruct layers L to 0 from their noisy activations, and return them from layer 0 on.
+        """Reconstruct layers L to 0 from their noisy activations, and return them from layer 0 on, ``[B', H_l]`` each.
 
         The signal from above is normalised over the unlabelled rows also where the encoder normalises over units: it
         has no part in a prediction.
+
+        Args:
+          params: the parameters.
+          z: the noisy activations, float32 ``[B', H_l]`` each.
+          outputs: the class probabilities of the noisy pass, float32 ``[B', C]``.
         """
         signal, reconstructed = outputs, []
         for layer in reversed(range(len(z))):
@@ -123,7 +148,7 @@ class Ladder(NormalisedMethod, Ramp):
         return reconstructed[::-1]
 
     def denoising_loss(self, clean: Encoded, reconstructed: list[jax.Array]) -> jax.Array:
-        """Compute the weighted sum over the layers of the mean squared errors of their reconstructions.
+        """Compute the weighted sum over the layers of the mean squared errors of their reconstructions, float32 ``[]``.
 
         Where the encoder normalises over rows, reconstructions are first normalised by the moments of the clean pass.
         """

@@ -5,27 +5,29 @@ import jax.numpy as jnp
 
 from pljax.methods.base import Aux, Batch, NormalisedMethod, register, setting
 from pljax.nn import losses
-from pljax.nn.normalisation import Running, add, encode
+from pljax.nn.normalised_network import Running, encode, update_running
 from pljax.nn.outputs import conditional_entropy, log_probabilities, marginal_entropy
 from pljax.settings import acts
 from pljax.types import Params
 
-MIN_NORM = 1e-35  # a row of zeros stays one
+MIN_NORM = 1e-35  # keeps a row of zeros 0 instead of NaN
 
 
 @register
 class VirtualAdversarial(NormalisedMethod):
-    """The outputs for unlabelled images are to stay the same under the small change that alters them most.
+    """The outputs for unlabelled images are to stay the same under an adversarial perturbation of the images.
 
-    The change of an image has the length ``epsilon`` and the direction in which the Kullback-Leibler divergence grows
-    fastest, which power iteration finds. With ``entropy_weight``, the outputs are to be confident too, and with
+    The perturbation of an image has the length ``epsilon`` and the direction in which the Kullback-Leibler divergence
+    grows fastest, which power iteration finds. With ``entropy_weight``, the outputs are to be confident too, and with
     ``marginal_entropy_weight`` each class is to be as frequent as any other (Hu et al. 2017): where the outputs are to
     be confident alone, classes merge.
     """
 
-    alpha_f: float = setting(default=1.0, help="the final weight of the unlabelled loss.")
-    epsilon: float = setting(default=2.0, help="the length of the adversarial change of an image.")
-    xi: float = setting(default=0.1, help="the length of the change in the power iteration.", above=True)
+    alpha_f: float = setting(
+        default=1.0, help="the final weight of the unlabelled loss; in a ladder, of pseudo-labels."
+    )
+    epsilon: float = setting(default=2.0, help="the length of the adversarial perturbation of an image.")
+    xi: float = setting(default=0.1, help="the length of the perturbation in the power iteration.", above=True)
     power_iterations: int = setting(default=1, help="the power iterations.", low=1)
     entropy_weight: float = setting(
         default=0.0, help="the weight of the entropy in the unlabelled loss.", special=(0.0,)
@@ -41,20 +43,25 @@ class VirtualAdversarial(NormalisedMethod):
     def loss(
         self, params: Params, extra: Running, batch: Batch, weight: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
-        """Compute eq. 8 of the paper, with the divergence of unlabelled images alone.
+        r"""Compute eq. 8 of the paper, with the divergence of unlabelled images alone, and entropies.
 
-        The unlabelled term can have the entropy of eq. 17 of Lee (2013) and, subtracted, that of the mean output.
+        .. math::
+            L = L_{CE} + \alpha \left[ \frac{1}{B'} \sum_{m=1}^{B'} KL(p(x_m) \| p(x_m + r_m))
+              + \beta H(y | x) - \gamma H(y) \right]
+
+        The perturbation r is that of :meth:`adversarial_perturbation`. The entropies are that of eq. 17 of Lee (2013)
+        and that of the mean output; their weights are ``entropy_weight`` and ``marginal_entropy_weight``.
         """
         count = len(batch.images)
-        encoded = encode(params, batch.all_images, self.apart(count, batch.weights))
+        encoded = encode(params, batch.all_images, self.normalise_separately(count, batch.weights))
         supervised = losses.supervised_loss(encoded.logits[:count], batch.labels, batch.weights, self.output)
-        statistics = add(extra, encoded.moments)
+        statistics = update_running(extra, encoded.moments)
         if batch.unlabelled is None:
             return supervised, Aux(statistics, {"labelled_loss": supervised})
 
         logits = encoded.logits[count:]
-        change = self.adversarial_change(params, batch.unlabelled, logits, key)
-        unsupervised = self.divergence(params, jax.lax.stop_gradient(logits), batch.unlabelled + change)
+        perturbed = batch.unlabelled + self.adversarial_perturbation(params, batch.unlabelled, logits, key)
+        unsupervised = self.divergence(params, jax.lax.stop_gradient(logits), perturbed)
         metrics = {"labelled_loss": supervised, "adversarial_loss": unsupervised}
         if acts(self.entropy_weight):
             metrics["entropy"] = conditional_entropy(logits, self.output).mean()
@@ -65,8 +72,10 @@ class VirtualAdversarial(NormalisedMethod):
         metrics["unlabelled_loss"] = unsupervised
         return supervised + weight * unsupervised, Aux(statistics, metrics)
 
-    def adversarial_change(self, params: Params, images: jax.Array, logits: jax.Array, key: jax.Array) -> jax.Array:
-        """Return the change of each image, a constant for the gradient: float32 ``[B', D]``.
+    def adversarial_perturbation(
+        self, params: Params, images: jax.Array, logits: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        """Return the perturbation of each image, a constant for the gradient: float32 ``[B', D]``.
 
         Args:
           params: the parameters.
@@ -75,16 +84,22 @@ class VirtualAdversarial(NormalisedMethod):
           key: of the random direction that the power iteration starts from.
         """
         params, logits = jax.lax.stop_gradient((params, logits))
-        slope = jax.grad(lambda change: self.divergence(params, logits, images + change))
+        slope = jax.grad(lambda perturbation: self.divergence(params, logits, images + perturbation))
         direction = unit_rows(jax.random.normal(key, images.shape))
         for _ in range(self.power_iterations):
             direction = unit_rows(slope(self.xi * direction))
         return jax.lax.stop_gradient(self.epsilon * direction)
 
     def divergence(self, params: Params, logits: jax.Array, images: jax.Array) -> jax.Array:
-        """Compute the mean divergence KL(p || q) of the class probabilities for ``images`` from those of ``logits``."""
-        changed = encode(params, images, self.apart()).logits
-        log_p, log_q = (jax.nn.log_softmax(log_probabilities(of, self.output)) for of in (logits, changed))
+        """Compute the mean of KL(p || q), float32 ``[]``: p are the class probabilities of ``logits``, q of ``images``.
+
+        Args:
+          params: the parameters.
+          logits: float32 ``[B', C]``.
+          images: float32 ``[B', D]``.
+        """
+        of_images = encode(params, images, self.normalise_separately()).logits
+        log_p, log_q = (jax.nn.log_softmax(log_probabilities(of, self.output)) for of in (logits, of_images))
         return (jnp.exp(log_p) * (log_p - log_q)).sum(axis=-1).mean()
 
 

@@ -42,7 +42,7 @@ class Dropout(nn.Module):
     Inverted dropout, as in Flax and Keras, divides the kept units by ``keep = 1 - rate`` in training. Dropout that is
     not inverted, eq. 9 of Lee (2013), multiplies by the mask alone in training, and all units by ``keep`` otherwise.
     The two differ at the paper's learning rate of 1.5: inverted dropout multiplies the gradient of the first layer by
-    up to ``1 / keep^2``, and training with pseudo-labels collapses.
+    up to ``1 / keep^2``.
 
     If ``rate`` is the Python number 0, the layer is the identity and draws nothing.
     """

@@ -1,4 +1,4 @@
-"""Losses, each a mean over a mini-batch: supervised, pseudo-label and reconstruction.
+"""Losses and pseudo-labels. All losses but ``classification_loss`` are means over a mini-batch.
 
 Equation numbers are those of Lee (2013). ``B`` is the size of a mini-batch, ``C`` the number of classes, ``D`` that of
 pixels.

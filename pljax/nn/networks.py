@@ -32,7 +32,7 @@ class Network(Settings):
         help="scale kept units in training (Keras), instead of all units in evaluation (the paper).", flag=False
     )
     output: Literal["sigmoid", "softmax"] = setting(help="the output units.", flag=False)
-    room: int | None = setting(
+    max_nonzero_columns: int | None = setting(
         default=None,
         help="the most nonzero columns that the first layer multiplies: see pljax.nn.sparse.product.",
         flag=False,
@@ -54,7 +54,7 @@ class Classifier(nn.Module):
         self.visible = Dropout(self.visible_dropout, inverted)
         self.drop = Dropout(self.hidden_dropout, inverted)
         first, *further = self.network.hidden
-        self.hidden = Dense(first, initial, self.network.room)
+        self.hidden = Dense(first, initial, self.network.max_nonzero_columns)
         self.further = [f"hidden_{number}" for number in range(1, len(further) + 1)]
         for name, width in zip(self.further, further, strict=True):
             setattr(self, name, nn.Dense(width, kernel_init=initial))
@@ -86,7 +86,7 @@ class Autoencoder(nn.Module):
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         initial, inverted = INITIAL_WEIGHTS[self.network.initial_weights], self.network.inverted_dropout
         pixels, outer = images.shape[-1], self.network.hidden[0]
-        encoder = Dense(outer, initial, self.network.room, name="hidden")
+        encoder = Dense(outer, initial, self.network.max_nonzero_columns, name="hidden")
         x = Dropout(self.dropout, inverted)(nn.relu(encoder(images)), train)
         if not self.bottleneck:
             bias = self.param("reconstruction_bias", nn.initializers.zeros, (pixels,))

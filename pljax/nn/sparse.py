@@ -18,16 +18,16 @@ FEWEST_ROWS = 100
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def product(x: jax.Array, kernel: jax.Array, room: int) -> jax.Array:
+def product(x: jax.Array, kernel: jax.Array, most: int) -> jax.Array:
     """Compute ``x @ kernel`` from the nonzero columns of ``x`` alone, those that are not 0 in every row.
 
-    If ``x`` has more than ``room`` nonzero columns, all columns are multiplied. Under ``vmap`` both products are
+    If ``x`` has more than ``most`` nonzero columns, all columns are multiplied. Under ``vmap`` both products are
     computed, because ``lax.cond`` becomes a ``select``: the plain product is faster there.
 
     Args:
       x: float32 ``[B, D]``.
       kernel: float32 ``[D, H]``.
-      room: static; the number of columns in the shorter product, at most ``D``.
+      most: static; the number of columns in the shorter product, at most ``D``.
 
     Returns:
       float32 ``[B, H]``.
@@ -36,24 +36,24 @@ def product(x: jax.Array, kernel: jax.Array, room: int) -> jax.Array:
     >>> product(x, kernel, 1).tolist()
     [[2.0], [3.0]]
     """
-    return _forward(x, kernel, room)[0]
+    return _forward(x, kernel, most)[0]
 
 
-def _forward(x: jax.Array, kernel: jax.Array, room: int) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+def _forward(x: jax.Array, kernel: jax.Array, most: int) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     nonzero = (x != 0).any(axis=0)
-    columns = jnp.sort(jnp.where(nonzero, jnp.arange(x.shape[1]), x.shape[1]))[:room]  # D stands for no column
-    fits = nonzero.sum() <= room
+    columns = jnp.sort(jnp.where(nonzero, jnp.arange(x.shape[1]), x.shape[1]))[:most]  # D stands for no column
+    fits = nonzero.sum() <= most
     result = jax.lax.cond(fits, lambda: _gather(x, columns) @ kernel.at[columns].get(mode="clip"), lambda: x @ kernel)
     return result, (x, kernel, columns, fits)
 
 
-def _backward(room: int, saved: tuple[jax.Array, ...], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(most: int, saved: tuple[jax.Array, ...], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel, columns, fits = saved
 
     def kernel_gradient() -> jax.Array:
         rows = _gather(x, columns).T @ gradient
-        place = jnp.full(x.shape[1], room).at[columns].set(jnp.arange(room), mode="drop")
-        return jnp.where((place < room)[:, None], rows.at[place].get(mode="clip"), 0)
+        place = jnp.full(x.shape[1], most).at[columns].set(jnp.arange(most), mode="drop")
+        return jnp.where((place < most)[:, None], rows.at[place].get(mode="clip"), 0)
 
     return gradient @ kernel.T, jax.lax.cond(fits, kernel_gradient, lambda: x.T @ gradient)
 
@@ -69,24 +69,24 @@ def _gather(x: jax.Array, columns: jax.Array) -> jax.Array:
 class Dense(nn.Module):
     """``flax.linen.Dense`` with :func:`product`.
 
-    It uses the plain product where ``room`` is ``None`` and for fewer than ``FEWEST_ROWS`` rows.
+    It uses the plain product where ``max_nonzero_columns`` is ``None`` and for fewer than ``FEWEST_ROWS`` rows.
     """
 
     features: int
     kernel_init: jax.nn.initializers.Initializer
-    room: int | None = None
+    max_nonzero_columns: int | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        if self.room is None or x.shape[0] < FEWEST_ROWS:
+        if self.max_nonzero_columns is None or x.shape[0] < FEWEST_ROWS:
             return x @ kernel + bias[None]
-        return product(x, kernel, min(self.room, x.shape[-1])) + bias[None]
+        return product(x, kernel, min(self.max_nonzero_columns, x.shape[-1])) + bias[None]
 
 
-def room_for(images: np.ndarray, rows: int) -> int | None:
-    """Return a ``room`` for :func:`product` that nearly all mini-batches fit into.
+def max_nonzero_columns(images: np.ndarray, rows: int) -> int | None:
+    """Return the ``most`` columns for :func:`product` that nearly all mini-batches fit into.
 
     It is the mean number of nonzero columns plus four standard deviations, as a multiple of 16, where features are
     independent.

@@ -28,13 +28,13 @@ What it leaves open, and the choice here
     Unlabelled images of an update           drawn uniformly with replacement
     =======================================  ==============================================================
 
-Two choices that decide the result
+Two choices that matter
     With inverted dropout, a learning rate of 1.5 is too large, by up to the square of the probability to keep a unit:
-    four of five hidden units die, and the accuracy of pl is more than ten points lower.
+    four of five hidden units die.
 
-    With a last mini-batch of the 4 remaining images, the loss jumps repeatedly in the first hundred epochs. A quarter
-    to a third of the hidden units die, and pseudo-labels then merge whole classes in some seeds.
-    experiments/choices.py measures both.
+    With a last mini-batch of the 4 remaining images, the loss jumps repeatedly in the first hundred epochs. A fifth to
+    a third of the hidden units die, and pseudo-labels then merge whole classes in some seeds.
+    experiments/choices.py measures both, and experiments/README.md has the figures.
 
 Expected
     ``PUBLISHED`` has the accuracies of the paper, each over 30 random splits for 100 labels and over 10 for more. The

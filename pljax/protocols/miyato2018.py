@@ -8,14 +8,14 @@ Command
     ``python -m pljax.main --protocol=miyato2018 --scenario=vat --dataset=mnist --seeds=5``
 
 What the source specifies
-    A 784-1200-1200-10 network, ReLU and softmax, with batch normalisation of all layers; changes of length 2 from one
-    power iteration; weight 1; 100 labelled and 250 unlabelled images per update; 100 epochs of 500 updates; Adam at
+    A 784-1200-1200-10 network, ReLU and softmax, with batch normalisation of all layers; perturbations of length 2 from
+    one power iteration; weight 1; 100 labelled and 250 unlabelled images per update; 100 epochs of 500 updates; Adam at
     0.002, times 0.9 after each 500 updates; 1,000 validation images.
 
 What differs here
     The learning rate decays at every update instead of every 500th. Running statistics are those of unlabelled images
     in training; the authors compute them once more after it. Initial weights are N(0, 1 / inputs), a choice. An earlier
-    version of the program recommends changes of length 0.3.
+    version of the program recommends perturbations of length 0.3.
 
 Expected
     ``PUBLISHED`` has the accuracy of the paper. 50,000 updates take more than an hour a seed on two cores; no run of

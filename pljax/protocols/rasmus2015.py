@@ -32,7 +32,7 @@ from pljax.protocols.config import Config, Phase
 HIDDEN = (1000, 500, 250, 250, 250)
 NETWORK = Network(hidden=HIDDEN, initial_weights="fan_in", inverted_dropout=True, output="softmax")
 LADDER = Phase(
-    method=Ladder(network=NETWORK, t1=0, t2=75),
+    method=Ladder(network=NETWORK, t1=0, t2=75),  # without alpha_f, t1 and t2 have no effect
     epochs=150,
     batches=CycledBatches(batch_size=100, unlabelled_batch_size=100, updates_per_epoch=600),
     optimizer=Adam(learning_rate=2e-3, eps=1e-8, constant_share=0.67),

@@ -10,10 +10,10 @@ from pljax.protocols.config import Config
 from pljax.settings import override
 from pljax.types import Dataset, InputError
 
-SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
-METHODS = (*SCENARIOS, "mean_teacher", "vat", "ladder", "ladder_pl")
-GROUPS = {"all": SCENARIOS, "methods": METHODS}
-NAMES = f"{', '.join(METHODS)}, or {' or '.join(GROUPS)}"
+LEE_SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
+ALL_SCENARIOS = (*LEE_SCENARIOS, "mean_teacher", "vat", "ladder", "ladder_pl")
+GROUPS = {"all": LEE_SCENARIOS, "methods": ALL_SCENARIOS}
+NAMES = f"{', '.join(ALL_SCENARIOS)}, or {' or '.join(GROUPS)}"
 ADAPTIVE = "adaptive"
 PROTOCOLS = (*protocols.SCENARIOS, ADAPTIVE)
 
@@ -28,7 +28,7 @@ def choose(
 
     Args:
       protocol: one of ``PROTOCOLS``.
-      scenarios: some of ``METHODS``, or a name of ``GROUPS``.
+      scenarios: some of ``ALL_SCENARIOS``, or a name of ``GROUPS``.
       overrides: the values of flags, by name.
       sizes: the sizes of the data, for the protocol ``adaptive``.
 
@@ -89,11 +89,11 @@ def expand(scenarios: Sequence[str]) -> tuple[str, ...]:
     if not scenarios:
         raise InputError(f"No scenario is given: choose among {NAMES}.")
     for scenario in scenarios:
-        if scenario not in (*METHODS, *GROUPS):
+        if scenario not in (*ALL_SCENARIOS, *GROUPS):
             raise InputError(f"There is no scenario {scenario!r}: choose among {NAMES}.")
     expanded = tuple(dict.fromkeys(name for scenario in scenarios for name in GROUPS.get(scenario, (scenario,))))
     in_order = any(scenario in GROUPS for scenario in scenarios)
-    return tuple(name for name in METHODS if name in expanded) if in_order else expanded
+    return tuple(name for name in ALL_SCENARIOS if name in expanded) if in_order else expanded
 
 
 def select_for(dataset: Dataset, protocol: str, scenarios: Sequence[str], overrides: Mapping[str, Any]) -> list[Config]:

@@ -32,7 +32,8 @@ class Result:
     class_counts: dict[str, list[int]]  # labelled, validation (of the first seed), test: images of each class, [C]
     confusion: list[list[list[int]] | None]  # [S, C, C]: test images by true class (row) and predicted class (column)
     conditional_entropy: dict[str, list[float | None]]  # labelled, unlabelled, test: [S], in nats; eq. 17 of Lee (2013)
-    pseudo_label_accuracy: list[float | None]  # [S], of the final network on the unlabelled images
+    # [S], of the final predictions for the unlabelled images; metrics.jsonl calls it unlabelled_accuracy
+    pseudo_label_accuracy: list[float | None]
     unlabelled_training: dict[str, Any] | None  # accuracy before and after training on unlabelled images; else None
     parameters: int  # of the classifier of one seed
     config: dict[str, Any]  # the effective config; see pljax.settings.to_json

@@ -42,7 +42,7 @@ def train(group: SeedGroup, log: MetricsLog, checkpointer: Checkpointer | NoChec
     )
     state = train_phase(group, progress, log, checkpointer)
     while progress.phase + 1 < len(group.config.phases):
-        transfer(group, progress, state)
+        start_next_phase(group, progress, state)
         state = train_phase(group, progress, log, checkpointer)
     checkpointer.save(progress)
     started = time.monotonic()
@@ -82,7 +82,7 @@ def train_phase(
     return state
 
 
-def transfer(group: SeedGroup, progress: Progress, state: TrainState) -> None:
+def start_next_phase(group: SeedGroup, progress: Progress, state: TrainState) -> None:
     """Advance ``progress`` to the start of the next phase, with the layers that this phase hands on."""
     method = group.config.phases[progress.phase].method
     if method.pretrains:

@@ -124,11 +124,12 @@ class SeedGroup(NamedTuple):
         return Split(*parts, shares=splits.shares)
 
     def phase(self, number: int) -> Phase:
-        """A phase of the config, with room for the columns of its mini-batches that are not all zero."""
+        """A phase of the config whose first layer leaves out columns of zeros, where that is faster."""
         phase = self.config.phases[number]
         if not (self.layout.sequential and phase.method.sparse):  # products take most of the time on a CPU alone
             return phase
-        return everywhere(phase, "room", sparse.room_for(self.dataset.train_images, phase.batches.rows_at_once()))
+        columns = sparse.max_nonzero_columns(self.dataset.train_images, phase.batches.rows_at_once())
+        return everywhere(phase, "max_nonzero_columns", columns)
 
     def programs(self, number: int) -> Programs:
         """The compiled programs of a phase."""

@@ -1,6 +1,6 @@
 """The axis of seeds: random keys of seeds, their layout on devices, and functions of one seed mapped over all of them.
 
-All other code of the package computes one seed.
+Data, networks, methods and the functions of a phase are written for one seed.
 """
 
 import functools
@@ -35,7 +35,7 @@ class Layout(NamedTuple):
 
     On a single CPU device the seeds are sequential: they are computed one after another, and every leaf of their trees
     is a :class:`PerSeed`. One seed keeps all cores busy, and its arithmetic does not depend on the number of seeds. (It
-    would in a stacked program, and training amplifies rounding: a last bit becomes hundredths of a per cent of
+    would in a stacked program, and training amplifies rounding: under `quick`, a last bit becomes half a point of
     accuracy.)
 
     On other devices the seeds are computed in one program, and every leaf has a leading axis of ``slots``, distributed

@@ -11,7 +11,7 @@ from one_seed import CYCLED, KERAS, LADDER, LADDER_PHASE, SGD, batch, logits_of,
 
 from pljax.methods.ladder import denoise
 from pljax.nn import losses
-from pljax.nn.normalisation import EPSILON, draw_noise, encode
+from pljax.nn.normalised_network import EPSILON, draw_noise, encode
 from pljax.types import TrainState
 
 LAYERS = ("hidden", "hidden_1", "output")
@@ -117,7 +117,7 @@ def test_the_gradient_flows_through_the_clean_pass_only_of_batch_normalisation(n
     change = jax.tree.map(np.subtract, *jax.device_get((state.params, after.params)))
 
     def clean_pass(params):
-        return encode(params, made.unlabelled, method.apart(0, made.weights[:0]))
+        return encode(params, made.unlabelled, method.normalise_separately(0, made.weights[:0]))
 
     fixed = jax.jit(clean_pass)(state.params)
 
@@ -126,7 +126,7 @@ def test_the_gradient_flows_through_the_clean_pass_only_of_batch_normalisation(n
         noise = draw_noise(KEY, params, 14, 0.3)
         if normalisation == "layer":
             noise[-1] = jnp.zeros_like(noise[-1])
-        noisy = encode(params, rows, method.apart(5, made.weights), noise)
+        noisy = encode(params, rows, method.normalise_separately(5, made.weights), noise)
         outputs = jax.nn.softmax(noisy.logits[5:])
         clean = clean_pass(params) if normalisation == "batch" else fixed
         denoising = method.denoising_loss(clean, method.decode(params, [z[5:] for z in noisy.z], outputs))
@@ -147,7 +147,7 @@ def test_with_all_weights_zero_it_is_supervised_training_of_the_noisy_network(da
     @jax.jit
     def alone(params):
         noise = [of_layer[:5] for of_layer in draw_noise(KEY, params, 14, 0.3)]
-        logits = encode(params, made.images, method.apart(5, made.weights), noise).logits
+        logits = encode(params, made.images, method.normalise_separately(5, made.weights), noise).logits
         return losses.supervised_loss(logits, made.labels, made.weights, "softmax")
 
     expected = jax.tree.map(lambda leaf, slope: leaf - slope, state.params, jax.grad(alone)(state.params))

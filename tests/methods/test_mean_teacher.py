@@ -10,7 +10,7 @@ from one_seed import CYCLED, KERAS, MEAN_TEACHER, MEAN_TEACHER_PHASE, SGD, batch
 from one_seed import training_data as data_of
 
 from pljax.nn import losses
-from pljax.nn.normalisation import draw_noise, encode
+from pljax.nn.normalised_network import draw_noise, encode
 from pljax.types import TrainState
 
 KEY, SLOW = jax.random.key(1), optax.sgd(0.05)
@@ -65,12 +65,12 @@ def test_the_teachers_outputs_are_constants_for_the_gradient(data, made):
     noise, others = (
         draw_noise(jax.random.fold_in(KEY, number), state.params, rows, 0.3) for number, rows in ((0, 14), (1, 9))
     )
-    seen = encode(state.params, made.unlabelled, method.apart(0, jnp.zeros(0)), others).logits
+    seen = encode(state.params, made.unlabelled, method.normalise_separately(0, jnp.zeros(0)), others).logits
     targets = jax.nn.softmax(seen)
 
     def whole(params):
         rows = jnp.concatenate([made.images, made.unlabelled])
-        logits = encode(params, rows, method.apart(5, made.weights), noise).logits
+        logits = encode(params, rows, method.normalise_separately(5, made.weights), noise).logits
         supervised = losses.supervised_loss(logits[:5], made.labels, made.weights, "softmax")
         return supervised + 2 * jnp.square(jax.nn.softmax(logits[5:]) - targets).sum(axis=-1).mean()
 
@@ -86,7 +86,7 @@ def test_an_update_of_weight_zero_is_supervised_training_of_the_noisy_network(da
 
     @jax.jit
     def alone(params):
-        logits = encode(params, made.images, MEAN_TEACHER.apart(5, made.weights), noise).logits
+        logits = encode(params, made.images, MEAN_TEACHER.normalise_separately(5, made.weights), noise).logits
         return losses.supervised_loss(logits, made.labels, made.weights, "softmax")
 
     expected = jax.tree.map(lambda leaf, slope: leaf - slope, state.params, jax.grad(alone)(state.params))

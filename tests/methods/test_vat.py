@@ -10,7 +10,7 @@ from one_seed import CYCLED, KERAS, SGD, VAT, VAT_PHASE, batch, logits_of, start
 
 from pljax.methods.vat import unit_rows
 from pljax.nn import losses
-from pljax.nn.normalisation import EPSILON, encode
+from pljax.nn.normalised_network import EPSILON, encode
 from pljax.types import TrainState
 
 KEY = jax.random.key(1)
@@ -55,8 +55,8 @@ def divergence(params, x, change, normalisation):
 def test_the_change_is_that_of_a_power_iteration_by_finite_differences(normalisation, iterations, data, made):
     method = VAT.replace(normalisation=normalisation, power_iterations=iterations, epsilon=1.5, xi=0.5)
     params = state_of(method, data).params
-    logits = encode(params, made.unlabelled, method.apart(0, jnp.zeros(0))).logits
-    change = jax.jit(method.adversarial_change)(params, made.unlabelled, logits, KEY)
+    logits = encode(params, made.unlabelled, method.normalise_separately(0, jnp.zeros(0))).logits
+    change = jax.jit(method.adversarial_perturbation)(params, made.unlabelled, logits, KEY)
     exact, x = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), (params, made.unlabelled))
     direction = np.asarray(unit_rows(jax.random.normal(KEY, x.shape)), np.float64)
     for _ in range(iterations):
@@ -74,8 +74,8 @@ def test_the_change_is_that_of_a_power_iteration_by_finite_differences(normalisa
 def test_the_change_alters_the_outputs_more_than_a_random_one_of_its_length(data, made):
     method = VAT.replace(epsilon=0.1, power_iterations=2)
     params = state_of(method, data).params
-    logits = encode(params, made.unlabelled, method.apart(0, jnp.zeros(0))).logits
-    change = method.adversarial_change(params, made.unlabelled, logits, KEY)
+    logits = encode(params, made.unlabelled, method.normalise_separately(0, jnp.zeros(0))).logits
+    change = method.adversarial_perturbation(params, made.unlabelled, logits, KEY)
     worst = method.divergence(params, logits, made.unlabelled + change)
     for seed in range(5):
         other = 0.1 * unit_rows(jax.random.normal(jax.random.key(seed), made.unlabelled.shape))
@@ -93,17 +93,17 @@ def test_the_change_and_the_outputs_without_it_are_constants_for_the_gradient(
 
     def clean(params):
         rows = jnp.concatenate([made.images, made.unlabelled])
-        return encode(params, rows, method.apart(5, made.weights)).logits
+        return encode(params, rows, method.normalise_separately(5, made.weights)).logits
 
     fixed = clean(state.params)[5:]
-    adversarial = method.adversarial_change(state.params, made.unlabelled, fixed, KEY)
+    adversarial = method.adversarial_perturbation(state.params, made.unlabelled, fixed, KEY)
 
     def whole(params):
         logits = clean(params)
         supervised = losses.supervised_loss(logits[:5], made.labels, made.weights, "softmax")
         log_p = jax.nn.log_softmax(logits[5:])
         entropy = -(jnp.exp(log_p) * log_p).sum(axis=-1).mean()
-        moved = encode(params, made.unlabelled + adversarial, method.apart(0, jnp.zeros(0))).logits
+        moved = encode(params, made.unlabelled + adversarial, method.normalise_separately(0, jnp.zeros(0))).logits
         log_p, log_q = jax.nn.log_softmax(fixed), jax.nn.log_softmax(moved)
         divergence = (jnp.exp(log_p) * (log_p - log_q)).sum(axis=-1).mean()
         mean = jax.nn.softmax(logits[5:]).mean(axis=0)

@@ -111,7 +111,7 @@ def test_nearly_every_mini_batch_has_room_for_its_columns():
     generator = np.random.default_rng(0)
     chance = np.linspace(0, 0.3, 200)  # that a pixel is above 0
     images = (generator.random((20_000, 200)) < chance).astype(np.uint8)
-    room = sparse.room_for(images, rows=8)
+    room = sparse.max_nonzero_columns(images, rows=8)
     nonzero = images[generator.integers(0, 20_000, (500, 8))].any(axis=1).sum(axis=1)
     assert (nonzero <= room).mean() > 0.99
     assert (room - nonzero).mean() < 60  # and there is not much more
@@ -119,6 +119,6 @@ def test_nearly_every_mini_batch_has_room_for_its_columns():
 
 def test_there_is_no_room_where_nearly_all_columns_are_lit():
     images = np.ones((50, 200), np.uint8)
-    assert sparse.room_for(images, rows=8) is None
+    assert sparse.max_nonzero_columns(images, rows=8) is None
     images[:, :100] = 0
-    assert 100 <= sparse.room_for(images, rows=8) <= 180
+    assert 100 <= sparse.max_nonzero_columns(images, rows=8) <= 180

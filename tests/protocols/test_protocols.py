@@ -15,7 +15,7 @@ from pljax.nn.networks import Network
 from pljax.nn.optimizers import Adam, GradientDescent, PaperMomentum
 from pljax.protocols import MNIST_DIGEST, SCENARIOS, adaptive, arab2022, lee2013, published, references
 from pljax.protocols.config import Phase
-from pljax.protocols.select import METHODS
+from pljax.protocols.select import ALL_SCENARIOS
 from pljax.settings import override
 from pljax.training.seed_group import make_group
 from pljax.training.seeds import layout_for
@@ -29,7 +29,7 @@ def test_every_config_has_the_names_of_its_protocol_and_scenario():
         assert [(config.protocol, config.scenario) for config in scenarios.values()] == [
             (protocol, name) for name in scenarios
         ]
-        assert set(scenarios) <= set(METHODS)
+        assert set(scenarios) <= set(ALL_SCENARIOS)
 
 
 @pytest.mark.parametrize("protocol", ["quick", "lee2013", "arab2022", "adaptive"])

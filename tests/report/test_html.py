@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from pljax.analysis.comparison import compare
 from pljax.protocols import SCENARIOS
-from pljax.protocols.select import SCENARIOS as REPORTED
+from pljax.protocols.select import LEE_SCENARIOS as REPORTED
 from pljax.report import html
 from pljax.report.figures import Figure
 

@@ -8,7 +8,7 @@ from made_results import make_result
 
 from pljax.analysis.comparison import compare
 from pljax.protocols import SCENARIOS
-from pljax.protocols.select import SCENARIOS as REPORTED
+from pljax.protocols.select import LEE_SCENARIOS as REPORTED
 from pljax.report.sentences import accuracy_drops, describe, remarks, what_varies
 from pljax.settings import override
 

@@ -8,7 +8,7 @@ from made_results import MNIST, make_result
 
 from pljax.analysis.comparison import compare
 from pljax.protocols import SCENARIOS
-from pljax.protocols.select import SCENARIOS as REPORTED
+from pljax.protocols.select import LEE_SCENARIOS as REPORTED
 from pljax.report.tables import WIDTH, accuracy_table, comparison_text, introduction
 from pljax.settings import override
 from pljax.types import Dataset

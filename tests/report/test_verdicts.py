@@ -8,7 +8,7 @@ from made_results import make_result
 
 from pljax.analysis.comparison import compare
 from pljax.protocols import SCENARIOS
-from pljax.protocols.select import SCENARIOS as REPORTED
+from pljax.protocols.select import LEE_SCENARIOS as REPORTED
 from pljax.report.verdicts import conclude, conclusions, limits, reported_pairs, reproductions
 from pljax.settings import override
 

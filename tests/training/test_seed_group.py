@@ -65,7 +65,7 @@ def test_the_first_layer_leaves_out_columns_of_zeros_where_that_is_faster_and_th
         for seeds, sequential in (((0,), True), ((0, 1), False)):
             made = group(sparser, seeds=seeds)
             made = made._replace(layout=made.layout._replace(sequential=sequential))
-            assert (made.phase(0).method.network.room is not None) == (allowed and sequential)
+            assert (made.phase(0).method.network.max_nonzero_columns is not None) == (allowed and sequential)
 
 
 def test_shares_that_are_known_are_those_of_every_split_and_others_are_none(uneven):

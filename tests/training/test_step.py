@@ -164,7 +164,7 @@ def test_a_step_that_leaves_out_columns_of_zeros_is_the_same_step(method, data, 
     state, key = begin(method, data, 0), jax.random.key(1)
     plain = step(method, SGD, state, mixed, ALPHA, key)
     for room in (9, 3):
-        sparser = step(everywhere(method, "room", room), SGD, state, mixed, ALPHA, key)
+        sparser = step(everywhere(method, "max_nonzero_columns", room), SGD, state, mixed, ALPHA, key)
         chex.assert_trees_all_close(sparser, plain, rtol=1e-5, atol=1e-6)
 
 
@@ -173,9 +173,8 @@ def test_columns_of_zeros_are_left_out_but_under_gaussian_noise(method, data, mi
     """Otherwise the law above would hold of nothing."""
     seen, state = [], begin(method, data, 0)
     monkeypatch.setattr(sparse, "product", lambda x, kernel, room: seen.append(room) or x @ kernel)
-    jax.eval_shape(
-        lambda: everywhere(method, "room", 9).loss(state.params, state.extra, mixed, ALPHA, jax.random.key(1))
-    )
+    sparser = everywhere(method, "max_nonzero_columns", 9)
+    jax.eval_shape(lambda: sparser.loss(state.params, state.extra, mixed, ALPHA, jax.random.key(1)))
     assert set(seen) == (set() if getattr(method, "noise", None) == "gaussian" else {9})
 
 

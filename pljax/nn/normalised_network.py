@@ -81,13 +81,13 @@ def by_row(x: jax.Array) -> jax.Array:
     return centred * jax.lax.rsqrt(jnp.square(centred).mean(axis=1, keepdims=True) + EPSILON)
 
 
-def no_statistics(params: Params) -> Running:
+def initial_statistics(params: Params) -> Running:
     """Return running statistics of no mini-batch: mean 0 and variance 1."""
     layers = tuple(Moments(jnp.zeros(width), jnp.ones(width)) for width in widths(params)[1:])
     return Running(jnp.zeros([], jnp.int32), layers)
 
 
-def add(running: Running, layers: tuple[Moments, ...]) -> Running:
+def update_running(running: Running, layers: tuple[Moments, ...]) -> Running:
     """Add the statistics of a mini-batch: the result is the mean of the first ones, and later a decaying mean."""
     share = jnp.maximum(1 / (running.updates + 1).astype(jnp.float32), NEWEST)
     after = jax.tree.map(lambda old, new: old + share * (jax.lax.stop_gradient(new) - old), running.layers, layers)

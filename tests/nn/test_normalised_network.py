@@ -5,17 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 from one_seed import KERAS
 
-from pljax.nn.normalisation import (
+from pljax.nn.normalised_network import (
     EPSILON,
     Moments,
-    add,
     by_moments,
     by_row,
     draw_noise,
     encode,
     initial_parameters,
+    initial_statistics,
     moments,
-    no_statistics,
+    update_running,
     widths,
 )
 
@@ -44,11 +44,11 @@ def test_layer_normalisation_gives_every_row_mean_0_and_variance_1():
 
 def test_running_statistics_are_the_mean_and_later_decay():
     params = initial_parameters(jax.random.key(0), KERAS, 5, 3)
-    running, means = no_statistics(params), []
+    running, means = initial_statistics(params), []
     for update in range(150):
         layers = tuple(Moments(jnp.full(width, update), jnp.ones(width)) for width in widths(params)[1:])
         layers = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), layers)
-        running = add(running, layers)
+        running = update_running(running, layers)
         means.append(float(running.layers[1].mean[0]))
     np.testing.assert_allclose(means[:100], np.arange(100) / 2, rtol=1e-4)  # of 0 to update
     expected = means[99]
