@@ -175,7 +175,7 @@ def name_time(seconds: int) -> str:
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Draw mean accuracies with their 95 % intervals against the time, the methods side by side, and every seed."""
+    """Draw mean accuracies with their 95 % intervals up to 100 against the time, side by side, and every seed."""
     with matplotlib.rc_context(style.RC):
         figure = style.new_figure(4.2)
         axes = figure.subplots()
@@ -185,11 +185,14 @@ def draw(results: dict[str, Any], path: Path) -> None:
                 continue
             of_seeds = [np.array(list(accuracies(results, method, seconds).values())) for seconds in drawn]
             summaries = [summarize(values) for values in of_seeds]
-            means, highs = ([getattr(of, end) for of in summaries] for end in ("mean", "high"))
+            means, halves = (
+                np.array(of) for of in zip(*[(of.mean, of.high - of.mean) for of in summaries], strict=True)
+            )
+            reach = halves, np.minimum(halves, 100 - means)  # no accuracy is above 100 %
             colour, marker, dashes = style.series_style(index)
             x = np.array(drawn) * BESIDE ** (index - (len(METHODS) - 1) / 2)
             look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dashes, "capsize": 2.5}
-            axes.errorbar(x, means, np.subtract(highs, means), elinewidth=0.8, linewidth=1.0, label=method, **look)
+            axes.errorbar(x, means, reach, elinewidth=0.8, linewidth=1.0, label=method, **look)
             for place, values in zip(x, of_seeds, strict=True):
                 axes.plot(np.full(len(values), place), values, ".", color=colour, markersize=3, alpha=0.5)
         axes.set(xscale="log", xlabel="time of training a seed on two cores, about", ylabel="test accuracy, %")

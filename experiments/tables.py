@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib
 
 from pljax import SCENARIOS, Result, RunFolder
-from pljax.analysis.comparison import compare
+from pljax.analysis.comparison import Comparison, compare
 from pljax.analysis.stats import summarize
 from pljax.protocols import published
 from pljax.report.figures import style
@@ -25,7 +25,7 @@ from pljax.report.tables import comparison_text
 
 RESULTS = Path(__file__).parent / "results"
 LEE = tuple(SCENARIOS["lee2013"])
-MARGIN = 2.0  # points: less than what each of Lee's steps adds
+MARGIN = 2.0  # points: less than what each of Lee's steps adds; the later methods are closer to each other
 
 
 def read(protocol: str) -> dict[str, Result]:
@@ -44,12 +44,12 @@ def cell(result: Result | None) -> str:
     return ours + (f" ({figure.accuracy:.2f})" if figure else "")
 
 
-def comparisons(kept: dict[str, dict[str, Result]]) -> Iterator[tuple[str, list[Result]]]:
-    """What is compared, each with a title: Holm's correction is over the pairs of one of them."""
+def comparisons(kept: dict[str, dict[str, Result]]) -> Iterator[tuple[str, Comparison]]:
+    """The comparisons by title. Holm's correction is over the pairs of one of them."""
     for protocol, results in kept.items():
-        yield protocol, [results[scenario] for scenario in LEE if scenario in results]
+        yield protocol, compare([results[scenario] for scenario in LEE if scenario in results], MARGIN)
         if later := [results[scenario] for scenario in results if scenario not in LEE]:
-            yield f"{protocol}, later methods beside {LEE[-1]}", [results[LEE[-1]], *later]
+            yield f"{protocol}, later methods beside {LEE[-1]}", compare([results[LEE[-1]], *later])
 
 
 def draw(results: dict[str, Result], path: Path) -> None:
@@ -68,8 +68,7 @@ def main() -> None:
     print(f"| scenario | {' | '.join(header)} |\n| --- |{' --- |' * len(header)}")
     for scenario in LEE:
         print(f"| `{scenario}` | {' | '.join(cell(results.get(scenario)) for results in kept.values())} |")
-    for title, results in comparisons(kept):
-        compared = compare(results, MARGIN)
+    for title, compared in comparisons(kept):
         print(f"\n{title}\n{'=' * len(title)}\n{comparison_text(compared, more_seeds(compared))}")
     draw({scenario: kept["quick"][scenario] for scenario in LEE}, output / "scores.png")
 

@@ -13,11 +13,12 @@ from pljax.analysis.estimates import (
     Estimate,
     ReferenceDifference,
     compare_to,
+    corrected,
     equivalence,
     from_figure,
     from_pairs,
 )
-from pljax.analysis.stats import Paired, Summary, compare_paired, holm, smallest_p, summarize
+from pljax.analysis.stats import ALPHA, Paired, Summary, compare_paired, holm, smallest_p, summarize
 from pljax.protocols import SCENARIOS, Reference, references
 from pljax.protocols.config import Config
 from pljax.results.result import Result, name_seeds
@@ -31,7 +32,7 @@ class Published:
 
     reference: Reference
     test: ReferenceDifference
-    equivalence: Equivalence | None  # None: no margin is given
+    equivalence: Equivalence | None  # None: no margin is given, or the figure is of another protocol
     holm_p: float  # of the test, adjusted for all figures of a run's own protocol; NaN for those of other protocols
 
 
@@ -83,7 +84,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "label": row.label,
                 "protocol": row.result.protocol,
                 "scenario": row.result.scenario,
-                "dials_turned": overrides_of(row.result),
+                "overrides": overrides_of(row.result),
                 "seeds": row.result.seeds,
                 "accuracies": row.accuracies,
                 "summary": row.summary._asdict(),
@@ -127,10 +128,11 @@ def compare(results: Sequence[Result], margin: float | None = None) -> Compariso
     tests = [compare_paired(points) for *_, points in paired]
     adjusted = holm(np.array([test.permutation_p if test.n > 1 else np.nan for test in tests]))
     best = holm(np.array([smallest_p(test.n) if test.n > 1 else np.nan for test in tests]))
+    equivalences = _equivalences([from_pairs(test) for test in tests], margin, adjusted)
     pairs = [
-        Pair(first.label, second.label, seeds, points, test, _equivalence(from_pairs(test), margin), *p_values)
-        for (first, second, seeds, points), test, *p_values in zip(
-            paired, tests, adjusted.tolist(), best.tolist(), strict=True
+        Pair(first.label, second.label, seeds, points, test, *others)
+        for (first, second, seeds, points), test, *others in zip(
+            paired, tests, equivalences, adjusted.tolist(), best.tolist(), strict=True
         )
     ]
     return Comparison(rows, pairs, margin)
@@ -142,33 +144,45 @@ def require_margin(margin: float | None) -> None:
         raise InputError(f"The margin is {margin}: give a number of points above 0, such as 2.")
 
 
-def _equivalence(estimate: Estimate, margin: float | None) -> Equivalence | None:
-    return None if margin is None else equivalence(estimate, margin)
+def _equivalences(
+    estimates: Sequence[Estimate], margin: float | None, holm_p: np.ndarray
+) -> Sequence[Equivalence | None]:
+    """The equivalence tests of differences whose tests against 0 have these p-values."""
+    if margin is None:
+        return [None] * len(estimates)
+    return corrected([equivalence(estimate, margin) for estimate in estimates], (holm_p <= ALPHA).tolist())
 
 
 def _rows(results: Sequence[Result], margin: float | None) -> list[Row]:
-    """A row for each result, with Holm's correction over the published figures of all."""
-    rows = [_row(label, result, margin) for label, result in zip(labels(results), results, strict=True)]
-    adjusted = iter(holm(np.array([figure.holm_p for row in rows for figure in row.published])).tolist())
-    return [
-        dataclasses.replace(
-            row, published=[dataclasses.replace(figure, holm_p=next(adjusted)) for figure in row.published]
-        )
-        for row in rows
+    """A row for each result, with Holm's correction over the published figures of the own protocols of all."""
+    accuracies = [100 * result.accuracies() for result in results]
+    summaries = list(map(summarize, accuracies))
+    beside = [
+        (place, reference)
+        for place, result in enumerate(results)
+        for reference in references(result.effective_config(), result.dataset["digest"])
     ]
+    figures: list[list[Published]] = [[] for _ in results]
+    for (place, _), figure in zip(beside, _published(summaries, beside, margin), strict=True):
+        figures[place].append(figure)
+    return list(map(Row, labels(results), results, accuracies, summaries, figures))
 
 
-def _row(label: str, result: Result, margin: float | None) -> Row:
-    """A row whose published figures are not yet corrected for each other."""
-    accuracies = 100 * result.accuracies()
-    summary = summarize(accuracies)
-    published = []
-    for reference in references(result.effective_config(), result.dataset["digest"]):
-        estimate = from_figure(summary, reference.accuracy, reference.half_interval, reference.one_run)
-        test = compare_to(estimate)
-        holm_p = test.p if reference.own_protocol else np.nan
-        published.append(Published(reference, test, _equivalence(estimate, margin), holm_p))
-    return Row(label, result, accuracies, summary, published)
+def _published(
+    summaries: Sequence[Summary], beside: Sequence[tuple[int, Reference]], margin: float | None
+) -> list[Published]:
+    """The published figures beside the results of these places. Those of other protocols are not judged."""
+    estimates = [from_figure(summaries[at], of.accuracy, of.half_interval, of.one_run) for at, of in beside]
+    tests = list(map(compare_to, estimates))
+    own = np.array([of.own_protocol for _, of in beside], np.bool_)
+    adjusted = holm(np.where(own, [test.p for test in tests], np.nan))
+    judged = _equivalences([estimates[place] for place in np.flatnonzero(own)], margin, adjusted[own])
+    equivalences: list[Equivalence | None] = [None] * len(beside)
+    for place, test in zip(np.flatnonzero(own), judged, strict=True):
+        equivalences[place] = test
+    return [
+        Published(of, *others) for (_, of), *others in zip(beside, tests, equivalences, adjusted.tolist(), strict=True)
+    ]
 
 
 def require_comparable(results: Sequence[Result]) -> None:

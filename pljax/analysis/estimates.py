@@ -1,11 +1,13 @@
 """Estimated differences, of paired runs or from published figures: intervals, p-values and equivalence tests."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
 import scipy
 
-from pljax.analysis.stats import ALPHA, CONFIDENCE, NAN, ROUNDING, Paired, Summary
+from pljax.analysis.stats import ALPHA, CONFIDENCE, NAN, ROUNDING, Paired, Summary, holm
 
 Z = float(scipy.special.ndtri((1 + CONFIDENCE) / 2))  # 1.96
 
@@ -113,6 +115,7 @@ class Equivalence(NamedTuple):
     high: float
     p: float  # the larger one of the two tests; at most 0.05 where the 90 % interval lies within the margin
     result: Literal["equivalent", "not shown", "differs"]
+    holm_p: float = NAN  # p adjusted for the other tests of a comparison: see corrected
 
 
 def equivalence(estimate: Estimate, margin: float) -> Equivalence:
@@ -142,3 +145,22 @@ def equivalence(estimate: Estimate, margin: float) -> Equivalence:
         p,
         "equivalent" if p <= ALPHA else "differs" if differs else "not shown",
     )
+
+
+def corrected(tests: Sequence[Equivalence], significant: Sequence[bool]) -> list[Equivalence]:
+    """Correct the tests of a comparison for their number.
+
+    ``equivalent`` is a test whose p is at most 5 % after Holm's correction. ``significant`` says of which differences a
+    test against 0, corrected for their number, finds that there is one: no other can be called one that ``differs``.
+
+    >>> one = equivalence(Estimate(0.8, 0.6, 9), margin=2.0)
+    >>> one.result, [test.result for test in corrected([one, one], [False, False])]
+    ('equivalent', ['not shown', 'not shown'])
+    """
+    adjusted = holm(np.array([test.p for test in tests])).tolist()
+    return [
+        test._replace(
+            holm_p=p, result=test.result if (p <= ALPHA if test.result == "equivalent" else real) else "not shown"
+        )
+        for test, p, real in zip(tests, adjusted, significant, strict=True)
+    ]

@@ -221,10 +221,10 @@ def _published_cells(protocol: str, figure: Published) -> list[str]:
 def equivalence_table(comparison: Comparison) -> Table:
     """The equivalence tests, a row per pair and per published figure of a run's own protocol, if a margin is given."""
     note = (
-        "Equivalent: the 90 % interval lies within the margin, in other words, the two one-sided t-tests reject at 5 % "
-        "that the true difference is as large as the margin on either side; p is the larger one of theirs. Differs: "
-        "the 95 % interval lies beyond the margin. Each row is a test of its own, without a correction for the others. "
-        "The tests take the differences to be normal, which few seeds cannot show; the permutation test does not."
+        "Equivalent: the two one-sided t-tests reject at 5 % that the true difference is as large as the margin on "
+        "either side, after Holm's correction over the pairs, or over the figures; p is the larger one of theirs. "
+        "Differs: the difference is significant, and its 95 % interval lies beyond the margin. The tests take the "
+        "differences to be normal, which few seeds cannot show; the permutation test does not."
     )
     return Table(EQUIVALENCE_TITLE, *equivalence_rows(comparison), [note])
 

@@ -151,12 +151,13 @@ def equivalence_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]
             name,
             sentences.format_interval(test.low, test.high),
             sentences.format_p_value(test.p),
+            sentences.format_p_value(test.holm_p),
             test.result,
         ]
         for name, test in named
         if test
     ]
-    return ["difference", "90 % interval", "p", verdicts.within(comparison.margin)], rows
+    return ["difference", "90 % interval", "p", "p (Holm)", verdicts.within(comparison.margin)], rows
 
 
 def score_cells(result: Result) -> list[str]:

@@ -62,7 +62,8 @@ def _verdict(pair: Pair, comparisons: int) -> str:
     corrected = f", {format_p_value(pair.holm_p)} after Holm's correction" if comparisons > 1 else ""
     p_values = f"; permutation {format_p(test.permutation_p)}{corrected}"
     if pair.holm_p <= ALPHA:
-        return f"{p_values}: significant at the 5 % level"
+        of_signs = " by the signs of the differences, although the interval of their mean includes 0"
+        return f"{p_values}: significant at the 5 % level{of_signs if test.low < 0 < test.high else ''}"
     if test.seeds_needed is None or test.seeds_needed <= test.n:
         return f"{p_values}: not significant at the 5 % level"
     return (
@@ -140,7 +141,8 @@ def _equivalence_sentence(test: Equivalence | None) -> str:
     """The sentence on an equivalence test, with a space before it; nothing where there is none."""
     if test is None or test.p != test.p:
         return ""
-    details = f"(90 % CI {format_interval(test.low, test.high)}; {format_p(test.p)})"
+    after = "" if test.holm_p == test.p else f", {format_p_value(test.holm_p)} after Holm's correction"
+    details = f"(90 % CI {format_interval(test.low, test.high)}; {format_p(test.p)}{after})"
     return {
         "equivalent": f" Equivalent {within(test.margin)} {details}.",
         "not shown": f" Equivalence {within(test.margin)} is not shown {details}.",

@@ -10,7 +10,7 @@ import pytest
 from made_results import MNIST, make_result
 
 from pljax.analysis.comparison import as_json, compare, labels
-from pljax.analysis.estimates import equivalence, from_figure, from_pairs
+from pljax.analysis.estimates import Estimate, corrected, equivalence, from_figure, from_pairs
 from pljax.analysis.stats import Summary, compare_paired, holm, summarize
 from pljax.data.serialization import write_json
 from pljax.protocols import SCENARIOS
@@ -335,11 +335,25 @@ def test_every_pair_and_figure_is_tested_for_equivalence_within_the_margin():
     found = compare([make_result(LEE[name], [0.82, 0.84, 0.86]) for name in ("drop_nn", "pl")], margin=3)
     assert found.margin == 3
     for pair in found.pairs:
-        assert pair.equivalence == equivalence(from_pairs(pair.test), 3)
-    for row in found.rows:
-        for figure in row.published:
-            known = figure.reference.accuracy, figure.reference.half_interval, figure.reference.one_run
-            assert figure.equivalence == equivalence(from_figure(row.summary, *known), 3)
+        assert pair.equivalence[:4] == equivalence(from_pairs(pair.test), 3)[:4]
+    own = [(row, figure) for row in found.rows for figure in row.published if figure.reference.own_protocol]
+    for row, figure in own:
+        known = figure.reference.accuracy, figure.reference.half_interval, figure.reference.one_run
+        assert figure.equivalence[:4] == equivalence(from_figure(row.summary, *known), 3)[:4]
+    tests = [figure.equivalence for _, figure in own]
+    assert [test.holm_p for test in tests] == holm(np.array([test.p for test in tests])).tolist()
+    assert len(own) == 2
+    others = [figure for row in found.rows for figure in row.published if not figure.reference.own_protocol]
+    assert {figure.equivalence for figure in others} == {None}
+
+
+def test_what_is_equivalent_or_differs_is_so_after_the_correction_for_the_other_tests():
+    equal = Estimate(0.8, 0.6, 9)
+    assert equivalence(equal, 2).result == "equivalent"
+    assert [test.result for test in corrected([equivalence(equal, 2)], [False])] == ["equivalent"]
+    assert [test.result for test in corrected(3 * [equivalence(equal, 2)], 3 * [False])] == 3 * ["not shown"]
+    other = equivalence(Estimate(9.0, 0.6, 9), 2)
+    assert [test.result for test in corrected([other, other], [True, False])] == ["differs", "not shown"]
 
 
 @pytest.mark.parametrize("margin", [0.0, -2.0, math.nan, math.inf, -math.inf])

@@ -113,14 +113,14 @@ def test_a_margin_has_a_table_of_equivalence_tests():
     assert "Equivalence" not in comparison_text(compare(results))
     _, table = comparison_text(compare(results, margin=4)).split("Equivalence: ")
     header, *rows = re.findall(r"^\S.*  .*$", table, re.MULTILINE)
-    assert re.split(r"\s{2,}", header) == ["difference", "90 % interval", "p", "within 4 points"]
+    assert re.split(r"\s{2,}", header) == ["difference", "90 % interval", "p", "p (Holm)", "within 4 points"]
     # All differences of the pair are 0, and nothing tells how much they vary. The mean of pl is 2.85 below Lee's,
     # t of 2 degrees of freedom at 0.95 2.919986:
     # the root of (2.919986 / sqrt(3)) squared and (1.5 * 1.644854 / 1.959964) squared is 2.1037.
     pair, figure = (re.split(r"\s{2,}", row) for row in rows)
-    assert pair == ["pl - nn", "0.00 to 0.00", "-", "not shown"]
+    assert pair == ["pl - nn", "0.00 to 0.00", "-", "-", "not shown"]
     assert figure[:2] == ["pl - 83.85 (Lee 2013)", "-4.95 to -0.75"]
-    assert figure[3] == "not shown"
+    assert figure[4] == "not shown"
 
 
 def test_one_run_has_no_pairs():

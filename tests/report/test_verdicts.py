@@ -94,6 +94,14 @@ def test_a_pair_whose_common_seeds_all_diverged_has_no_difference():
     assert sentence == "pl and nn have no seed in common that diverged in neither."
 
 
+def test_where_signs_are_clear_and_the_interval_is_not_the_sentence_says_so():
+    for outlier, clear in ((1.0, True), (12.0, False)):
+        points = np.array([*np.linspace(0.5, 1.0, 9), outlier])
+        sentence = only(conclusions(pair_of(points, 10)))
+        assert "p = 0.0020: significant at the 5 % level" in sentence
+        assert ("although the interval of their mean includes 0" in sentence) is not clear
+
+
 def test_equal_accuracies_have_no_difference():
     sentence = only(conclusions(pair_of(0, 10)))
     assert sentence.startswith("pl - nn: between 0.00 and 0.00 points (95 % CI; mean 0.00), higher in 0 of 10 seeds")

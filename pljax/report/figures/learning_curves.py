@@ -150,8 +150,9 @@ def loss_terms(data: FigureData) -> Drawing:
     _add_legend(figure, runs)
     return Drawing(
         figure,
-        "The terms of each loss before their weights, means over the mini-batches of an epoch and over seeds, on "
-        "logarithmic axes unless a term is 0. A term has its name in metrics.jsonl.",
+        "The terms of each loss without alpha(t), means over the mini-batches of an epoch and over seeds, on "
+        "logarithmic axes where all values are above 0. A term has its name in metrics.jsonl; one that is a sum has the "
+        "weights of its parts in it.",
         f"{len(names)} panels by epoch: {join_names(names)}.",
     )
 
@@ -161,7 +162,7 @@ def _loss_terms(data: FigureData, run: Run) -> list[str]:
     starts = _phase_starts(run)
     lines = (line for line in data.metrics(run) if line.get("phase") in starts)
     names = dict.fromkeys(name for line in lines for name, value in line.items() if value is not None)
-    return [name for name in names if name.endswith("_loss") or name == "entropy"]
+    return [name for name in names if name.endswith(("_loss", "entropy"))]
 
 
 def pseudo_labels(data: FigureData) -> Drawing:

@@ -68,10 +68,11 @@ class SeriesStyle(NamedTuple):
 def series_style(index: int) -> SeriesStyle:
     """The style of the run with this index.
 
-    >>> series_style(0).colour, series_style(7).colour, series_style(0).dashes == series_style(7).dashes
-    ('#000000', '#000000', False)
+    >>> series_style(0)[:2], series_style(7)[:2], series_style(0).dashes == series_style(7).dashes
+    (('#000000', 'o'), ('#000000', 's'), False)
     """
-    return SeriesStyle(COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
+    marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]  # another one where the colours begin again
+    return SeriesStyle(COLOURS[index % len(COLOURS)], marker, DASHES[index % len(DASHES)])
 
 
 def new_figure(height: float) -> matplotlib.figure.Figure:
