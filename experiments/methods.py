@@ -185,9 +185,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
                 continue
             of_seeds = [np.array(list(accuracies(results, method, seconds).values())) for seconds in drawn]
             summaries = [summarize(values) for values in of_seeds]
-            means, halves = (
-                np.array(of) for of in zip(*[(of.mean, of.high - of.mean) for of in summaries], strict=True)
-            )
+            means, halves = np.array([(of.mean, of.high - of.mean) for of in summaries]).T
             reach = halves, np.minimum(halves, 100 - means)  # no accuracy is above 100 %
             colour, marker, dashes = style.series_style(index)
             x = np.array(drawn) * BESIDE ** (index - (len(METHODS) - 1) / 2)

@@ -151,8 +151,8 @@ def loss_terms(data: FigureData) -> Drawing:
     return Drawing(
         figure,
         "The terms of each loss without alpha(t), means over the mini-batches of an epoch and over seeds, on "
-        "logarithmic axes where all values are above 0. A term has its name in metrics.jsonl; one that is a sum has the "
-        "weights of its parts in it.",
+        "logarithmic axes where all values are above 0. A term has its name in metrics.jsonl; one that is a sum has "
+        "the weights of its parts in it.",
         f"{len(names)} panels by epoch: {join_names(names)}.",
     )
 
