@@ -43,6 +43,7 @@ from threadpoolctl import threadpool_limits
 from pljax import PseudoLabelClassifier, load
 from pljax.analysis.stats import Resampled, compare_paired, compare_resampled, holm
 from pljax.data.download import DownloadError
+from pljax.report.sentences import format_p_value
 from pljax.types import InputError
 
 RESULTS = Path(__file__).parent / "results"
@@ -251,7 +252,9 @@ def table(name: str, figures: dict[str, dict[str, list[float]]]) -> Iterator[str
         of = figures[contestant]
         summary, test = compare(name, 100 * np.array(of["accuracy"])), tests.get(contestant)
         paired = (
-            f"{test.mean:+.2f} | {test.low:+.2f} to {test.high:+.2f} | {adjusted[contestant]:.4f}" if test else " | | "
+            f"{test.mean:+.2f} | {test.low:+.2f} to {test.high:+.2f} | {format_p_value(adjusted[contestant])}"
+            if test
+            else " | | "
         )
         interval = f"{summary.low:.2f} to {summary.high:.2f}"
         yield f"| {contestant} | {summary.mean:.2f} | {interval} | {paired} | {np.median(of['seconds']):.1f} |"
@@ -278,6 +281,21 @@ def summary(results: dict[str, dict[str, dict[str, list[float]]]]) -> Iterator[s
     yield ""
 
 
+def beside_later(results: dict[str, dict[str, dict[str, list[float]]]]) -> Iterator[str]:
+    """A line for each case with the methods that followed Lee's: ours, and they minus ours."""
+    names = [f"pljax {scenario}" for scenario in LATER]
+    yield f"| data, labels a class | pljax `pl` | {' | '.join(f'`{scenario}` minus it' for scenario in LATER)} |"
+    yield "| --- | --- |" + " --- |" * len(LATER)
+    for name, figures in results.items():
+        if not figures.keys() >= {*names}:
+            continue
+        points = {contestant: 100 * np.array(figures[contestant]["accuracy"]) for contestant in (OURS, *names)}
+        tests = (compare(name, points[later] - points[OURS]) for later in names)
+        cells = (f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})" for test in tests)
+        yield f"| {name.replace(' labels a class', '')} | **{points[OURS].mean():.2f}** | {' | '.join(cells)} |"
+    yield ""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare PseudoLabelClassifier with scikit-learn's classifiers.")
     parser.add_argument("--data_dir", help="where the files of MNIST lie; default: the user's cache folder")
@@ -299,7 +317,7 @@ def main() -> None:
                 names = available(arguments.data or DATA, arguments.data_dir)
                 run(path, arguments.data_dir, names, LABELS, SEEDS, {})
     results = json.loads(path.read_text())
-    print("\n".join(summary(results)))
+    print("\n".join([*summary(results), *beside_later(results)]))
     for name, figures in results.items():
         print("\n".join(table(name, figures)))
 

@@ -327,8 +327,9 @@ def test_the_readme_has_the_table_of_the_kept_study_of_rounding(rounding):
 
 def test_the_readme_has_the_table_of_the_kept_comparison_with_sklearn():
     kept = json.loads((RESULTS / "versus_sklearn.json").read_text())
-    printed = [line for line in module("versus_sklearn").summary(kept) if line]
-    assert printed == below("experiments/versus_sklearn.py --tables", EXPERIMENTS)
+    script, marker = module("versus_sklearn"), "experiments/versus_sklearn.py --tables"
+    assert [line for line in script.summary(kept) if line] == below(marker, EXPERIMENTS)
+    assert [line for line in script.beside_later(kept) if line] == below(f"{marker}, later methods", EXPERIMENTS)
 
 
 def test_the_readme_has_the_table_of_the_kept_comparison_with_the_twin():
