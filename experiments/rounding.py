@@ -219,12 +219,12 @@ def draw_curves(case: Case, weight: Callable[[Any], Any], path: Path) -> None:
 
 
 def draw_merged(case: Case, path: Path) -> None:
-    """Draw the seed whose arms differ most: the share of each class among the pseudo-labels, and what is confused."""
+    """Draw the seed with the lowest accuracy: the share of each class among the pseudo-labels, and what is confused."""
     seeds, values = in_both(case, DRAWN_ARMS)
-    seed = seeds[int(np.argmax(np.abs(values[:, 0] - values[:, 1])))]
+    seed = seeds[int(values.mean(axis=1).argmin())]
     with matplotlib.rc_context(style.RC):
         figure = style.new_figure(5.6)
-        axes = figure.subplots(2, 2, height_ratios=(2, 3))
+        axes = figure.subplots(2, 2, height_ratios=(2, 3), sharey="row")
         for column, arm in enumerate(DRAWN_ARMS):
             of_seed = case[arm][seed]
             draw_shares(axes[0, column], of_seed["shares"])
