@@ -6,7 +6,8 @@ training, where eq. 9 scales all units down afterwards.
 
 This trains a scenario as its protocol has it and with one choice changed, with the same seeds, splits and initial
 weights, and records by seed the largest loss of an epoch once learning has begun, the share of hidden units that answer
-to any of 2,000 images in the end, and the accuracies, in ``experiments/results/choices.json``.
+to any of 2,000 images in the end, and the accuracies, in ``experiments/results/choices.json``. ``--tables`` prints
+what that file holds.
 
 ``python experiments/choices.py --choice=short_batch --protocol=quick --scenario=nn`` takes a minute on two cores;
 ``--protocol=lee2013 --scenario=pl`` takes half an hour. With fewer ``--epochs`` and ``--hidden`` units, it only shows
@@ -16,12 +17,14 @@ that it runs.
 import argparse
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pljax import Config, Dataset, RunFolder, load, run
+from pljax.analysis.stats import compare_paired, summarize
 from pljax.nn.networks import to_inputs
 from pljax.protocols.select import select_for
 from pljax.settings import everywhere
@@ -41,6 +44,7 @@ def inverted_dropout(config: Config) -> Config:
 
 
 CHOICES = {"short_batch": short_batch, "inverted_dropout": inverted_dropout}
+IN_WORDS = {"short_batch": "last mini-batch of 4", "inverted_dropout": "inverted dropout"}
 
 
 def describe(folder: RunFolder, dataset: Dataset) -> dict[str, list[Any]]:
@@ -83,9 +87,32 @@ def keep(path: Path, name: str, study: dict[str, dict[str, list[Any]]]) -> None:
             print(f"{name:24} {variant:16} {figure:20} {' '.join(f'{value:.4f}' for value in values)}")
 
 
+def table(studies: dict[str, dict[str, dict[str, list[Any]]]]) -> Iterator[str]:
+    """Two rows a study: the protocol as it is and with the choice, and how much the choice changes the accuracy."""
+    titles = "largest loss of an epoch, from epoch 20 on | active hidden units, % | test accuracy, % | change, points"
+    yield f"| case | setting | seeds | {titles} |"
+    yield "| --- |" + " --- |" * 6
+    for name, study in studies.items():
+        case, choice, *_ = name.split(", ")
+        accuracies = {variant: 100 * np.array(of["test_accuracy"], float) for variant, of in study.items()}
+        change = compare_paired(accuracies[choice] - accuracies["as chosen"])
+        for variant, of in study.items():
+            loss, alive = np.array(of["largest_loss"]), 100 * np.array(of["alive_share"])
+            mean = summarize(accuracies[variant])
+            cells = [
+                f"`{case}`",
+                IN_WORDS.get(variant, "as it is"),
+                str(len(loss)),
+                f"{loss.min():.2f} to {loss.max():.2f}",
+            ]
+            cells += [f"{alive.min():.0f} to {alive.max():.0f}", f"{mean.mean:.2f} ± {mean.high - mean.mean:.2f}"]
+            cells += [f"{change.mean:+.2f} ({change.low:+.2f} to {change.high:+.2f})" if variant == choice else ""]
+            yield f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare a protocol with itself but for one choice.")
-    parser.add_argument("--choice", choices=CHOICES, required=True)
+    parser.add_argument("--choice", choices=CHOICES, help="what is changed")
     parser.add_argument("--protocol", choices=("quick", "lee2013"), default="quick")
     parser.add_argument("--scenario", choices=("nn", "drop_nn", "pl"), default="drop_nn")
     parser.add_argument("--seeds", type=int, default=5)
@@ -94,7 +121,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help=f"more than {LEARNING_HAS_BEGUN}; default: the protocol's")
     parser.add_argument("--hidden", type=int, help="default: the protocol's")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the results; default: %(default)s")
+    parser.add_argument("--tables", action="store_true", help="only print the results")
     arguments = parser.parse_args()
+    if arguments.tables:
+        print("\n".join(table(json.loads((arguments.output / "choices.json").read_text()))))
+        return
+    if arguments.choice is None:
+        parser.error(f"--choice is missing: give one of {', '.join(CHOICES)}, or --tables")
     if arguments.epochs is not None and arguments.epochs <= LEARNING_HAS_BEGUN:
         parser.error(f"losses are compared from epoch {LEARNING_HAS_BEGUN} on: give more --epochs")
     given = {"epochs": arguments.epochs, "hidden": arguments.hidden and (arguments.hidden,)}

@@ -320,6 +320,11 @@ def test_the_readmes_have_the_tables_of_the_kept_comparison_of_methods():
     assert methods.table(kept, methods.seconds_cell) == seconds
 
 
+def test_the_readme_has_the_table_of_the_kept_studies_of_choices():
+    kept = json.loads((RESULTS / "choices.json").read_text())
+    assert list(module("choices").table(kept)) == below("experiments/choices.py --tables", EXPERIMENTS)
+
+
 def test_the_readme_has_the_table_of_the_kept_study_of_rounding(rounding):
     (printed, _) = "\n".join(rounding.tables(rounding.read(RESULTS / "rounding.jsonl"))).split("\n\n", 1)
     assert printed.splitlines() == below("experiments/rounding.py --tables", EXPERIMENTS)

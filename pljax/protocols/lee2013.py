@@ -30,7 +30,7 @@ What it leaves open, and the choice here
 
 Two choices that matter
     With inverted dropout, a learning rate of 1.5 is too large, by up to the square of the probability to keep a unit:
-    four of five hidden units die.
+    seven to eight of ten hidden units die.
 
     With a last mini-batch of the 4 remaining images, the loss jumps repeatedly in the first hundred epochs. A fifth to
     a third of the hidden units die, and pseudo-labels then merge whole classes in some seeds.
