@@ -158,9 +158,8 @@ def corrected(tests: Sequence[Equivalence], significant: Sequence[bool]) -> list
     ('equivalent', ['not shown', 'not shown'])
     """
     adjusted = holm(np.array([test.p for test in tests])).tolist()
-    return [
-        test._replace(
-            holm_p=p, result=test.result if (p <= ALPHA if test.result == "equivalent" else real) else "not shown"
-        )
-        for test, p, real in zip(tests, adjusted, significant, strict=True)
-    ]
+    found = []
+    for test, holm_p, differs in zip(tests, adjusted, significant, strict=True):
+        holds = {"equivalent": holm_p <= ALPHA, "differs": differs, "not shown": True}[test.result]
+        found.append(test._replace(holm_p=holm_p, result=test.result if holds else "not shown"))
+    return found

@@ -213,8 +213,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         if self.scaling not in SCALINGS:
             raise ValueError(f"scaling is {self.scaling!r}: choose one of {', '.join(SCALINGS)}.")
-        number = self.temperature is None or isinstance(self.temperature, numbers.Real)
-        if not number or (self.temperature is not None and not 0 < self.temperature < np.inf):
+        given = self.temperature
+        if given is not None and not (isinstance(given, numbers.Real) and 0 < given < np.inf):
             raise ValueError(f"temperature is {self.temperature!r}: give a number above 0.")
         if not (self.guard is False or self.guard == "auto"):
             raise ValueError(f"guard is {self.guard!r}: choose one of auto, False.")

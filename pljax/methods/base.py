@@ -25,6 +25,7 @@ from pljax.settings import Settings, setting
 from pljax.types import InputError, Params, Split, TrainingData
 
 __all__ = [
+    "ALPHA_F_HELP",
     "METHODS",
     "WEIGHTS",
     "Aux",
@@ -36,6 +37,8 @@ __all__ = [
     "register",
     "setting",
 ]
+
+ALPHA_F_HELP = "the final weight of the unlabelled loss; in a ladder, of pseudo-labels."
 
 # The key of the initial weights is ``fold_in(key of the phase, WEIGHTS)``. pljax.data.batches takes 1 to 3.
 WEIGHTS = 0
@@ -258,7 +261,7 @@ class NormalisedMethod(Method):
 class Ramp(Method):
     """The base class of methods whose weight of the unlabelled images is alpha(t), eq. 16 of Lee (2013)."""
 
-    alpha_f: float = setting(help="the final weight of the unlabelled loss; in a ladder, of pseudo-labels.")
+    alpha_f: float = setting(help=ALPHA_F_HELP)
     t1: int = setting(help="the epoch from which alpha(t) rises.", traced=True)
     t2: int = setting(help="the epoch from which alpha(t) is alpha_f.", low=1, traced=True)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from pljax.methods.base import Aux, Batch, NormalisedMethod, Ramp, register, setting
+from pljax.methods.base import ALPHA_F_HELP, Aux, Batch, NormalisedMethod, Ramp, register, setting
 from pljax.nn import losses
 from pljax.nn.networks import INITIAL_WEIGHTS, transfer
 from pljax.nn.normalised_network import (
@@ -48,7 +48,7 @@ class Ladder(NormalisedMethod, Ramp):
 
     alpha_f: float = setting(
         default=0.0,
-        help="the final weight of the unlabelled loss; in a ladder, of pseudo-labels.",
+        help=ALPHA_F_HELP,
         special=(0.0,),
     )
     layer_noise: float = setting(default=0.3, help="the standard deviation of the noise on inputs and units.")

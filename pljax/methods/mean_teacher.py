@@ -58,11 +58,11 @@ class MeanTeacher(NormalisedMethod, Ramp):
         supervised = losses.supervised_loss(logits[:count], batch.labels, batch.weights, self.output)
         teacher = jax.lax.stop_gradient(self.updated(extra, params))
         if batch.unlabelled is None:
-            after = Extra(teacher, self.with_moments(extra.running, teacher, batch.images, normalise))
+            after = Extra(teacher, self.update_statistics(extra.running, teacher, batch.images, normalise))
             return supervised, Aux(after, {"labelled_loss": supervised})
 
         images, normalise = batch.unlabelled, self.normalise_separately()
-        after = Extra(teacher, self.with_moments(extra.running, teacher, images, normalise))
+        after = Extra(teacher, self.update_statistics(extra.running, teacher, images, normalise))
         teacher_noise = draw_noise(jax.random.fold_in(key, 1), params, len(images), self.layer_noise)
         targets = class_probabilities(encode(teacher, images, normalise, teacher_noise).logits, self.output)
         outputs = class_probabilities(logits[count:], self.output)
@@ -70,7 +70,7 @@ class MeanTeacher(NormalisedMethod, Ramp):
         metrics = {"labelled_loss": supervised, "unlabelled_loss": unsupervised}
         return supervised + weight * unsupervised, Aux(after, metrics)
 
-    def with_moments(self, running: Running, teacher: Params, images: jax.Array, normalise: Normalise) -> Running:
+    def update_statistics(self, running: Running, teacher: Params, images: jax.Array, normalise: Normalise) -> Running:
         """Return the running statistics after a mini-batch, those of the teacher's pass without noise.
 
         Layer normalisation needs none: only the count of updates rises.

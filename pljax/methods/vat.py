@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from pljax.methods.base import Aux, Batch, NormalisedMethod, register, setting
+from pljax.methods.base import ALPHA_F_HELP, Aux, Batch, NormalisedMethod, register, setting
 from pljax.nn import losses
 from pljax.nn.normalised_network import Running, encode, update_running
 from pljax.nn.outputs import conditional_entropy, log_probabilities, marginal_entropy
@@ -23,9 +23,7 @@ class VirtualAdversarial(NormalisedMethod):
     be confident alone, classes merge.
     """
 
-    alpha_f: float = setting(
-        default=1.0, help="the final weight of the unlabelled loss; in a ladder, of pseudo-labels."
-    )
+    alpha_f: float = setting(default=1.0, help=ALPHA_F_HELP)
     epsilon: float = setting(default=2.0, help="the length of the adversarial perturbation of an image.")
     xi: float = setting(default=0.1, help="the length of the perturbation in the power iteration.", above=True)
     power_iterations: int = setting(default=1, help="the power iterations.", low=1)
