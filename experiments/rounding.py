@@ -138,30 +138,49 @@ def in_both(case: Case, arms: Sequence[str]) -> tuple[list[int], np.ndarray]:
     return kept, 100 * np.array([values[seed] for seed in kept])
 
 
-def lost_classes(of_seed: Mapping[str, Any]) -> dict[int, int]:
-    """The classes that have almost no pseudo-labels in the end, and the epoch since when that is so."""
+def equal_until(of_seed: Mapping[str, Any], of_other: Mapping[str, Any]) -> int:
+    """The last epoch up to which two arms of a seed have the same validation accuracies; 0 if there is none."""
+    first, second = of_seed["validation_accuracy"], of_other["validation_accuracy"]
+    equal = itertools.takewhile(lambda epoch: first[epoch] == second[epoch], first)
+    return max(map(int, equal), default=0)
+
+
+class Lost(NamedTuple):
+    """A class that has almost no pseudo-labels in the end."""
+
+    label: int
+    epoch: int  # since which that is so
+    share: float  # of the pseudo-labels at this epoch
+    last_share: float  # at the last one that is kept
+
+
+def lost_classes(of_seed: Mapping[str, Any]) -> list[Lost]:
+    """The classes that have almost no pseudo-labels in the end."""
     epochs, shares = [int(epoch) for epoch in of_seed["shares"]], np.array(list(of_seed["shares"].values()))
-    found = {}
+    found = []
     for lost in np.flatnonzero(shares[-1] < LOST) if len(shares) else ():
         (held,) = np.nonzero(shares[:, lost] >= LOST)
-        found[int(lost)] = epochs[held[-1] + 1] if len(held) else epochs[0]
+        since = held[-1] + 1 if len(held) else 0
+        found.append(Lost(int(lost), epochs[since], shares[since, lost], shares[-1, lost]))
     return found
 
 
 def describe_lost(of_seed: Mapping[str, Any]) -> str:
-    """Which class is lost, what its test images are taken for, and since when."""
+    """Which class is lost, what its test images are taken for, since when, and its share of the pseudo-labels."""
     counts, described = np.array(of_seed["confusion"]), []
-    for lost, epoch in lost_classes(of_seed).items():
-        others = np.where(np.arange(CLASSES) == lost, 0, counts[lost])
-        recall = counts[lost, lost] / counts[lost].sum()
-        described.append(f"{lost} for {others.argmax()} (recall {recall:.0%}, from epoch {epoch})")
+    for label, epoch, share, last_share in lost_classes(of_seed):
+        others = np.where(np.arange(CLASSES) == label, 0, counts[label])
+        recall = counts[label, label] / counts[label].sum()
+        shares = f"{share:.1%} of the pseudo-labels at epoch {epoch}, {last_share:.1%} in the end"
+        described.append(f"{label} for {others.argmax()} (recall {recall:.0%}; {shares})")
     return ", ".join(described) or "none"
 
 
 def tables(results: Mapping[str, Case]) -> Iterator[str]:
     """A row for each case and arm beside the first arm; then, for each case, a row a seed."""
-    yield "| case | arms | seeds | mean difference | SD within a seed | SD between seeds | median, largest difference |"
-    yield "| --- |" + " --- |" * 6
+    columns = ("case", "arms", "seeds", "mean difference", "SD within a seed", "SD between seeds")
+    yield f"| {' | '.join(columns)} | median, largest difference | equal up to epoch |"
+    yield "| --- |" + " --- |" * 7
     for name, case in results.items():
         for arm in [arm for arm in case if arm != FIRST_ARM and FIRST_ARM in case]:
             seeds, values = in_both(case, (FIRST_ARM, arm))
@@ -170,7 +189,8 @@ def tables(results: Mapping[str, Case]) -> Iterator[str]:
                 cells = [name, f"{FIRST_ARM}, {arm}", str(len(seeds))]
                 cells += [f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})"]
                 cells += [f"{of_case.within:.2f} ({of_case.low:.2f} to {of_case.high:.2f})", f"{of_case.between:.2f}"]
-                yield f"| {' | '.join(cells)} | {of_case.median:.2f}, {of_case.most:.2f} |"
+                until = min(equal_until(case[FIRST_ARM][seed], case[arm][seed]) for seed in seeds)
+                yield f"| {' | '.join(cells)} | {of_case.median:.2f}, {of_case.most:.2f} | {until} |"
     for name, case in results.items():
         yield ""
         yield f"| {name}, seed | {' | '.join(case)} | {' | '.join(f'classes lost: {arm}' for arm in case)} |"

@@ -225,11 +225,19 @@ def test_the_variance_within_seeds_and_between_them_is_found(rounding):
 
 def test_a_class_is_lost_from_the_epoch_on_in_which_it_has_almost_no_pseudo_labels(rounding):
     even, without = [0.1] * 10, [0.01, *[0.11] * 9]
+    less = [0.04, *[0.11] * 9]
     lost = rounding.lost_classes
-    assert lost({"shares": {"30": even, "40": even}}) == {}
-    assert lost({"shares": {"30": even, "40": without, "50": even, "60": without, "70": without}}) == {0: 60}
-    assert lost({"shares": {"30": without, "40": without}}) == {0: 30}
-    assert lost({"shares": {}}) == {}
+    assert lost({"shares": {"30": even, "40": even}}) == []
+    assert lost({"shares": {"30": even, "40": without, "50": even, "60": less, "70": without}}) == [(0, 60, 0.04, 0.01)]
+    assert lost({"shares": {"30": without, "40": without}}) == [(0, 30, 0.01, 0.01)]
+    assert lost({"shares": {}}) == []
+
+
+def test_two_arms_are_equal_until_their_first_difference(rounding):
+    one, other = ({"validation_accuracy": {"0": 0.1, "6": 0.2, "12": at_12, "18": 0.3}} for at_12 in (0.2, 0.25))
+    assert rounding.equal_until(one, other) == 6
+    assert rounding.equal_until(one, one) == 18
+    assert rounding.equal_until({"validation_accuracy": {"0": 0.1}}, {"validation_accuracy": {"0": 0.2}}) == 0
 
 
 @pytest.mark.slow
