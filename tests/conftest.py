@@ -38,12 +38,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Modules that tests share: imported by their name alone, so that each exists once.
 collect_ignore = [path.name for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_")]
 
-MOST_MEMORY = 2**30  # bytes of a test process, beside which it frees what JAX compiled
+MOST_MEMORY = 3 * 2**29  # bytes of a test process, beside which it frees what JAX compiled
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _compiled_programs_are_freed():
-    """JAX keeps every program that a process compiled: those of all tests would be gigabytes."""
+    """JAX keeps every program that a process compiled: those of all tests would be gigabytes.
+
+    The tests of a file share programs, so none is freed before the file ends.
+    """
     yield
     if psutil.Process().memory_info().rss > MOST_MEMORY:
         jax.clear_caches()

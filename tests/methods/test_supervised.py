@@ -15,7 +15,6 @@ from one_seed import (
     evaluate,
     init,
     leaves_of,
-    logits_of,
     split_of,
     start,
     step,
@@ -25,7 +24,6 @@ from one_seed import (
 )
 
 from pljax.methods.supervised import Supervised
-from pljax.nn.optimizers import Adam
 from pljax.types import TrainState
 
 LAYERS = ("hidden", "hidden_1", "output")
@@ -122,10 +120,3 @@ def test_a_phase_starts_from_the_layers_that_are_handed_on(data):
     chex.assert_trees_all_equal(one, {**fresh, "hidden": donor["hidden"]})
     chex.assert_trees_all_equal(all_layers, donor)
     chex.assert_trees_all_equal(SUPERVISED.transfers(donor), donor)
-
-
-def test_training_learns_most_test_images(data, blobs):
-    method = Supervised(network=KERAS)
-    state, _ = train(SUPERVISED_PHASE.replace(method=method, optimizer=Adam(learning_rate=0.03)), data, rounds=60)
-    logits = logits_of(method, state.params, state.extra, blobs.test_images)
-    assert (np.argmax(logits, axis=-1) == blobs.test_labels).mean() > 0.85
