@@ -1,8 +1,10 @@
 """``python -m pljax.compare RUN [RUN ...]``: finished runs side by side, in the terminal and as a report."""
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -11,10 +13,11 @@ from pljax.analysis.comparison import Comparison
 from pljax.data import datasets
 from pljax.data.serialization import write_json
 from pljax.report import figures, html, terminal
-from pljax.report.more_seeds import MoreSeeds, more_seeds
+from pljax.report.more_seeds import MoreSeeds, is_public, more_seeds
 from pljax.report.tables import comparison_text
 from pljax.results.folder import RunFolder, folder_name
-from pljax.results.join import find_parts, join
+from pljax.results.join import find_parts, is_same_run, join
+from pljax.results.result import Result
 from pljax.types import Dataset, InputError
 
 FLAGS = terminal.new_flags()
@@ -66,29 +69,47 @@ def write_report(
         ) from error
 
 
-def load_dataset(name: str, data_dir: str | None) -> tuple[Dataset | None, str | None]:
-    """The data set of the runs, or ``None`` and the reason why it cannot be loaded."""
+def load_dataset(described: Mapping[str, Any], data_dir: str | None) -> tuple[Dataset | None, str | None]:
+    """The data set that a result describes, or ``None`` and the reason why it cannot be loaded."""
+    if not is_public(described):
+        return None, f"{described['name']} is not a public data set: figures of its rows are left out."
     try:
-        return datasets.load(name, data_dir, say=lambda text: print(text, file=sys.stderr)), None
+        return datasets.load(described["name"], data_dir, say=lambda text: print(text, file=sys.stderr)), None
     except InputError as error:
         return None, str(error)
 
 
 def join_parts(folders: Sequence[RunFolder], output: Path) -> list[RunFolder]:
-    """The folders of the runs. Runs that differ in their seeds alone are joined, in a folder below ``output``."""
+    """The folders of the runs. Runs that differ in their seeds alone are joined, each in a folder below ``output``.
+
+    Raises ``InputError`` if they cannot be joined, or in more than one way.
+    """
     results = [folder.load_result() for folder in folders]
-    runs = []
+    runs, names = [], Counter[str]()
     for places in find_parts(results):
         if len(places) == 1:
             runs.append(folders[places[0]])
             continue
+        _require_one_way(folders, results, places)
         first = results[places[0]]
         seeds = [seed for place in places for seed in results[place].seeds]
         config = first.effective_config()
         name = folder_name([config], first.dataset["name"], seeds, comparison.overrides_of(first))
-        runs.append(RunFolder(output / name))
+        names[name] += 1  # settings that are no overrides are not in the name
+        runs.append(RunFolder(output / (f"{name}-{names[name]}" if names[name] > 1 else name)))
         join([folders[place] for place in places], runs[-1])
     return runs
+
+
+def _require_one_way(folders: Sequence[RunFolder], results: Sequence[Result], places: Sequence[int]) -> None:
+    """Raise ``InputError`` if a run beside some parts of one run has the config and a seed of one of them."""
+    for other in set(range(len(results))) - set(places):
+        for place in places:
+            if is_same_run(results[other], results[place]) and set(results[other].seeds) & set(results[place].seeds):
+                raise InputError(
+                    f"{folders[place].path} and {folders[other].path} have seeds of one run in common, so it is not "
+                    "clear which parts to join: give each seed once, or join the parts in calls of their own."
+                )
 
 
 def execute(runs: Sequence[str]) -> None:
@@ -103,7 +124,7 @@ def execute(runs: Sequence[str]) -> None:
     places = {name: None if FLAGS[name].using_default_value else FLAGS[name].value for name in ("data_dir", "output")}
     more = more_seeds(compared, [RunFolder(path).path for path in paths], **places)
     print(comparison_text(compared, more))
-    dataset, why_not = load_dataset(compared.results[0].dataset["name"], FLAGS.data_dir)
+    dataset, why_not = load_dataset(compared.results[0].dataset, FLAGS.data_dir)
     print(f"\nreport: {write_report(compared, folders, output, dataset, why_not, more)}")
 
 

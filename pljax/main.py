@@ -18,7 +18,7 @@ from pljax.report.more_seeds import more_seeds
 from pljax.report.tables import comparison_text, durations_text, introduction, untested_text
 from pljax.results import trained
 from pljax.results.folder import RunFolder, folder_name
-from pljax.results.join import join
+from pljax.results.join import join, require_replaceable
 from pljax.results.result import Result
 from pljax.training import memory, processes
 from pljax.training.checkpointer import parse_interval
@@ -186,8 +186,8 @@ def load_dataset(say: Callable[[str], None]) -> Dataset:
 
 
 def flags_of_all_processes() -> dict[str, Any]:
-    """The flags that name the folders of a run, by name: each of its processes must have the same."""
-    names = ("scenario", "protocol", "seeds", "first_seed", *protocols.overrides())
+    """The flags that say what is run, by name: each process of a run must have the same."""
+    names = ("scenario", "protocol", "seeds", "first_seed", "image_size", *data_flags.NAMES, *protocols.overrides())
     files = {name: Path(FLAGS[name].value or "").name for name in ("dataset", "test")}
     return {**{name: FLAGS[name].value for name in names}, **files}
 
@@ -224,9 +224,12 @@ def run_share(all_processes: Processes) -> None:
 
     mine = shares[all_processes.index]
     folders = [folder_of([config], mine) for config in chosen]
+    joined = [folder_of([config], seeds) for config in chosen] if len(shares) > 1 and not all_processes.index else []
     if FLAGS.overwrite:  # all before the first run: another process must not take an old result for a new one
-        for folder in folders:
+        for folder in (*folders, *joined):
             folder.reset()
+    for folder in joined:
+        require_replaceable(folder)
     for folder, config in zip(folders, chosen, strict=True):
         require_possible(folder, config, mine, dataset)
     if sum(not folder.finished for folder in folders) > 1:
@@ -241,7 +244,7 @@ def run_share(all_processes: Processes) -> None:
             return
         parts = [[folder_of([config], share) for config in chosen] for share in shares]
         all_processes.wait_for(parts)
-        folders = [folder_of([config], seeds) for config in chosen]
+        folders = joined
         results = [join(of_run, folder) for *of_run, folder in zip(*parts, folders, strict=True)]
     print_results(results, folders, folder_of(chosen, seeds).path, dataset)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 from commands import assert_refused, call, cheap_figures
@@ -83,6 +84,27 @@ def test_runs_of_one_config_with_different_seeds_are_joined(runs, tmp_path):
     assert Result.load(tmp_path / "test-nn-blobs-seeds0to8").seeds == joined["seeds"]
 
 
+def test_parts_that_could_be_joined_in_two_ways_are_refused(runs, tmp_path):
+    for name in ("nn", "later"):
+        shutil.copytree(runs / name, tmp_path / "again" / name)
+    parts = (runs / "nn", runs / "later", tmp_path / "again" / "nn", tmp_path / "again" / "later")
+    outcome = call(main, *parts, "--output", tmp_path / "report")
+    assert_refused(outcome, "have seeds of one run in common, so it is not clear which parts to join")
+    assert not (tmp_path / "report").exists()
+
+
+def test_joined_runs_that_differ_in_what_their_name_leaves_out_have_a_folder_each(runs, blobs, tmp_path):
+    wider = config("nn", supervised(network(9), 4))
+    for name, seeds in (("wide", [0, 1, 2]), ("wide_later", [6, 7, 8])):
+        finished(tmp_path / name, blobs, wider, seeds)
+    parts = (runs / "nn", runs / "later", tmp_path / "wide", tmp_path / "wide_later")
+    assert call(main, *parts, "--output", tmp_path / "report").status == 0
+    one, other = json.loads((tmp_path / "report" / "comparison.json").read_text())["runs"]
+    for of_run, names in ((one, parts[:2]), (other, parts[2:])):
+        accuracies = [100 * share for name in names for share in Result.load(name).test_accuracy]
+        assert of_run["accuracies"] == pytest.approx(accuracies)
+
+
 def test_the_result_of_a_run_is_enough_for_a_report(runs, tmp_path):
     status, out, _ = call(main, runs / "pl" / "result.json", "--output", tmp_path / "report")
     assert status == 0
@@ -93,6 +115,7 @@ def test_the_result_of_a_run_is_enough_for_a_report(runs, tmp_path):
 def test_the_data_set_must_be_that_of_the_runs(runs, tmp_path, blobs, monkeypatch):
     other = Dataset("blobs", 4, blobs.train_images[::-1], blobs.train_labels, blobs.test_images, blobs.test_labels)
     monkeypatch.setattr(datasets, "load", lambda *_, **__: other)
+    monkeypatch.setattr("pljax.compare.is_public", lambda _: True)
     call(main, runs / "nn", "--output", tmp_path)
     assert "The data set is not the one that nn was run on." in (tmp_path / "report.md").read_text()
 

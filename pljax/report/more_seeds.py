@@ -138,7 +138,7 @@ def _main_command(part: Part, folders: Sequence[Path], data_dir: str | None) -> 
     """The command that runs a part; ``None`` if its flags are not known, as for own data."""
     configs = [result.effective_config() for result in part.results]
     first, overrides = part.results[0], flags_of(configs[0])
-    if overrides is None or not _is_public(first.dataset):
+    if overrides is None or not is_public(first.dataset):
         return None
     values = {
         "protocol": first.protocol,
@@ -157,7 +157,7 @@ def _main_command(part: Part, folders: Sequence[Path], data_dir: str | None) -> 
     return Command(text, [workdir / name for name in names])
 
 
-def _is_public(dataset: dict[str, Any]) -> bool:
+def is_public(dataset: Mapping[str, Any]) -> bool:
     """Whether ``--dataset`` takes the name of the data, and not that of a file of one's own."""
     own = "notes" in dataset or "classes" in dataset
     return dataset["name"] in DATASETS and not own and (dataset["name"] != "mnist" or dataset["digest"] == MNIST_DIGEST)

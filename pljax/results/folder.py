@@ -34,6 +34,7 @@ PSEUDO_LABELS = "pseudo_labels.csv"
 LABEL_TOTALS = "pseudo_labels.npz"
 INPUTS = "inputs.json"
 CHECKPOINTS = "checkpoints"
+EXPORTS = ("model.stablehlo", "model.stablehlo.json", "model.safetensors")  # what pljax-export writes without --output
 FORMAT = 2  # the version of checkpoints and of the files of an unfinished run; version 1 did not record its number
 
 
@@ -121,7 +122,7 @@ class RunFolder:
         """Remove the files of an earlier run from a folder that this process has locked."""
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
         killed = (path.name for path in self.path.glob(f".*{PART}"))  # of a process that was killed while it wrote
-        for name in (*self._names(), *killed):
+        for name in (*self._names(), *EXPORTS, *killed):
             (self.path / name).unlink(missing_ok=True)
 
     def _names(self) -> tuple[str, ...]:

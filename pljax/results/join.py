@@ -9,7 +9,7 @@ import numpy as np
 
 from pljax.results import pseudo_labels
 from pljax.results.folder import EXTRA, LABEL_TOTALS, PARAMETERS, SPLIT, RunFolder
-from pljax.results.result import Result
+from pljax.results.result import Result, name_seeds
 from pljax.settings import differences, to_json
 from pljax.types import SETS, InputError, Split
 
@@ -32,9 +32,13 @@ def find_parts(results: Sequence[Result]) -> list[list[int]]:
     return [sorted(group, key=lambda index: results[index].seeds[0]) for group in groups]
 
 
+def is_same_run(one: Result, other: Result) -> bool:
+    """Whether two results have one config and one data set."""
+    return one.effective_config() == other.effective_config() and one.dataset["digest"] == other.dataset["digest"]
+
+
 def _belong_together(one: Result, other: Result) -> bool:
-    same = one.effective_config() == other.effective_config() and one.dataset["digest"] == other.dataset["digest"]
-    return same and not set(one.seeds) & set(other.seeds)
+    return is_same_run(one, other) and not set(one.seeds) & set(other.seeds)
 
 
 def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
@@ -43,29 +47,44 @@ def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
     Its ``pseudo_labels.csv`` is made of the totals of the parts, as that of one run is. A part that an earlier version
     made has none: then neither has the joined run. Device and versions are those of the first part.
 
-    Raises ``InputError`` if they are not parts of one run, cannot be read, or ``into`` cannot be written.
+    Raises ``InputError`` if they are not parts of one run, cannot be read, or ``into`` cannot be written or holds a run
+    of its own: see :func:`require_replaceable`. Then ``into`` is as it was.
     """
     results = [folder.load_result() for folder in folders]
     _require_parts(folders, results)
-    into.make()
+    result = join_results(results)
+    config, inputs = result.effective_config(), folders[0].load_inputs()
+    metrics = _merge_metrics(folder.load_metrics() for folder in folders)
+    pretrained = [f"{phase.method.pretrains}.npz" for phase in config.phases if phase.method.pretrains]
+    files = [file for file in (PARAMETERS, EXTRA, *pretrained) if file == PARAMETERS or _all_have(folders, file)]
+    arrays = {file: _concatenate([folder.load_arrays(file) for folder in folders]) for file in files}
+    split = _join_splits(folders, results) if _all_have(folders, SPLIT) else None
+    labels = _join_pseudo_labels(folders, result) if _all_have(folders, LABEL_TOTALS) else None
     with into.locked():
+        require_replaceable(into)
         into.clear()
-        result = join_results(results)
-        config = result.effective_config()
         into.save_config(config, _run_fields(folders, result))
-        if (inputs := folders[0].load_inputs()) is not None:
+        if inputs is not None:
             into.save_inputs(*inputs)
-        into.append_metrics(_merge_metrics(folder.load_metrics() for folder in folders))
-        pretrained = [f"{phase.method.pretrains}.npz" for phase in config.phases if phase.method.pretrains]
-        for file in (PARAMETERS, EXTRA, *pretrained):
-            if file == PARAMETERS or _all_have(folders, file):
-                into.save_arrays(_concatenate([folder.load_arrays(file) for folder in folders]), file)
-        if _all_have(folders, SPLIT):
-            into.save_split(result.seeds, _join_splits(folders, results))
-        if _all_have(folders, LABEL_TOTALS):
-            into.save_pseudo_labels(*_join_pseudo_labels(folders, result))
+        into.append_metrics(metrics)
+        for file, of_all in arrays.items():
+            into.save_arrays(of_all, file)
+        if split is not None:
+            into.save_split(result.seeds, split)
+        if labels is not None:
+            into.save_pseudo_labels(*labels)
         into.save_result(result)
         return result
+
+
+def require_replaceable(folder: RunFolder) -> None:
+    """Raise ``InputError`` if a folder holds a run of its own, which a joined run would replace."""
+    _, run = folder.load_config() or (None, {})
+    if (run or folder.finished) and "joined" not in run:
+        raise InputError(
+            f"{folder.path} holds a run of its own, which the joined one would replace: move it, or choose another "
+            "place."
+        )
 
 
 def _all_have(folders: Sequence[RunFolder], file: str) -> bool:
@@ -129,10 +148,23 @@ def join_results(results: Sequence[Result]) -> Result:
             "pseudo_label_coverage": coverage,
             "unlabelled_training": change,
             "diverged": {seed: where for result in results for seed, where in result.diverged.items()},
-            "warnings": list(dict.fromkeys(_chain(result.warnings for result in results))),
+            "warnings": list(dict.fromkeys([*_chain(result.warnings for result in results), *_environments(results)])),
             "seconds": seconds,
         }
     )
+
+
+def _environments(results: Sequence[Result]) -> Iterable[str]:
+    """A sentence for each part that was trained on another device or with other versions than the first."""
+    first = results[0]
+    for other in results[1:]:
+        here, there = (f"{part.device.get('kind')} ({part.device.get('platform')})" for part in (first, other))
+        names = [name for name, version in first.versions.items() if other.versions.get(name) != version]
+        seeds = f"{name_seeds(other.seeds)} were trained"
+        if here != there:
+            yield f"{seeds} on {there}, {name_seeds(first.seeds)} on {here}: rounding differs between them."
+        if names:
+            yield f"{seeds} with another version of {', '.join(names)} than {name_seeds(first.seeds)}."
 
 
 # The fields of a result that are lists with an item per seed.

@@ -136,6 +136,40 @@ def test_parts_of_a_run_are_found_and_put_in_order(runs):
     assert find_parts([]) == []
 
 
+def test_a_run_of_its_own_is_not_replaced_and_a_joined_one_is(runs, tmp_path):
+    shutil.copytree(runs["nn"].path, tmp_path / "own")
+    own = RunFolder(tmp_path / "own")
+    before = {path.name: path.read_bytes() for path in own.path.iterdir() if path.is_file()}
+    with pytest.raises(InputError, match="a run of its own, which the joined one would replace"):
+        join([runs["early"], runs["late"]], own)
+    assert {path.name: path.read_bytes() for path in own.path.iterdir() if path.is_file()} == before
+    joined = RunFolder(tmp_path / "joined")
+    first = join([runs["early"], runs["late"]], joined)
+    assert join([runs["early"], runs["late"]], joined) == first
+
+
+def test_a_part_that_cannot_be_read_leaves_the_joined_run_as_it_was(runs, tmp_path):
+    joined, broken = RunFolder(tmp_path / "joined"), RunFolder(tmp_path / "broken")
+    first = join([runs["early"], runs["late"]], joined)
+    shutil.copytree(runs["late"].path, broken.path)
+    (broken.path / PARAMETERS).write_bytes(b"")
+    with pytest.raises(InputError, match="No arrays can be read"):
+        join([runs["early"], broken], joined)
+    assert joined.load_result() == first
+
+
+def test_a_joined_run_says_which_seeds_had_another_device_or_version(runs):
+    early, late = (runs[name].load_result() for name in ("early", "late"))
+    assert join_results([early, late]).warnings == [*early.warnings]
+    elsewhere = dataclasses.replace(
+        late, device={"kind": "H100", "platform": "gpu"}, versions={**late.versions, "jax": "9"}
+    )
+    device, version = join_results([early, elsewhere]).warnings[-2:]
+    assert "seed 2" in device
+    assert "on H100 (gpu)" in device
+    assert "another version of jax" in version
+
+
 def test_runs_that_are_no_parts_of_one_are_refused(runs, blobs, tmp_path):
     other = RunFolder(tmp_path / "other")
     changed = dataclasses.replace(blobs, test_labels=np.roll(blobs.test_labels, 1))
