@@ -150,16 +150,19 @@ def equivalence(estimate: Estimate, margin: float) -> Equivalence:
 def corrected(tests: Sequence[Equivalence], significant: Sequence[bool]) -> list[Equivalence]:
     """Correct the tests of a comparison for their number.
 
-    ``equivalent`` is a test whose p is at most 5 % after Holm's correction. ``significant`` says of which differences a
-    test against 0, corrected for their number, finds that there is one: no other can be called one that ``differs``.
+    ``equivalent`` is a test whose p is at most 5 % after Holm's correction; one ``differs`` if the p of a difference
+    within the margin, 1 - p, is at most 2.5 % after it. ``significant`` says of which differences a test against 0,
+    corrected for their number, finds that there is one: no other can be called one that ``differs``.
 
     >>> one = equivalence(Estimate(0.8, 0.6, 9), margin=2.0)
     >>> one.result, [test.result for test in corrected([one, one], [False, False])]
     ('equivalent', ['not shown', 'not shown'])
     """
-    adjusted = holm(np.array([test.p for test in tests])).tolist()
+    p = np.array([test.p for test in tests], np.float64)
+    of_each = zip(tests, holm(p).tolist(), holm(1 - p).tolist(), significant, strict=True)
     found = []
-    for test, holm_p, differs in zip(tests, adjusted, significant, strict=True):
+    for test, holm_p, outside_p, nonzero in of_each:
+        differs = nonzero and outside_p <= ALPHA / 2
         holds = {"equivalent": holm_p <= ALPHA, "differs": differs, "not shown": True}[test.result]
         found.append(test._replace(holm_p=holm_p, result=test.result if holds else "not shown"))
     return found

@@ -60,6 +60,8 @@ def summarize(values: np.ndarray, confidence: float = CONFIDENCE) -> Summary:
     if n == 0:
         return Summary(0, *8 * (NAN,))
     mean, sd = float(values.mean()), float(values.std(ddof=1)) if n > 1 else NAN
+    if sd <= ROUNDING * np.abs(values).max():
+        sd = 0.0
     half = float(scipy.special.stdtrit(n - 1, (1 + confidence) / 2)) * sd / n**0.5 if n > 1 else NAN
     middle = values[n // 4 : n - n // 4]
     return Summary(
@@ -150,7 +152,9 @@ def compare_resampled(differences: np.ndarray, test_to_training: float) -> Resam
     wider = (1 + summary.n * test_to_training) ** 0.5
     half = (summary.high - summary.mean) * wider
     t = abs(_effect(_finite(differences))) * summary.n**0.5 / wider
-    p = 1.0 if math.isnan(t) else float(2 * scipy.special.stdtr(summary.n - 1, -t))
+    p = float(2 * scipy.special.stdtr(summary.n - 1, -t))
+    if summary.n > 1 and math.isnan(t):
+        p = 1.0  # every difference is 0
     return Resampled(summary.n, summary.mean, summary.mean - half, summary.mean + half, p)
 
 

@@ -62,8 +62,8 @@ def _verdict(pair: Pair, comparisons: int) -> str:
     corrected = f", {format_p_value(pair.holm_p)} after Holm's correction" if comparisons > 1 else ""
     p_values = f"; permutation {format_p(test.permutation_p)}{corrected}"
     if pair.holm_p <= ALPHA:
-        of_signs = " by the signs of the differences, although the interval of their mean includes 0"
-        return f"{p_values}: significant at the 5 % level{of_signs if test.low < 0 < test.high else ''}"
+        although = " by the permutation test, although the t-interval of the mean includes 0"
+        return f"{p_values}: significant at the 5 % level{although if test.low < 0 < test.high else ''}"
     if test.seeds_needed is None or test.seeds_needed <= test.n:
         return f"{p_values}: not significant at the 5 % level"
     return (

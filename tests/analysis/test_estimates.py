@@ -134,6 +134,14 @@ def test_seeds_that_do_not_vary_show_no_equivalence():
         assert found.result == "not shown"
 
 
+def test_differences_that_are_equal_but_for_rounding_do_not_vary():
+    differences = 100 * np.array([0.57, 0.56]) - 100 * np.array([0.5, 0.49])
+    assert np.ptp(differences) > 0
+    found = equivalence(from_pairs(compare_paired(differences)), 10.0)
+    assert found.result == "not shown"
+    assert math.isnan(found.p)
+
+
 def test_fewer_than_two_seeds_show_no_equivalence():
     for values in ([], [1.0]):
         found = equivalence(from_pairs(compare_paired(np.array(values))), 2.0)

@@ -99,7 +99,7 @@ def test_where_signs_are_clear_and_the_interval_is_not_the_sentence_says_so():
         points = np.array([*np.linspace(0.5, 1.0, 9), outlier])
         sentence = only(conclusions(pair_of(points, 10)))
         assert "p = 0.0020: significant at the 5 % level" in sentence
-        assert ("although the interval of their mean includes 0" in sentence) is not clear
+        assert ("although the t-interval of the mean includes 0" in sentence) is not clear
 
 
 def test_equal_accuracies_have_no_difference():
