@@ -1,5 +1,6 @@
 """Custom data: files and folders that users bring become a :class:`~pljax.types.Dataset`."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -241,9 +242,10 @@ def _spellings(labels: Labels) -> str:
 def _sort_key(label: str) -> tuple[bool, float, str]:
     """Return a key that sorts numbers by value, then other text alphabetically."""
     try:
-        return False, float(label), label
+        value = float(label)
     except ValueError:
-        return True, 0.0, label
+        value = math.nan
+    return (True, 0.0, label) if math.isnan(value) else (False, value, label)
 
 
 def _warn_of_lonely(labels: Labels) -> list[str]:

@@ -4,6 +4,8 @@ import numpy as np
 
 from pljax.types import Scaling
 
+BLOCK = 1 << 24  # numbers of the copy in float64 that deviations are computed from
+
 # Features have one scale in common if at least three quarters of them have a range of this share of the largest range.
 SIMILAR_RANGE = 0.5
 
@@ -19,7 +21,7 @@ def scaling_of(features: np.ndarray) -> Scaling:
     [1.0, 100.0, 1.0]
     """
     shift = features.mean(axis=0, dtype=np.float64)
-    deviation = features.std(axis=0, dtype=np.float64)
+    deviation = np.sqrt(_sum_of_squares(features, shift) / len(features))
     low, high = features.min(axis=0).astype(np.float64), features.max(axis=0).astype(np.float64)
     ranges = high - low
     varied = deviation > np.finfo(np.float32).tiny
@@ -28,3 +30,10 @@ def scaling_of(features: np.ndarray) -> Scaling:
     if varied.any() and np.quantile(ranges[varied], 0.25, method="lower") >= SIMILAR_RANGE * ranges.max():
         scale = np.full_like(scale, np.sqrt(np.mean(deviation[varied] ** 2)))
     return Scaling(np.where(varied, shift, low), scale)
+
+
+def _sum_of_squares(features: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """The sum of the squared distances of features ``[n, D]`` from ``shift``, float64 ``[D]``, in blocks of rows."""
+    rows = max(BLOCK // max(features.shape[1], 1), 1)
+    blocks = (features[first : first + rows] - shift for first in range(0, len(features), rows))
+    return np.sum([(block * block).sum(axis=0) for block in blocks], axis=0)

@@ -208,3 +208,9 @@ def test_a_constant_feature_is_warned_of_and_becomes_0(tmp_path):
         dataset, said = load(save(tmp_path / f"rows.{suffix}", features))
         assert said == [f"warning: the same in all rows, so of no use: feature {name}."]
         assert (dataset.train_images[:, 1] == 0).all()
+
+
+def test_the_order_of_the_classes_is_that_of_their_values_and_a_text_like_nan_is_a_text():
+    names = ["NAN", "10", "Nan", "9", "b"]
+    for order in itertools.permutations(names):
+        assert sorted(order, key=custom._sort_key) == ["9", "10", "NAN", "Nan", "b"]

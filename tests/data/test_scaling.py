@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pljax.data import scaling
 from pljax.data.scaling import scaling_of
 from pljax.types import Scaling
 
@@ -72,3 +73,12 @@ def test_scaling_changes_neither_its_argument_nor_itself():
         np.testing.assert_array_equal(features, before)
         np.testing.assert_array_equal(scaling.shift, kept.shift)
         np.testing.assert_array_equal(scaling.scale, kept.scale)
+
+
+def test_deviations_in_blocks_of_rows_are_those_of_all_rows(monkeypatch):
+    generator = np.random.default_rng(0)
+    for features in (generator.normal(1e6, [1, 1000, 1e-3], (50, 3)), generator.integers(0, 255, (50, 3), np.uint8)):
+        whole = scaling_of(features)
+        monkeypatch.setattr(scaling, "BLOCK", 20)  # of six rows
+        np.testing.assert_allclose(scaling_of(features).scale, whole.scale, rtol=1e-12)
+        monkeypatch.undo()

@@ -31,7 +31,8 @@ def read_npz(path: Path, options: ReadOptions) -> Rows:
         headers = array_headers(path)
         label, wanted = _label(path, headers, options), _features(path, headers, options)
         names = (*wanted, *([] if label is None else [label]))
-        arrays = read_arrays(path, memory_limit(), only=names, kinds=NUMBERS + TEXTS)
+        most = memory_limit(min(headers[name].dtype.itemsize for name in wanted))
+        arrays = read_arrays(path, most, only=names, kinds=NUMBERS + TEXTS)
     except InputError:
         raise
     except ValueError as error:

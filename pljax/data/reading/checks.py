@@ -25,6 +25,9 @@ def require_numbers(path: Path, rows: Rows, *, training: bool) -> None:
         raise InputError(f"{path} has {count} rows of {features} features: there is nothing to read.")
     if np.can_cast(rows.features.dtype, np.int64):
         return
+    most = min(MAX_FEATURE, float(np.finfo(rows.features.dtype).max))
+    if -most <= rows.features.min() and rows.features.max() <= most:  # not so if one is NaN
+        return
     missing = np.isnan(rows.features)
     if missing.any():
         of_feature = missing.sum(axis=0)
@@ -35,13 +38,12 @@ def require_numbers(path: Path, rows: Rows, *, training: bool) -> None:
             f"{path} has {number(missing.sum(), 'missing number')} in {len(incomplete)} of {count} rows, the first in "
             f"row {incomplete[0]}, in {shorten(where)}: fill them in, or leave out these rows{others}."
         )
-    large = np.abs(rows.features) > min(MAX_FEATURE, float(np.finfo(rows.features.dtype).max))
-    if large.any():
-        row, place = np.argwhere(large)[0]
-        raise InputError(
-            f"{path} has {large.sum()} numbers that are not between -{MAX_FEATURE:g} and {MAX_FEATURE:g}, the first in "
-            f"row {row}, {feature_name(rows, place)}: correct them, or leave out these rows."
-        )
+    large = np.abs(rows.features) > most
+    row, place = np.argwhere(large)[0]
+    raise InputError(
+        f"{path} has {large.sum()} numbers that are not between -{MAX_FEATURE:g} and {MAX_FEATURE:g}, the first in "
+        f"row {row}, {feature_name(rows, place)}: correct them, or leave out these rows."
+    )
 
 
 def require_pixels(path: str, rows: Rows) -> None:

@@ -1,5 +1,6 @@
 """Labels as people write them: the one rule for which of them mean that the class is not known, and names as text."""
 
+import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -117,7 +118,8 @@ def read(values: Any, spellings: Sequence[str], source: Any) -> Labels:
     known: dict[Any, tuple[str, str | None]] = {}  # a table has few labels and many rows
     try:
         for value in values if isinstance(values, list) else values.tolist():
-            key = (type(value), value)
+            # NaN, of which every row can have its own, is not equal to another.
+            key = (type(value), None if isinstance(value, float) and math.isnan(value) else value)
             if key not in known:
                 known[key] = name_of(value), unlabelled_spelling(value, spellings)
                 known[key][0].encode()

@@ -13,6 +13,14 @@ def texts(values, spellings=()):
     return read(values, spellings, "rows.csv").texts
 
 
+def test_rows_without_a_label_are_read_once_for_all(monkeypatch):
+    """Each row of an array can have a NaN of its own."""
+    calls, name_of = [], labels.name_of
+    monkeypatch.setattr(labels, "name_of", lambda value: calls.append(value) or name_of(value))
+    assert texts(np.where(np.arange(1000) < 10, 1.0, np.nan)) == ["1"] * 10 + [""] * 990
+    assert len(calls) < 10
+
+
 def test_only_these_labels_mean_that_the_class_is_not_known():
     missing = [None, np.nan, float("nan"), np.float32("nan"), pd.NA, pd.NaT, "", "  ", "\u200b", b"", "nan", "NaN"]
     for value in (*missing, -1, -1.0, "-1", "-1.0", np.int8(-1), b"-1", "unlabelled", " Unlabeled ", "UNLABELLED"):
