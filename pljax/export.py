@@ -83,15 +83,14 @@ def _tensors(model: Ensemble) -> dict[str, np.ndarray]:
     return {**by_path(model.params), **by_path({"extra": model.extra})}
 
 
-def check(model: Ensemble, path: Path, form: str) -> None:
-    """Raise ``RuntimeError`` unless the file holds the weights of the run or predicts what its networks predict."""
-    content = path.read_bytes()
+def check(model: Ensemble, content: bytes, form: str) -> None:
+    """Raise ``RuntimeError`` unless a file of this content has the weights of the run or predicts what they predict."""
     if form == "safetensors":
         from safetensors.numpy import load
 
         read, written = load(content), _tensors(model)
         if set(read) != set(written) or not all(np.array_equal(read[name], written[name]) for name in written):
-            raise RuntimeError(f"{path} does not hold the weights of the run.")
+            raise RuntimeError("What would be written does not hold the weights of the run.")
         return
     program = jax.export.deserialize(bytearray(content))
     generator = np.random.default_rng(0)
@@ -101,8 +100,8 @@ def check(model: Ensemble, path: Path, form: str) -> None:
             expected = ensemble.probabilities(model, features).mean(axis=0)
         with _x64(model):
             given = np.asarray(program.call(features))
-        if np.abs(given - expected).max() > TOLERANCE:
-            raise RuntimeError(f"{path} does not predict what the run's networks predict.")
+        if not np.abs(given - expected).max() <= TOLERANCE:
+            raise RuntimeError("What would be written does not predict what the run's networks predict.")
 
 
 def _plausible(model: Ensemble, numbers: np.ndarray) -> np.ndarray:
@@ -114,23 +113,23 @@ def _plausible(model: Ensemble, numbers: np.ndarray) -> np.ndarray:
 
 
 def execute(_: Sequence[str]) -> None:
-    """Write the run in ``--format``, read the file back and check it. Raises ``InputError``."""
-    if Path(FLAGS.output or "").suffix.lower() == ".json":
-        raise InputError(f"--output is {FLAGS.output!r}, but metadata go to a .json file beside it: give another name.")
+    """Check the run in ``--format``, and write it. Raises ``InputError``."""
     folder = RunFolder(FLAGS.run)
     output = Path(FLAGS.output or folder.path / f"model.{FLAGS.format}").expanduser()
-    for written in (output, *([output.with_suffix(".json")] if FLAGS.format == "stablehlo" else [])):
+    metadata = output.with_name(f"{output.name}.json")
+    for written in (output, metadata):
         folder.require_foreign(written)
     model = ensemble.load(folder)
+    content = stablehlo(model) if FLAGS.format == "stablehlo" else safetensors(model)
+    check(model, content, FLAGS.format)
     try:
-        write_whole(output, stablehlo(model) if FLAGS.format == "stablehlo" else safetensors(model))
+        write_whole(output, content)
         if FLAGS.format == "stablehlo":
             facts = {name: json.loads(fact) for name, fact in about(model).items()}
-            write_whole(output.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
-        check(model, output, FLAGS.format)
+            write_whole(metadata, json.dumps(facts, indent=1) + "\n")
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}): give another --output.") from error
-    print(f"{output}: {output.stat().st_size:,} bytes, read back and checked")
+    print(f"{output}: {output.stat().st_size:,} bytes, checked")
     if FLAGS.format == "stablehlo" and model.scaling.dtype is np.float64:
         print("Its features are float64, because float32 is too coarse for them: call it under jax.enable_x64(True).")
 

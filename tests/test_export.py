@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from commands import ON_PIXELS, ON_TABLE, SEEDS, assert_refused, call, untrained
 from safetensors import safe_open
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 from tiny_runs import CLASSES, NAMES, rows, write_table
 
 from pljax import export
@@ -65,7 +66,7 @@ def test_a_process_with_jax_alone_gives_the_same_probabilities(own, pixels, expe
         path = tmp_path / f"{kind}.stablehlo"
         status, out, err = call(main, "--run", run, "--format=stablehlo", "--output", path)
         assert (status, err) == (0, "")
-        assert out == f"{path}: {path.stat().st_size:,} bytes, read back and checked\n"
+        assert out == f"{path}: {path.stat().st_size:,} bytes, checked\n"
         np.save(tmp_path / f"{kind}.npy", expected[kind][0])
     command, environment = [sys.executable, "-c", WITH_JAX_ALONE], os.environ | {"JAX_PLATFORMS": "cpu"}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -80,7 +81,7 @@ def test_a_process_with_jax_alone_gives_the_same_probabilities(own, pixels, expe
 def test_metadata_are_beside_the_program(own):
     assert call(main, "--run", own, "--format=stablehlo").status == 0
     assert (own / "model.stablehlo").exists()
-    about = json.loads((own / "model.json").read_text())
+    about = json.loads((own / "model.stablehlo.json").read_text())
     assert about["classes"] == list(CLASSES)
     assert about["columns"] == list(NAMES)
     assert about["seeds"] == SEEDS
@@ -129,28 +130,42 @@ def test_the_tensors_are_the_weights_of_the_run(own):
             assert len(tensor) == len(SEEDS)
 
 
-def test_a_file_of_another_run_fails_the_check(own, tmp_path):
+def test_the_content_of_a_file_of_another_run_fails_the_check(own):
     model = ensemble.load(RunFolder(own))
     other = model._replace(seeds=model.seeds[:1], params=jax.tree.map(lambda leaf: leaf[:1] + 1, model.params))
     for form, content in (("stablehlo", export.stablehlo(other)), ("safetensors", export.safetensors(other))):
-        (tmp_path / form).write_bytes(content)
         with pytest.raises(RuntimeError, match="does not"):
-            export.check(model, tmp_path / form, form)
+            export.check(model, content, form)
 
 
-@pytest.mark.parametrize(
-    ("form", "output"), [("stablehlo", "nowhere/model"), ("safetensors", "."), ("safetensors", "model.json")]
-)
+@pytest.mark.parametrize(("form", "output"), [("stablehlo", "nowhere/model"), ("safetensors", ".")])
 def test_an_output_that_cannot_be_written_is_refused(own, tmp_path, form, output):
     assert_refused(call(main, "--run", own, f"--format={form}", "--output", tmp_path / output), "--output")
 
 
 def test_a_file_of_the_run_is_not_written_over_by_the_program_nor_its_metadata(own):
     before = (own / "result.json").read_bytes()
-    for form, output in (("stablehlo", "result.stablehlo"), ("safetensors", "parameters.npz")):
+    for form, output in (("stablehlo", "result"), ("safetensors", "parameters.npz")):
         refused = call(main, "--run", own, f"--format={form}", "--output", own / output)
         assert_refused(refused, "is a file of the run itself")
     assert (own / "result.json").read_bytes() == before
+
+
+def test_what_fails_the_check_replaces_no_file(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "safetensors", lambda model: save({"hidden/kernel": np.zeros(1, np.float32)}))
+    (tmp_path / "model").write_text("earlier")
+    with pytest.raises(RuntimeError, match="does not hold the weights"):
+        main(["--run", str(own), "--format=safetensors", "--output", str(tmp_path / "model")])
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
+def test_a_run_that_starts_again_leaves_no_exported_file_of_its_former_networks(own, tmp_path):
+    shutil.copytree(own, tmp_path / "run")
+    for form in ("stablehlo", "safetensors"):
+        assert call(main, "--run", tmp_path / "run", f"--format={form}").status == 0
+    assert list((tmp_path / "run").glob("model.*"))
+    RunFolder(tmp_path / "run").reset()
+    assert list((tmp_path / "run").glob("model.*")) == []
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

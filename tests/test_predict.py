@@ -243,7 +243,7 @@ def test_numbers_far_from_0_are_predicted_and_exported_as_they_were_trained(tmp_
     again = ensemble.load(RunFolder(run))
     assert again.scaling.apply(table[[*NAMES, "time"]].to_numpy())[:, -1].std() == pytest.approx(1, abs=1e-3)
     assert call(export.main, f"--run={run}", "--format=stablehlo").status == 0
-    facts = json.loads((run / "model.json").read_text())
+    facts = json.loads((run / "model.stablehlo.json").read_text())
     assert (facts["dtype"], facts["inputs"]["shift"][-1]) == ("float64", again.scaling.shift[-1])
     program = jax.export.deserialize(bytearray((run / "model.stablehlo").read_bytes()))
     with jax.enable_x64(True):
