@@ -359,6 +359,26 @@ def differences(one: Any, other: Any) -> dict[str, tuple[Any, Any]]:
     return dict(_differences("", to_json(one), to_json(other)))
 
 
+def paths(settings: Any) -> list[str]:
+    """Return the paths of all fields of a tree of settings, as :func:`differences` names them.
+
+    >>> from pljax.protocols import quick
+    >>> "phases.0.method.alpha_f" in paths(quick.SCENARIOS["pl"])
+    True
+    """
+    return list(_paths("", to_json(settings)))
+
+
+def _paths(path: str, value: Any) -> Iterator[str]:
+    if isinstance(value, list) and path == "phases":
+        value = dict(enumerate(value))
+    if isinstance(value, dict):
+        for name in value:
+            yield from _paths(f"{path}.{name}".removeprefix("."), value[name])
+    else:
+        yield path
+
+
 def _differences(path: str, one: Any, other: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other) and path == "phases":
         one, other = (dict(enumerate(phases)) for phases in (one, other))

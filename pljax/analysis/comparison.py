@@ -22,7 +22,7 @@ from pljax.analysis.stats import ALPHA, Paired, Summary, compare_paired, holm, s
 from pljax.protocols import SCENARIOS, Reference, references
 from pljax.protocols.config import Config
 from pljax.results.result import Result, name_seeds
-from pljax.settings import differences
+from pljax.settings import differences, paths
 from pljax.types import InputError
 
 
@@ -230,8 +230,15 @@ def labels(results: Sequence[Result]) -> list[str]:
     """A unique name for each result: the scenario, and as many more facts as are needed."""
     several = len({result.protocol for result in results}) > 1
     names = [_name(result) if several else result.scenario for result in results]
+    common = common_overrides(results)
     names = [
-        name + _differing_fields(result, [other for other, same in zip(results, names, strict=True) if same == name])
+        name
+        + _as_list(
+            {
+                **{field: value for field, value in overrides_of(result).items() if field not in common},
+                **_differing(result, [other for other, same in zip(results, names, strict=True) if same == name]),
+            }
+        )
         for result, name in zip(results, names, strict=True)
     ]
     seeds: dict[str, set[tuple[int, ...]]] = {name: set() for name in names}
@@ -247,10 +254,30 @@ def labels(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def _differing_fields(result: Result, namesakes: Sequence[Result]) -> str:
-    """The fields of a result's config that differ from those of a result with the same name, as ``, name=value``."""
+def _differing(result: Result, namesakes: Sequence[Result]) -> dict[str, str]:
+    """The fields of a result's config that differ from those of a result with the same name."""
     fields = [_own_fields(result.effective_config(), other.effective_config()) for other in namesakes]
-    return "".join(f", {name}={value}" for name, value in _in_order({k: v for of in fields for k, v in of.items()}))
+    return {name: value for of_other in fields for name, value in of_other.items()}
+
+
+def _as_list(fields: dict[str, str]) -> str:
+    return "".join(f", {name}={value}" for name, value in _in_order(fields))
+
+
+def common_overrides(results: Sequence[Result]) -> dict[str, str]:
+    """The overrides with one value in all results whose configs have this setting. The labels name the others."""
+    overrides, found = list(map(overrides_of, results)), {}
+    for name, value in {name: value for of_result in overrides for name, value in of_result.items()}.items():
+        without = [result for result, of_result in zip(results, overrides, strict=True) if name not in of_result]
+        values = {of_result[name] for of_result in overrides if name in of_result}
+        if values == {value} and not any(_has_setting(result.effective_config(), name) for result in without):
+            found[name] = value
+    return dict(_in_order(found))
+
+
+def _has_setting(config: Config, name: str) -> bool:
+    """Whether a config has a setting, with the value of its protocol, whose flag has this name."""
+    return any(_flag_name(config, path) == name for path in paths(config))
 
 
 def overrides_of(result: Result) -> dict[str, str]:

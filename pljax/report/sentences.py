@@ -1,9 +1,9 @@
 """Numbers as text, and sentences on what was compared and what a reader of the scores needs to know."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from pljax.analysis.comparison import Comparison, Row, overrides_of
+from pljax.analysis.comparison import Comparison, Row, common_overrides, overrides_of
 from pljax.protocols.config import Config
 from pljax.results.result import MONITORED_IMAGES, Result, name_seeds
 
@@ -55,6 +55,15 @@ def join_names(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def shorten_name(name: str, most: int = 12) -> str:
+    """The first characters of a name that has more than ``most``.
+
+    >>> shorten_name("setosa"), shorten_name("versicolor and others")
+    ('setosa', 'versicolor …')
+    """
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def remarks(rows: Sequence[Row]) -> list[str]:
     """Sentences that a reader of the scores needs: what the intervals cover, and which seeds went wrong."""
     texts = [what_varies([row.result for row in rows])]
@@ -68,8 +77,8 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         if drops := accuracy_drops(row.result):
             seeds = join_names(f"seed {seed} by {format_number(100 * drop, 1)} points" for seed, drop in drops.items())
             texts.append(
-                f"{row.label}: with pseudo-labels the accuracy on {measured_on(row.result)} fell in {seeds} (*); try a "
-                "lower --alpha_f or a later --t1."
+                f"{row.label}: {_what_lowered(row.result)} the accuracy on {measured_on(row.result)} fell in {seeds} "
+                f"(*){_what_to_try(row.result)}."
             )
         if (covered := coverage(row.result)) < 1:
             texts.append(
@@ -82,6 +91,16 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             f"The runs were made on different devices, {join_names(kinds)}: rounding is part of the differences."
         )
     return texts
+
+
+def _what_lowered(result: Result) -> str:
+    labels = any(phase.gives_labels for phase in result.effective_config().phases)
+    return "with pseudo-labels" if labels else f"with the unlabelled {_things(result)}"
+
+
+def _what_to_try(result: Result) -> str:
+    ramps = any(hasattr(phase.method, "alpha_f") for phase in result.effective_config().phases)
+    return "; try a lower --alpha_f or a later --t1" if ramps else ""
 
 
 def what_varies(results: Sequence[Result]) -> str:
@@ -106,7 +125,7 @@ def _has_fixed_labels(config: Config) -> bool:
 
 
 def accuracy_drops(result: Result) -> dict[int, float]:
-    """The seeds whose accuracy fell in the training on pseudo-labels, and by how much, as a fraction.
+    """The seeds whose accuracy fell while unlabelled images were used, and by how much, as a fraction.
 
     A seed counts only if its accuracy fell by more than two standard errors of the difference between two shares of
     the monitored images.
@@ -140,7 +159,7 @@ def monitored_images(result: Result) -> int:
 def measured_on(result: Result) -> str:
     """The images of :func:`accuracy_drops` in words."""
     kind = result.unlabelled_training["measured_on"] if result.unlabelled_training else "validation"
-    return f"{monitored_images(result):,} {kind} images"
+    return f"{monitored_images(result):,} {kind} {_things(result)}"
 
 
 def describe(comparison: Comparison) -> str:
@@ -151,7 +170,7 @@ def describe(comparison: Comparison) -> str:
     seeds = {name_seeds(result.seeds) for result in results}
     return (
         f"Test accuracy, %, on the {first.dataset['test']:,} test {_things(first)} of {first.dataset['name']}; "
-        f"protocol{'s' if len(protocols) > 1 else ''} {join_names(protocols)}{_common_overrides(comparison)}, "
+        f"protocol{'s' if len(protocols) > 1 else ''} {join_names(protocols)}{_as_text(common_overrides(results))}, "
         f"{first.effective_config().labels} labels, "
         f"{seeds.pop() if len(seeds) == 1 else 'each run with its own seeds'}"
     )
@@ -165,16 +184,8 @@ def _things(result: Result) -> str:
 
 def changed_settings(result: Result) -> str:
     """The overrides of a run, as `` with name=value``, to follow the name of its protocol."""
-    changes = [f"{name}={value}" for name, value in overrides_of(result).items()]
-    return f" with {join_names(changes)}" if changes else ""
+    return _as_text(overrides_of(result))
 
 
-def _common_overrides(comparison: Comparison) -> str:
-    """The overrides that have one value in all runs that have them; the labels of the runs name the others."""
-    overrides = [overrides_of(result) for result in comparison.results]
-    values: dict[str, set[str]] = {}
-    for of_run in overrides:
-        for name, value in of_run.items():
-            values.setdefault(name, set()).add(value)
-    changes = [f"{name}={value}" for name, (value, *others) in values.items() if not others]
-    return f" with {join_names(changes)}" if changes else ""
+def _as_text(overrides: Mapping[str, str]) -> str:
+    return f" with {join_names(f'{name}={value}' for name, value in overrides.items())}" if overrides else ""

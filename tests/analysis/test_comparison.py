@@ -242,6 +242,8 @@ def test_a_label_has_as_many_settings_as_distinguish_the_results():
             (QUICK["nn"], changed(QUICK["nn"], epochs=5, batch_size=8)),
             ["nn, batch_size=32, epochs=300", "nn, batch_size=8, epochs=5"],
         ),
+        ((QUICK["nn"], changed(QUICK["pl"], epochs=5)), ["nn", "pl, epochs=5"]),
+        ((QUICK["nn"], changed(QUICK["pl"], alpha_f=1.0)), ["nn", "pl"]),  # the title has it: nn has no alpha_f
         ((QUICK["nn"], QUICK["nn"]), ["nn (1)", "nn (2)"]),
         (
             (QUICK["pl"], changed(QUICK["pl"], alpha_f=1.0), QUICK["pl"]),
@@ -354,6 +356,9 @@ def test_what_is_equivalent_or_differs_is_so_after_the_correction_for_the_other_
     assert [test.result for test in corrected(3 * [equivalence(equal, 2)], 3 * [False])] == 3 * ["not shown"]
     other = equivalence(Estimate(9.0, 0.6, 9), 2)
     assert [test.result for test in corrected([other, other], [True, False])] == ["differs", "not shown"]
+    barely = equivalence(Estimate(2 + 2.4 * 0.6, 0.6, 9), 2)  # beyond the margin with a one-sided p of 2 %
+    assert [test.result for test in corrected([barely], [True])] == ["differs"]
+    assert [test.result for test in corrected(2 * [barely], 2 * [True])] == 2 * ["not shown"]
 
 
 @pytest.mark.parametrize("margin", [0.0, -2.0, math.nan, math.inf, -math.inf])

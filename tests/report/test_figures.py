@@ -345,6 +345,20 @@ def test_a_confusion_matrix_of_any_number_of_classes(runs):
         found = figures.draw([dataclasses.replace(runs[0], result=result)], None)[NAMES.index("confusion")]
         assert found.png is not None
         assert "1 as 0 (75.0 %)" in found.alt
+        assert "0 as" not in found.alt
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_a_confusion_matrix_names_errors_alone_and_classes_by_their_names(runs):
+    perfect, one_wrong = [[5, 0], [0, 5]], [[4, 1], [0, 5]]
+    for counts, said in ((perfect, "There are no errors."), (one_wrong, "errors: ant as bee (20.0 %).")):
+        dataset = {**runs[0].result.dataset, "classes": ["ant", "bee"]}
+        counted = {part: [5, 5] for part in runs[0].result.class_counts}
+        result = dataclasses.replace(
+            runs[0].result, confusion=[counts, None, None], dataset=dataset, class_counts=counted
+        )
+        found = figures.draw([dataclasses.replace(runs[0], result=result)], None)[NAMES.index("confusion")]
+        assert found.alt.endswith(said)
 
 
 @pytest.mark.usefixtures("unrendered")

@@ -40,6 +40,13 @@ def test_the_description_names_data_protocols_overrides_labels_and_seeds():
     assert describe(compare([shifted(0, 2), shifted(1, 3)])).endswith("each run with its own seeds")
 
 
+def test_the_description_names_only_overrides_of_all_runs_that_have_the_setting():
+    lower = override(QUICK["pl"], {"alpha_f": 1.0})[0]
+    for others, named in (([QUICK["pl"]], False), ([QUICK["nn"]], True), ([], True)):
+        described = describe(compare([shifted(0, 2, config) for config in (lower, *others)]))
+        assert ("alpha_f" in described) is named, others
+
+
 def test_the_labelled_subset_varies_between_seeds_unless_it_is_fixed():
     given = QUICK["pl"].replace(choose_labels="given")
     for config, varies in (
@@ -66,6 +73,13 @@ def test_seeds_whose_accuracy_fell_with_pseudo_labels_are_named():
     assert accuracy_drops(result) == {1: pytest.approx(0.1), 2: pytest.approx(0.2)}
     remark = remarks_on(result)[1]
     assert "on 1,000 validation images fell in seed 1 by 10.0 points and seed 2 by 20.0 points" in remark
+
+
+def test_what_lowered_the_accuracy_is_named_as_the_method_has_it():
+    for name, what, advice in (("pl", "with pseudo-labels", True), ("vat", "with the unlabelled images", False)):
+        remark = remarks_on(make_result(SCENARIOS["quick"][name], [0.6], before=[0.7], after=[0.6]))[1]
+        assert what in remark
+        assert ("--alpha_f" in remark) is advice
 
 
 def test_only_a_drop_beyond_the_noise_of_the_images_counts():

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from pljax.report.figures import style
 from pljax.report.figures.figure_data import FigureData
 from pljax.report.figures.style import Drawing, count_of
-from pljax.report.sentences import format_interval, format_number, join_names
+from pljax.report.sentences import format_interval, format_number, join_names, shorten_name
 
 MOST_CLASSES = 20  # with numbers in the cells
 ERRORS = LinearSegmentedColormap.from_list("errors", ["#ffffff", "#fdd49e", "#ef6548", "#7f0000"])
@@ -23,6 +23,7 @@ def confusion(data: FigureData) -> Drawing:
     counts = np.sum(matrices, axis=0)
     share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     classes = len(share)
+    names = [shorten_name(name) for name in run.result.dataset.get("classes") or map(str, range(classes))]
     errors = np.where(np.eye(classes, dtype=bool), 0, share)
     figure = style.new_figure(5.0)
     figure.set_layout_engine("compressed")
@@ -31,25 +32,29 @@ def confusion(data: FigureData) -> Drawing:
     if classes <= MOST_CLASSES:
         axes.tick_params(length=0)
         _write_cells(axes, share, errors.max())
-        axes.set_xticks(range(classes))
-        axes.set_yticks(range(classes))
+        axes.set_xticks(range(classes), names, rotation=90 if max(map(len, names)) > 2 else 0)
+        axes.set_yticks(range(classes), names)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     bar = figure.colorbar(picture, ax=axes, shrink=0.6, aspect=28, label="errors, % of the images of the class")
     bar.outline.set_visible(False)
-    worst = np.argsort(-errors, axis=None, kind="stable")[:3]
-    cells = [divmod(int(cell), classes) for cell in worst]
-    named = [f"{truth} as {predicted} ({format_number(share[truth, predicted], 1)} %)" for truth, predicted in cells]
-    diagonal = share.diagonal()
+    worst = [divmod(int(cell), classes) for cell in np.argsort(-errors, axis=None, kind="stable")[:3]]
+    named = [
+        f"{names[truth]} as {names[predicted]} ({format_number(errors[truth, predicted], 1)} %)"
+        for truth, predicted in worst
+        if errors[truth, predicted]
+    ]
+    mistakes = f"The most frequent errors: {join_names(named)}." if named else "There are no errors."
+    correct = share.diagonal()[counts.sum(axis=1) > 0]  # of the classes that have test images
     return Drawing(
         figure,
         f"{run.label}, sum of {count_of(len(matrices), 'seed')}: the share of the test images of a class (row) that "
         "are classified as each class (column), in per cent. Only errors are coloured; the diagonal is the share that "
         "is correct. Cells below 0.05 % are blank.",
         f"Confusion matrix of {run.label}. Of the images of a class, "
-        f"{format_interval(float(diagonal.min()), float(diagonal.max()), 1)} per cent are classified correctly. "
-        f"The most frequent errors: {join_names(named)}.",
+        f"{format_interval(float(correct.min()), float(correct.max()), 1)} per cent are classified correctly. "
+        f"{mistakes}",
     )
 
 

@@ -57,13 +57,15 @@ def _show(axes: matplotlib.axes.Axes, picture: np.ndarray, least: float, most: f
 def filters(data: FigureData) -> Drawing:
     """Draw the weights from the pixels to the first hidden units, a panel per run."""
     runs, seed = data.valid_runs(), data.seeds[0]
+    kernels = []
     for _, run in runs:
         inputs = run.folder.load_inputs()
         if inputs is not None and not inputs[0].image:
             raise InputError(f"The inputs of {run.label} are no pixels.")
-        if "hidden" not in data.networks(run, seed).classifier:
+        classifier = data.networks(run, seed).classifier
+        if "hidden" not in classifier:
             raise InputError(f"{run.label} has no layer of the name hidden.")
-    kernels = [data.networks(run, seed).classifier["hidden"]["kernel"] for _, run in runs]
+        kernels.append(classifier["hidden"]["kernel"])
     pictures = [mosaic(_scaled(kernel[:, : FILTERS**2].T), FILTERS) for kernel in kernels]
     rows, columns = style.grid_of(len(runs))
     figure = style.new_figure(min(style.WIDTH / columns, 3.0) * rows + 0.3 * rows)

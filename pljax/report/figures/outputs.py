@@ -21,7 +21,7 @@ from pljax.analysis.stats import summarize
 from pljax.report.figures import style
 from pljax.report.figures.figure_data import FigureData, Run
 from pljax.report.figures.style import Drawing
-from pljax.report.sentences import format_number, join_names
+from pljax.report.sentences import format_number, join_names, shorten_name
 from pljax.types import InputError
 
 EMBEDDED = 1000  # test images
@@ -45,7 +45,8 @@ def embedding(data: FigureData) -> Drawing:
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     points = tsne({run.label: of_run for (_, run), of_run in zip(runs, outputs, strict=True)})
     for axes, (_, run), truth in zip(panels, runs, labels, strict=False):
-        _draw_points(axes, points[run.label], truth)
+        names = [shorten_name(name) for name in data.dataset_of(run).names]
+        _draw_points(axes, points[run.label], truth, names)
         axes.set_title("\n".join(textwrap.wrap(run.label, 88 // columns)))
     for axes in panels[len(runs) :]:
         axes.set_axis_off()
@@ -80,7 +81,7 @@ def tsne(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(outputs, pool.map(embed, outputs), strict=True))
 
 
-def _draw_points(axes: matplotlib.axes.Axes, points: np.ndarray, truth: np.ndarray) -> None:
+def _draw_points(axes: matplotlib.axes.Axes, points: np.ndarray, truth: np.ndarray, names: Sequence[str]) -> None:
     for label in np.unique(truth):
         of_class = points[truth == label]
         colour = CLASS_COLOURS[label % len(CLASS_COLOURS)]
@@ -89,7 +90,7 @@ def _draw_points(axes: matplotlib.axes.Axes, points: np.ndarray, truth: np.ndarr
         of_class = points[truth == label]
         x, y = of_class[np.linalg.norm(of_class - np.median(of_class, axis=0), axis=1).argmin()]
         halo = [patheffects.withStroke(linewidth=2.5, foreground="white")]
-        axes.text(x, y, str(label), ha="center", va="center", fontsize=11, fontweight="bold", path_effects=halo)
+        axes.text(x, y, names[label], ha="center", va="center", fontsize=11, fontweight="bold", path_effects=halo)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color(style.FAINT)
@@ -124,14 +125,19 @@ def reliability(data: FigureData) -> Drawing:
     bottom.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
     bottom.grid(axis="y")
     style.legend(figure, handles)
+    tempered_line = (
+        "The thin line without marks is that of the outputs at a temperature T, softmax(log(outputs) / T), fitted to "
+        "the validation images of the seed; the results do not use it. "
+        if any(run.result.effective_config().validation for _, run in runs)
+        else ""
+    )
     pooled = f"{len(seeds)} seeds pooled" if len(seeds) > 1 else f"seed {seeds[0]}"
     return Drawing(
         figure,
         f"Test images by confidence, in {BINS} bins of equal width: above, the share that is classified correctly; "
         f"below, the share of the images; {pooled}. On the grey line accuracy equals confidence; below it the network "
-        "is overconfident. Confidence is the largest output; sigmoid outputs need not sum to 1. The thin line without "
-        "marks is that of outputs whose logits are divided by a temperature, fitted to the validation images of the "
-        f"seed; the results do not use it. Bins with fewer than {FEWEST} images are left out above. "
+        f"is overconfident. Confidence is the largest output; sigmoid outputs need not sum to 1. {tempered_line}Bins "
+        f"with fewer than {FEWEST} images are left out above. "
         "ECE is the expected calibration error in points: the distance from the grey line, averaged over the images"
         + (", mean over seeds with its 95 % interval." if len(seeds) > 1 else "."),
         f"Reliability diagram. Expected calibration error in points: {'; '.join(errors)}.",
