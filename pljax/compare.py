@@ -10,9 +10,10 @@ from absl import flags
 
 from pljax.analysis import comparison
 from pljax.analysis.comparison import Comparison
+from pljax.cli import terminal
 from pljax.data import datasets
 from pljax.data.serialization import write_json
-from pljax.report import figures, html, terminal
+from pljax.report import figures, html
 from pljax.report.more_seeds import MoreSeeds, is_public, more_seeds
 from pljax.report.tables import comparison_text
 from pljax.results.folder import RunFolder, folder_name

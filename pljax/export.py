@@ -9,9 +9,9 @@ import jax
 import numpy as np
 from absl import flags
 
+from pljax.cli import terminal
 from pljax.data.serialization import without_nan, write_whole
 from pljax.nn.trees import by_path
-from pljax.report import terminal
 from pljax.results import ensemble
 from pljax.results.ensemble import Ensemble
 from pljax.results.folder import RunFolder

@@ -10,10 +10,10 @@ from absl import flags
 
 from pljax import protocols
 from pljax.analysis.comparison import compare
+from pljax.cli import data_flags, terminal
 from pljax.data import custom, datasets, split
 from pljax.protocols.config import Config
 from pljax.protocols.select import ADAPTIVE, LEE_SCENARIOS, NAMES, PROTOCOLS, choose, select_for
-from pljax.report import data_flags, terminal
 from pljax.report.more_seeds import more_seeds
 from pljax.report.tables import comparison_text, durations_text, introduction, untested_text
 from pljax.results import trained

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
+from pljax.cli import data_flags, terminal
 from pljax.data import custom
 from pljax.data.serialization import atomic
 from pljax.data.text import number
-from pljax.report import data_flags, terminal
 from pljax.results import ensemble
 from pljax.results.ensemble import Ensemble
 from pljax.results.folder import RunFolder

@@ -20,6 +20,7 @@ LAYERS = (
     {"main"},
     {"", "compare", "estimator", "export", "predict"},
     {"report"},
+    {"cli"},
     {"analysis", "training"},
     {"results"},
     {"protocols"},

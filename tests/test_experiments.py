@@ -305,8 +305,8 @@ def test_harmless_prints_the_differences_to_the_supervised_twin(tmp_path):
     assert list(kept) == ["wine, even", "wine, random"]
     for case in kept.values():
         for of_seed in case.values():
-            assert of_seed["answer"] == (of_seed["twin"] if of_seed["guarded"] else of_seed["unguarded"])
-    mean = np.mean([of["twin"] for of in kept["wine, even"].values()])
+            assert of_seed["pljax"] == (of_seed["baseline"] if of_seed["guarded"] else of_seed["unguarded"])
+    mean = np.mean([of["baseline"] for of in kept["wine, even"].values()])
     assert f"| wine, even | {100 * mean:.2f} |" in printed
 
 

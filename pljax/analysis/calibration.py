@@ -65,10 +65,10 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """
     logits, rows = _log(probabilities), np.arange(len(labels))
 
-    def surprise(log_temperature: float) -> float:
+    def log_loss(log_temperature: float) -> float:
         return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].sum())
 
-    return float(np.exp(minimize_scalar(surprise, bounds=np.log(TEMPERATURES), method="bounded").x))
+    return float(np.exp(minimize_scalar(log_loss, bounds=np.log(TEMPERATURES), method="bounded").x))
 
 
 def guess_temperature(inputs: np.ndarray, labels: np.ndarray) -> float:

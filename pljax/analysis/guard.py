@@ -1,4 +1,4 @@
-"""Whether a classifier trained with unlabelled rows is to be believed, or its twin trained without them."""
+"""Whether to use a classifier that was trained with unlabelled rows, or the supervised baseline without them."""
 
 import dataclasses
 
@@ -6,37 +6,38 @@ import numpy as np
 
 from pljax.analysis.calibration import SMALLEST
 
-MOST_NATS = 1.0  # that labelled rows may be less likely, summed over them
+MAX_INCREASE = 1.0  # of the log loss, summed over the labelled rows
 
 
 @dataclasses.dataclass(frozen=True)
 class Guard:
-    """A classifier and its supervised twin on labelled rows."""
+    """A classifier, and the same network trained with the labelled rows alone, the baseline, on these rows."""
 
     rows: int  # the labelled rows
     validation: bool  # whether training did not use them
     error: float  # the share of the rows that the classifier gets wrong
     supervised_error: float
-    nats: float  # the negative log-likelihood of the classifier, summed over the rows; NaN with validation rows
-    supervised_nats: float
+    log_loss: float  # of the classifier, summed over the rows; NaN with validation rows
+    supervised_log_loss: float
 
     @property
-    def answers_supervised(self) -> bool:
-        """Whether the twin answers: it errs less often, or the labels of training are less likely without it.
+    def use_supervised(self) -> bool:
+        """Whether to use the baseline: it errs less often, or the classifier's log loss is larger by ``MAX_INCREASE``.
 
-        Both were trained on the labels. Where the unlabelled rows pull the network away from them, by an error or by
-        ``MOST_NATS``, the classes do not lie where the unlabelled rows do.
+        Both were trained on the labels. Where the unlabelled rows pull the network away from them, the classes do not
+        lie where the unlabelled rows do.
         """
-        return self.error > self.supervised_error or self.nats - self.supervised_nats > MOST_NATS
+        return self.error > self.supervised_error or self.log_loss - self.supervised_log_loss > MAX_INCREASE
 
     @property
     def warning(self) -> str:
-        """The sentence that says that the twin answers, and why."""
+        """The sentence that says that the baseline is used, and why."""
         rows = f"{self.rows:,} {'validation' if self.validation else 'labelled'} rows"
         reason = f"{self.error:.1%} of {rows} are wrong with them and {self.supervised_error:.1%} without"
         if self.error <= self.supervised_error:
-            reason = f"they make the classes of {rows} less likely, by {self.nats - self.supervised_nats:.1f} nats"
-        return f"Unlabelled rows seem to do harm: {reason}. supervised_ answers, which was trained without them."
+            increase = self.log_loss - self.supervised_log_loss
+            reason = f"the log loss of {rows} is {increase:.1f} larger with them, summed over the rows"
+        return f"Unlabelled rows seem to do harm: {reason}. predict uses supervised_, which was trained without them."
 
 
 def compare(
@@ -46,22 +47,22 @@ def compare(
 
     Args:
       probabilities: of the classifier, float ``[n, C]``.
-      supervised: of its twin, float ``[n, C]``.
+      supervised: of the supervised baseline, float ``[n, C]``.
       labels: the classes of the rows, int ``[n]``.
       weights: how many rows each counts as, float ``[n]``; ``None``: one.
 
     >>> sure, unsure = np.array([[0.9, 0.1]]), np.array([[0.2, 0.8]])
     >>> guard = compare(unsure, sure, np.array([0]))
-    >>> guard.error, guard.supervised_error, round(guard.nats - guard.supervised_nats, 2), guard.answers_supervised
+    >>> guard.error, guard.supervised_error, round(guard.log_loss - guard.supervised_log_loss, 2), guard.use_supervised
     (1.0, 0.0, 1.5, True)
     """
 
     def error(of_rows: np.ndarray) -> float:
         return float(np.average(of_rows.argmax(axis=1) != labels, weights=weights))
 
-    def nats(of_rows: np.ndarray) -> float:
+    def log_loss(of_rows: np.ndarray) -> float:
         right = np.take_along_axis(np.asarray(of_rows, np.float64), labels[:, None], axis=1)
         return float(-np.average(np.log(np.maximum(right, SMALLEST))[:, 0], weights=weights) * len(labels))
 
     errors = error(probabilities), error(supervised)
-    return Guard(len(labels), False, *errors, nats(probabilities), nats(supervised))
+    return Guard(len(labels), False, *errors, log_loss(probabilities), log_loss(supervised))

@@ -29,8 +29,8 @@ from pljax.estimator.networks import (
 )
 from pljax.estimator.parameters import override_parameters, overrides_of, with_override_parameters
 from pljax.protocols import adaptive
+from pljax.protocols.baseline import supervised, without_unlabelled
 from pljax.protocols.config import Config
-from pljax.protocols.twin import supervised, without_unlabelled
 from pljax.report.data_summary import data_lines
 from pljax.settings import override
 from pljax.training.progress import Reporter
@@ -58,8 +58,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       scaling: ``auto`` scales the features to mean 0 and variance 1; ``none`` does not change them.
       validation_fraction: share of the labelled rows that is held out to measure whether unlabelled rows help; by
         default a tenth if that is at least 100 rows, else 0.
-      guard: ``auto`` also trains the same network with the labelled rows alone, and lets it answer where unlabelled
-        rows seem to do harm: see :class:`pljax.analysis.guard.Guard`. ``False`` does not.
+      guard: ``auto`` also trains the same network with the labelled rows alone, and uses it where unlabelled rows
+        seem to do harm: see :class:`pljax.analysis.guard.Guard`. ``False`` does not.
       class_prior: the shares of the classes in the population, which pseudo-labels are aligned with. ``estimated``: an
         interval, estimated from the labelled and the unlabelled rows (:func:`pljax.data.shares.estimate`), for
         labels that were collected class by class, and by default. ``labelled``: those of the labelled rows, for labels
@@ -86,7 +86,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       class_prior_: the least and the greatest share of each class that pseudo-labels were aligned with, float
         ``[2, C]``, the mean over the networks; ``None`` where they were not, or with the shares of the labels.
       temperature_: the temperature of ``predict_proba``.
-      guarded_: whether ``supervised_`` answers.
+      guarded_: whether ``predict`` uses ``supervised_``.
       guard_: what decided: errors and log-likelihoods of both on labelled rows; ``None`` where ``supervised_`` is.
       n_iter_: number of epochs.
       history_: losses, alpha, accuracies, and the share of unlabelled rows with a pseudo-label
@@ -167,24 +167,24 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit(self, config: Config, rows: TrainingRows, seeds: list[int]) -> None:
         """Train the networks, and with ``guard`` those without unlabelled rows. Set the fitted attributes."""
-        answer = networks, _ = train_networks(config, rows, seeds, self.temperature, self.verbose)
+        used = networks, _ = train_networks(config, rows, seeds, self.temperature, self.verbose)
         self.class_prior_ = networks.shares
         self.supervised_: Self | None = None
         self.guard_: Guard | None = None
         self.guarded_ = False
         if self.guard and any(phase.batches.unlabelled for phase in config.phases):
-            of_twin = rows._replace(shares=networks.shares)
+            of_baseline = rows._replace(shares=networks.shares)
             guessed = config.validation < LEAST_VALIDATION  # from the rows alone
             temperature = networks.temperature if guessed else self.temperature
-            twin = train_networks(supervised(config), of_twin, seeds, temperature, self.verbose)
+            baseline = train_networks(supervised(config), of_baseline, seeds, temperature, self.verbose)
             classifier = copy.copy(self)
-            classifier._set_fitted(*twin, rows)
-            self.supervised_, self.guard_ = classifier, compare_networks(networks, twin[0], rows)
-            self.guarded_ = self.guard_.answers_supervised
+            classifier._set_fitted(*baseline, rows)
+            self.supervised_, self.guard_ = classifier, compare_networks(networks, baseline[0], rows)
+            self.guarded_ = self.guard_.use_supervised
             if self.guarded_:
-                answer = twin
+                used = baseline
                 warnings.warn(self.guard_.warning, stacklevel=3)
-        self._set_fitted(*answer, rows)
+        self._set_fitted(*used, rows)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities, float32 ``[n, C]``: the mean over the networks."""
@@ -306,7 +306,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         return "\n".join(f"{heading:<{max(map(len, lines))}}  {text}" for heading, text in lines.items())
 
     def _set_fitted(self, networks: Networks, history: list[Any], rows: TrainingRows) -> None:
-        """Set the fitted attributes that follow from the networks that answer."""
+        """Set the fitted attributes that follow from the networks that are used."""
         self.networks_, self.history_ = networks, history
         self.temperature_, self.seed_scores_ = networks.temperature, networks.validation_accuracy
         self.n_iter_ = sum(phase.epochs for phase in networks.config.phases)

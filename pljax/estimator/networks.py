@@ -114,10 +114,10 @@ def choose_temperature(networks: Networks, rows: TrainingRows, validation: np.nd
     return fit_temperature(np.concatenate(outputs), rows.labels[validation.ravel()])
 
 
-def compare_networks(networks: Networks, twin: Networks, rows: TrainingRows) -> Guard:
-    """Compare networks with their supervised twin: on their validation rows, or else on the labelled rows."""
+def compare_networks(networks: Networks, baseline: Networks, rows: TrainingRows) -> Guard:
+    """Compare networks with the supervised baseline: on their validation rows, or else on the labelled rows."""
     if validation := networks.config.validation:
-        error, of_twin = (float(1 - fitted.validation_accuracy.mean()) for fitted in (networks, twin))
-        return Guard(validation, True, error, of_twin, np.nan, np.nan)
-    ours, others = (fitted.outputs(rows.inputs[rows.known]).mean(axis=0) for fitted in (networks, twin))
+        error, of_baseline = (float(1 - fitted.validation_accuracy.mean()) for fitted in (networks, baseline))
+        return Guard(validation, True, error, of_baseline, np.nan, np.nan)
+    ours, others = (fitted.outputs(rows.inputs[rows.known]).mean(axis=0) for fitted in (networks, baseline))
     return compare(ours, others, rows.labels[rows.known], None if rows.weights is None else rows.weights[rows.known])

@@ -1,4 +1,4 @@
-"""What keeps the classifier from doing harm: the supervised twin, class shares, temperature and weights."""
+"""What keeps the classifier from doing harm: the supervised baseline, class shares, temperature and weights."""
 
 import warnings
 
@@ -17,10 +17,10 @@ HARMFUL = {"epochs": 60, "alpha_f": 1e4, "t1": 1, "t2": 2, "threshold": 0.0, "gu
 
 
 @pytest.mark.parametrize(("validation", "reason"), [(0.0, "of 200 labelled rows"), (0.5, "of 100 validation rows")])
-def test_where_unlabelled_rows_do_harm_the_classifier_without_them_answers(validation, reason):
+def test_where_unlabelled_rows_do_harm_the_baseline_is_used(validation, reason):
     labels = np.where(np.arange(400) < 200, NOISY, -1)
     settings = {**HARMFUL, "validation_fraction": validation}
-    with pytest.warns(UserWarning, match=f"Unlabelled rows seem to do harm: .*{reason}.*supervised_ answers"):
+    with pytest.warns(UserWarning, match=f"Unlabelled rows seem to do harm: .*{reason}.*predict uses supervised_"):
         fitted = small(**settings).fit(NOISE, labels)
     alone, harmed = (small(**{**settings, "guard": False, **of}) for of in ({"alpha_f": 0.0}, {}))
     alone.fit(NOISE, labels)
@@ -34,7 +34,7 @@ def test_where_unlabelled_rows_do_harm_the_classifier_without_them_answers(valid
 
 
 @pytest.mark.parametrize("scenario", ["pl", "ladder"])
-def test_where_they_do_none_the_guard_changes_nothing(rows, scenario):
+def test_where_unlabelled_rows_do_no_harm_the_guard_changes_nothing(rows, scenario):
     X, _, few = rows
     guarded, free = (small(scenario=scenario, guard=guard).fit(X, few) for guard in ("auto", False))
     assert not guarded.guarded_
@@ -44,13 +44,13 @@ def test_where_they_do_none_the_guard_changes_nothing(rows, scenario):
 
 @pytest.mark.filterwarnings("ignore:Unlabelled rows seem to do harm")
 @pytest.mark.parametrize("scenario", ["pl", "pl_dae", "ladder"])
-def test_the_twin_is_trained_as_if_the_unlabelled_rows_were_others(rows, scenario):
+def test_the_baseline_is_trained_as_if_the_unlabelled_rows_were_others(rows, scenario):
     X, _, few = rows
     others = np.where((few == -1)[:, None], X[::-1], X)
-    twins = (
+    baselines = (
         small(scenario=scenario, guard="auto", scaling="none").fit(of_rows, few).supervised_ for of_rows in (X, others)
     )
-    np.testing.assert_array_equal(*(twin.predict_proba(X) for twin in twins))
+    np.testing.assert_array_equal(*(baseline.predict_proba(X) for baseline in baselines))
 
 
 def test_evenly_labelled_rows_of_an_uneven_population_are_no_reason_to_see_it_as_even():
@@ -106,13 +106,13 @@ def test_the_temperature_is_fitted_to_the_validation_rows_of_each_network():
         fitted, plain = (small(**settings, temperature=of).fit(NOISE, noisy) for of in (None, 1.0))
     assert fitted.temperature_ > 1.3
 
-    def surprise(classifier):
+    def log_loss(classifier):
         """On rows that neither has seen."""
         X = np.random.default_rng(3).normal(size=(4000, 3))
         right = classifier.predict_proba(X)[np.arange(4000), (X[:, 0] > 0).astype(int)]
         return -(0.8 * np.log(right) + 0.2 * np.log(1 - right)).mean()
 
-    assert surprise(fitted) < surprise(plain)
+    assert log_loss(fitted) < log_loss(plain)
 
 
 def test_a_weight_of_two_is_a_row_twice(rows):

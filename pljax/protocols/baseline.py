@@ -22,8 +22,8 @@ def supervised(config: Config) -> Config:
     Its programs are those of ``config``, if the method has an ``alpha_f`` that weighs all it does with unlabelled rows.
 
     >>> from pljax.protocols import adaptive
-    >>> twin = supervised(adaptive.scenarios(adaptive.DEFAULT_SIZES)["pl_dae"])
-    >>> [(type(phase.method).__name__, phase.method.alpha_f) for phase in twin.phases]
+    >>> baseline = supervised(adaptive.scenarios(adaptive.DEFAULT_SIZES)["pl_dae"])
+    >>> [(type(phase.method).__name__, phase.method.alpha_f) for phase in baseline.phases]
     [('PseudoLabel', 0.0)]
     """
     *_, last = config.phases

@@ -11,7 +11,7 @@ from absl import flags
 from commands import assert_refused, call
 
 from pljax import compare, export, main, predict
-from pljax.report import terminal
+from pljax.cli import terminal
 from pljax.types import InputError
 
 COMMANDS = {"pljax": main, "pljax-compare": compare, "pljax-predict": predict, "pljax-export": export}
