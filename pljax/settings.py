@@ -20,6 +20,7 @@ MAX_INT = 2**31 - 1  # leaves become int32 in JAX
 MAX_FLOAT = 3e38  # and float32
 
 Tree = TypeVar("Tree")
+Closed = Literal["left", "right", "both", "neither"]
 
 
 class Declaration(NamedTuple):
@@ -28,12 +29,11 @@ class Declaration(NamedTuple):
     help: str
     low: float
     high: float
-    above: bool
-    to: bool
+    closed: Closed
     traced: bool | None
-    special: tuple[float, ...]
+    static: tuple[float, ...]
     flag: bool
-    kept: bool
+    saved: bool
 
 
 def setting(
@@ -42,12 +42,11 @@ def setting(
     help: str,
     low: float = 0,
     high: float = MAX_FLOAT,
-    above: bool = False,
-    to: bool = False,
+    closed: Closed = "left",
     traced: bool | None = None,
-    special: tuple[float, ...] = (),
+    static: tuple[float, ...] = (),
     flag: bool = True,
-    kept: bool = True,
+    saved: bool = True,
 ) -> Any:
     """Declare a field of :class:`Settings` as a hyper-parameter.
 
@@ -55,15 +54,14 @@ def setting(
       default: the default value; a field without one must be given.
       help: one line for ``--help``.
       low: the smallest value; of a tuple, the smallest length.
-      high: the upper bound: the largest value of an ``int``; excluded from the values of a ``float``.
-      above: exclude ``low`` from the values of a ``float``.
-      to: include ``high`` in the values of a ``float``.
+      high: the upper bound, the largest value of an ``int``.
+      closed: which of the bounds are values of a ``float``; of an ``int`` both are.
       traced: whether the value is a leaf of the pytree, so that a new one needs no compilation; ``None``: floats are.
-      special: values of a traced setting that are static, because they allow a simpler program.
+      static: values of a traced setting that are static, because they allow a simpler program.
       flag: ``False``: the setting has no command-line flag and is no parameter of the estimator.
-      kept: ``False``: the setting is not written to JSON, because it changes the speed of a run and nothing else.
+      saved: ``False``: the setting is not written to JSON, because it changes the speed of a run and nothing else.
     """
-    declared = Declaration(help, low, high, above, to, traced, special, flag, kept)
+    declared = Declaration(help, low, high, closed, traced, static, flag, saved)
     return dataclasses.field(default=default, metadata={"setting": declared})
 
 
@@ -120,7 +118,7 @@ def _is_leaf(field: dataclasses.Field[Any], value: Any) -> bool:
         return isinstance(value, Settings | tuple)  # a subtree
     traced = field.type is float if declared.traced is None else declared.traced
     plain = isinstance(value, int | float)
-    return traced and not (plain and value in declared.special)
+    return traced and not (plain and value in declared.static)
 
 
 def _flatten(node: Any) -> tuple[list[Any], tuple[Any, ...]]:
@@ -180,7 +178,8 @@ def _check_count(name: str, value: Any, declared: Declaration) -> None:
 
 
 def _check_number(name: str, value: Any, declared: Declaration) -> None:
-    low, high, above, to = declared.low, declared.high, declared.above, declared.to
+    low, high = declared.low, declared.high
+    above, to = declared.closed in ("right", "neither"), declared.closed in ("right", "both")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     inside = number and (low < value if above else low <= value) and (value <= high if to else value < high)
     least = "above" if above else "of at least"
@@ -325,7 +324,7 @@ def to_json(value: Any) -> Any:
             f"{kind} is not registered, so a run with it could not be read back: put @pljax.methods.register above it.",
         )
         fields = [
-            field.name for field in _fields(value) if "setting" not in field.metadata or field.metadata["setting"].kept
+            field.name for field in _fields(value) if "setting" not in field.metadata or field.metadata["setting"].saved
         ]
         return {"kind": kind, **{name: to_json(getattr(value, name)) for name in fields}}
     return [to_json(item) for item in value] if isinstance(value, tuple) else value

@@ -47,12 +47,12 @@ class Example(Settings):
 
     count: int = setting(default=3, help="an integer.", low=2, high=9)
     number: float = setting(default=0.5, help="a number.", high=1)
-    above: float = setting(default=0.5, help="a number above a bound and at most another.", above=True, high=1, to=True)
+    above: float = setting(default=0.5, help="a number above a bound and at most another.", high=1, closed="right")
     step: int = setting(default=4, help="an integer that is a leaf.", traced=True)
     fixed: float = setting(default=0.5, help="a number that is no leaf.", traced=False)
-    special: float = setting(default=0.5, help="a number with a special value.", special=(0.0,))
+    static: float = setting(default=0.5, help="a number with a static value.", static=(0.0,))
     widths: tuple[int, ...] = setting(default=(4, 2), help="integers.", low=1)
-    room: int | None = setting(default=None, help="an integer or nothing.", flag=False, kept=False)
+    room: int | None = setting(default=None, help="an integer or nothing.", flag=False, saved=False)
     word: str = setting(default="a", help="a text.", flag=False)
     sure: bool = setting(default=True, help="yes or no.", flag=False)
     choice: Literal["one", "two"] = setting(default="one", help="one or two.", flag=False)
@@ -153,17 +153,17 @@ def test_a_new_value_keeps_the_structure_exactly_if_the_field_is_traced():
         assert same == traced, change.path
 
 
-def test_special_values_are_part_of_the_structure():
+def test_static_values_are_part_of_the_structure():
     for name in STATIC_AT_HALF | STATIC_AT_0:
-        for value, special in ((0.0, STATIC_AT_0), (0.5, STATIC_AT_HALF)):
+        for value, static in ((0.0, STATIC_AT_0), (0.5, STATIC_AT_HALF)):
             same = jax.tree.structure(everywhere(CONFIG, name, value)) == jax.tree.structure(CONFIG)
-            assert same == (name not in special), (name, value)
+            assert same == (name not in static), (name, value)
 
 
 def test_an_integer_in_a_field_of_floats_is_a_float_in_the_tree():
-    one, same = Example(above=1, special=1), Example(above=1.0, special=1.0)
+    one, same = Example(above=1, static=1), Example(above=1.0, static=1.0)
     assert [type(leaf) for leaf in jax.tree.leaves(one)] == [type(leaf) for leaf in jax.tree.leaves(same)]
-    assert jax.tree.structure(Example(special=0)) == jax.tree.structure(Example(special=0.0))
+    assert jax.tree.structure(Example(static=0)) == jax.tree.structure(Example(static=0.0))
 
 
 def test_a_function_is_traced_once_for_all_values_of_a_leaf():
@@ -179,7 +179,7 @@ def test_a_function_is_traced_once_for_all_values_of_a_leaf():
     for alpha_f, t1, t2 in values:
         changed = method.replace(alpha_f=alpha_f, t1=t1, t2=t2, threshold=0.75)
         np.testing.assert_allclose(weight(changed), alpha_f * min(max(3 - t1, 0) / (t2 - t1), 1), rtol=1e-6)
-    weight(method.replace(threshold=0.0))  # a special value: the second trace
+    weight(method.replace(threshold=0.0))  # a static value: the second trace
     weight(method.replace(threshold=0.0, alpha_f=2.5))
     with pytest.raises(AssertionError):
         weight(method.replace(assign="every_update"))
@@ -254,8 +254,10 @@ def invalid_values(flag):
     if flag.kind is int:
         return [declared.low - 1, int(min(declared.high, MAX_INT)) + 1, 2.5, True, None]
     if flag.kind is float:
-        bounds = [declared.low if declared.above else math.nextafter(declared.low, -1)]
-        bounds.append(math.nextafter(declared.high, math.inf) if declared.to else declared.high)
+        bounds = [declared.low if declared.closed in ("right", "neither") else math.nextafter(declared.low, -1)]
+        bounds.append(
+            math.nextafter(declared.high, math.inf) if declared.closed in ("right", "both") else declared.high
+        )
         return [*bounds, math.nan, math.inf, True, None]
     if typing.get_origin(flag.kind) is typing.Literal:
         return ["", "Labelled", 1, None]
@@ -343,7 +345,8 @@ def range_of(flag):
     if flag.kind is int:
         return st.integers(int(declared.low), int(min(declared.high, MAX_INT)))
     if flag.kind is float:
-        return st.floats(declared.low, declared.high, exclude_min=declared.above, exclude_max=not declared.to)
+        above, below = declared.closed in ("right", "neither"), declared.closed in ("left", "neither")
+        return st.floats(declared.low, declared.high, exclude_min=above, exclude_max=below)
     if typing.get_origin(flag.kind) is typing.Literal:
         return st.sampled_from(typing.get_args(flag.kind))
     return st.lists(st.integers(1, MAX_INT), min_size=1, max_size=4).map(tuple)

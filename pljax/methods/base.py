@@ -170,10 +170,10 @@ class NetworkMethod(Method):
     """The base class of methods that train one :class:`~pljax.nn.networks.Classifier`: everything but the loss."""
 
     network: Network
-    visible_dropout: float = setting(default=0.0, help="the share of inputs dropped.", high=1, special=(0.0, 0.5))
-    hidden_dropout: float = setting(default=0.0, help="the share of hidden units dropped.", high=1, special=(0.0, 0.5))
+    visible_dropout: float = setting(default=0.0, help="the share of inputs dropped.", high=1, static=(0.0, 0.5))
+    hidden_dropout: float = setting(default=0.0, help="the share of hidden units dropped.", high=1, static=(0.0, 0.5))
     input_noise: float = setting(
-        default=0.0, help="the standard deviation of Gaussian noise on the inputs.", special=(0.0,)
+        default=0.0, help="the standard deviation of Gaussian noise on the inputs.", static=(0.0,)
     )
 
     @property

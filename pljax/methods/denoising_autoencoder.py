@@ -35,9 +35,9 @@ class DenoisingAutoencoder(Method):
 
     network: Network
     noise: Literal["masking", "gaussian"] = setting(help="the kind of noise: masking, or gaussian.", flag=False)
-    noise_level: float = setting(help="the share of inputs masked, or the noise's standard deviation.", special=(0.5,))
+    noise_level: float = setting(help="the share of inputs masked, or the noise's standard deviation.", static=(0.5,))
     encoder_dropout: float = setting(
-        default=0.0, help="the share of hidden units dropped.", high=1, special=(0.0, 0.5), flag=False
+        default=0.0, help="the share of hidden units dropped.", high=1, static=(0.0, 0.5), flag=False
     )
     bottleneck: tuple[int, ...] = setting(default=(), help="widths between the outer layers.", flag=False)
     reduction: Literal["sum", "mean"] = setting(

@@ -49,14 +49,17 @@ class Ladder(NormalisedMethod, Ramp):
     alpha_f: float = setting(
         default=0.0,
         help=ALPHA_F_HELP,
-        special=(0.0,),
+        static=(0.0,),
     )
     layer_noise: float = setting(default=0.3, help="the standard deviation of the noise on inputs and units.")
     denoise_inputs: float = setting(default=1000.0, help="the weight of the reconstruction of the inputs.")
     denoise_first: float = setting(default=10.0, help="the weight of the reconstruction of the first hidden layer.")
     denoise_others: float = setting(default=0.1, help="the weight of the reconstruction of each further layer.")
     threshold: float = setting(
-        default=0.0, help="an image whose largest output is below it gets no pseudo-label.", high=1, special=(0.0,)
+        default=0.0,
+        help="an image whose largest output is below it gets no pseudo-label.",
+        high=1,
+        static=(0.0,),
     )
 
     @property

@@ -35,14 +35,17 @@ class PseudoLabel(NetworkMethod, Ramp):
         flag=False,
     )
     threshold: float = setting(
-        default=0.0, help="an image whose largest output is below it gets no pseudo-label.", high=1, special=(0.0,)
+        default=0.0,
+        help="an image whose largest output is below it gets no pseudo-label.",
+        high=1,
+        static=(0.0,),
     )
     alignment: float = setting(
         default=0.0,
         help="from 0 to 1, how far pseudo-labels are aligned with the shares of the classes.",
         high=1,
-        to=True,
-        special=(0.0,),
+        closed="both",
+        static=(0.0,),
     )
     class_prior: Literal["labelled", "estimated"] = setting(
         default="labelled",

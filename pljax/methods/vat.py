@@ -25,13 +25,13 @@ class VirtualAdversarial(NormalisedMethod):
 
     alpha_f: float = setting(default=1.0, help=ALPHA_F_HELP)
     epsilon: float = setting(default=2.0, help="the length of the adversarial perturbation of an image.")
-    xi: float = setting(default=0.1, help="the length of the perturbation in the power iteration.", above=True)
+    xi: float = setting(default=0.1, help="the length of the perturbation in the power iteration.", closed="neither")
     power_iterations: int = setting(default=1, help="the power iterations.", low=1)
     entropy_weight: float = setting(
-        default=0.0, help="the weight of the entropy in the unlabelled loss.", special=(0.0,)
+        default=0.0, help="the weight of the entropy in the unlabelled loss.", static=(0.0,)
     )
     marginal_entropy_weight: float = setting(
-        default=0.0, help="the weight of the entropy of the mean output, which is to be large.", special=(0.0,)
+        default=0.0, help="the weight of the entropy of the mean output, which is to be large.", static=(0.0,)
     )
 
     def weight(self, epoch: object) -> float:

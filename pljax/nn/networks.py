@@ -36,7 +36,7 @@ class Network(Settings):
         default=None,
         help="the most nonzero columns that the first layer multiplies: see pljax.nn.sparse.product.",
         flag=False,
-        kept=False,
+        saved=False,
     )
 
 

@@ -54,7 +54,7 @@ def paper_momentum(learning_rate: optax.Schedule, momentum: optax.Schedule) -> o
 class Optimizer(Settings, abc.ABC):
     """The base class of optimizers. Schedules count updates; they depend on the updates of an epoch and the epochs."""
 
-    learning_rate: float = setting(help="the (initial) learning rate.", above=True)
+    learning_rate: float = setting(help="the (initial) learning rate.", closed="neither")
 
     def rate(self, updates_per_epoch: int, epochs: Any) -> optax.Schedule:
         """Return the learning rate as a schedule of the number of updates made."""
@@ -73,7 +73,9 @@ class Optimizer(Settings, abc.ABC):
 class PaperMomentum(Optimizer):
     """Gradient descent with the momentum rule of Lee (2013), eq. 10 to 13, with schedules that count epochs."""
 
-    decay: float = setting(help="k, the decay of the learning rate: eps(t + 1) = k * eps(t).", above=True, flag=False)
+    decay: float = setting(
+        help="k, the decay of the learning rate: eps(t + 1) = k * eps(t).", closed="neither", flag=False
+    )
     initial_momentum: float = setting(help="p_i, the momentum at the start.", high=1, flag=False)
     final_momentum: float = setting(help="p_f, the momentum from epoch T on.", high=1, flag=False)
     momentum_epochs: int = setting(help="T, the epochs from p_i to p_f.", low=1, traced=True, flag=False)
@@ -94,7 +96,7 @@ class GradientDescent(Optimizer):
     """Gradient descent without momentum at the rate ``learning_rate * decay ** (update / decay_updates)``."""
 
     decay: float = setting(
-        default=1.0, help="the factor of the learning rate after decay_updates updates.", above=True, flag=False
+        default=1.0, help="the factor of the learning rate after decay_updates updates.", closed="neither", flag=False
     )
     decay_updates: int = setting(
         default=1, help="the updates over which decay is applied once.", low=1, traced=True, flag=False
@@ -114,21 +116,21 @@ class Adam(Optimizer):
     b1: float = setting(default=0.9, help="decay of the mean of the gradients.", high=1, flag=False)
     b2: float = setting(default=0.999, help="decay of the mean of the squared gradients.", high=1, flag=False)
     eps: float = setting(
-        default=1e-7, help="added to the root of the mean of the squared gradients.", above=True, flag=False
+        default=1e-7, help="added to the root of the mean of the squared gradients.", closed="neither", flag=False
     )
     constant_share: float = setting(
         default=1.0,
         help="the share of the epochs with a constant learning rate, which then falls linearly to 0.",
         high=1,
-        to=True,
-        special=(1.0,),
+        closed="both",
+        static=(1.0,),
         flag=False,
     )
     decay: float = setting(
         default=1.0,
         help="the factor of the learning rate after decay_updates updates.",
-        above=True,
-        special=(1.0,),
+        closed="neither",
+        static=(1.0,),
         flag=False,
     )
     decay_updates: int = setting(
