@@ -1,4 +1,4 @@
-"""The data of the figures: the runs of a report, with their metrics and network outputs, each loaded once."""
+"""The data of the figures: the runs of a report, with their metrics and the outputs of their networks."""
 
 import dataclasses
 import functools
@@ -29,9 +29,9 @@ class FigureData:
         self.runs = list(runs)
         self._dataset, self._why_no_dataset = dataset, why_no_dataset
         self._metrics: dict[str, list[dict[str, Any]]] = {}
-        self._outputs: dict[tuple[str, int], np.ndarray] = {}
         # Of the last run, by seed: those of all runs might not fit into memory.
         self._networks: tuple[str, dict[int, trained.TrainedNetworks]] = ("", {})
+        self._outputs: tuple[str, dict[int, np.ndarray]] = ("", {})
 
     @functools.cached_property
     def seeds(self) -> list[int]:
@@ -80,11 +80,13 @@ class FigureData:
 
     def test_outputs(self, run: Run, seed: int) -> np.ndarray:
         """The class outputs of one seed's network for the test images, float32 ``[M, C]``."""
-        key = str(run.folder.path), seed
-        if key not in self._outputs:
-            images = self.dataset_of(run).test_images
-            self._outputs[key] = trained.probabilities(self.networks(run, seed), images)
-        return self._outputs[key]
+        path = str(run.folder.path)
+        if self._outputs[0] != path:
+            self._outputs = path, {}
+        of_run = self._outputs[1]
+        if seed not in of_run:
+            of_run[seed] = trained.probabilities(self.networks(run, seed), self.dataset_of(run).test_images)
+        return of_run[seed]
 
     def validation_outputs(self, run: Run, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The class outputs of one seed's network for its validation images, float32 ``[V, C]``, and their labels."""
