@@ -1,7 +1,7 @@
 """``python -m pljax.compare RUN [RUN ...]``: finished runs side by side, in the terminal and as a report."""
 
+import itertools
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def write_report(
 def load_dataset(described: Mapping[str, Any], data_dir: str | None) -> tuple[Dataset | None, str | None]:
     """The data set that a result describes, or ``None`` and the reason why it cannot be loaded."""
     if not is_public(described):
-        return None, f"{described['name']} is not a public data set: figures of its rows are left out."
+        return None, "The runs are on data of one's own."
     try:
         return datasets.load(described["name"], data_dir, say=lambda text: print(text, file=sys.stderr)), None
     except InputError as error:
@@ -85,21 +85,32 @@ def join_parts(folders: Sequence[RunFolder], output: Path) -> list[RunFolder]:
 
     Raises ``InputError`` if they cannot be joined, or in more than one way.
     """
-    results = [folder.load_result() for folder in folders]
-    runs, names = [], Counter[str]()
-    for places in find_parts(results):
+    results, runs = [folder.load_result() for folder in folders], []
+    groups = find_parts(results)
+    for places in groups:
+        if len(places) > 1:
+            _require_one_way(folders, results, places)
+    for places in groups:
         if len(places) == 1:
             runs.append(folders[places[0]])
             continue
-        _require_one_way(folders, results, places)
-        first = results[places[0]]
-        seeds = [seed for place in places for seed in results[place].seeds]
-        config = first.effective_config()
-        name = folder_name([config], first.dataset["name"], seeds, comparison.overrides_of(first))
-        names[name] += 1  # settings that are no overrides are not in the name
-        runs.append(RunFolder(output / (f"{name}-{names[name]}" if names[name] > 1 else name)))
+        parts = [results[place] for place in places]
+        runs.append(_folder_for(parts, output, taken=[*folders, *runs]))
         join([folders[place] for place in places], runs[-1])
     return runs
+
+
+def _folder_for(parts: Sequence[Result], output: Path, taken: Sequence[RunFolder]) -> RunFolder:
+    """The folder of a joined run: the first of its name, with a number if needed, that holds no other run."""
+    config, seeds = parts[0].effective_config(), [seed for part in parts for seed in part.seeds]
+    name = folder_name([config], parts[0].dataset["name"], seeds, comparison.overrides_of(parts[0]))
+    paths = {folder.path.resolve() for folder in taken}
+    for number in itertools.count(1):  # settings that are no overrides are not in the name
+        folder = RunFolder(output / (name if number == 1 else f"{name}-{number}"))
+        other = folder.finished and not is_same_run(folder.load_result(), parts[0])
+        if folder.path.resolve() not in paths and not other:
+            return folder
+    raise AssertionError
 
 
 def _require_one_way(folders: Sequence[RunFolder], results: Sequence[Result], places: Sequence[int]) -> None:

@@ -117,7 +117,7 @@ def execute(_: Sequence[str]) -> None:
     folder = RunFolder(FLAGS.run)
     output = Path(FLAGS.output or folder.path / f"model.{FLAGS.format}").expanduser()
     metadata = output.with_name(f"{output.name}.json")
-    for written in (output, metadata):
+    for written in (output, *([metadata] if FLAGS.format == "stablehlo" else [])):
         folder.require_foreign(written)
     model = ensemble.load(folder)
     content = stablehlo(model) if FLAGS.format == "stablehlo" else safetensors(model)

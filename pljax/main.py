@@ -226,12 +226,14 @@ def run_share(all_processes: Processes) -> None:
     folders = [folder_of([config], mine) for config in chosen]
     joined = [folder_of([config], seeds) for config in chosen] if len(shares) > 1 and not all_processes.index else []
     if FLAGS.overwrite:  # all before the first run: another process must not take an old result for a new one
-        for folder in (*folders, *joined):
+        for folder in folders:
             folder.reset()
-    for folder in joined:
-        require_replaceable(folder)
     for folder, config in zip(folders, chosen, strict=True):
         require_possible(folder, config, mine, dataset)
+    for folder in joined:
+        if FLAGS.overwrite:
+            folder.reset()
+        require_replaceable(folder)
     if sum(not folder.finished for folder in folders) > 1:
         reporter.say(durations_text(durations(folders, chosen, mine, dataset)))
     results = [

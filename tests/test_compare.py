@@ -105,6 +105,21 @@ def test_joined_runs_that_differ_in_what_their_name_leaves_out_have_a_folder_eac
         assert of_run["accuracies"] == pytest.approx(accuracies)
 
 
+def test_a_joined_run_that_is_compared_is_not_replaced_by_one_of_its_name(runs, blobs, tmp_path):
+    wider, output = config("nn", supervised(network(9), 4)), tmp_path / "report"
+    for name, seeds in (("wide", [0, 1, 2]), ("wide_later", [6, 7, 8])):
+        finished(tmp_path / name, blobs, wider, seeds)
+    assert call(main, runs / "nn", runs / "later", "--output", output).status == 0
+    joined = output / "test-nn-blobs-seeds0to8"
+    before = Result.load(joined)
+    assert call(main, joined, tmp_path / "wide", tmp_path / "wide_later", "--output", output).status == 0
+    assert Result.load(joined) == before
+    (pair,) = json.loads((output / "comparison.json").read_text())["pairs"]
+    wide = [share for name in ("wide", "wide_later") for share in Result.load(tmp_path / name).test_accuracy]
+    expected = [100 * (other - share) for share, other in zip(before.test_accuracy, wide, strict=True)]
+    assert pair["differences"] == pytest.approx(expected)
+
+
 def test_the_result_of_a_run_is_enough_for_a_report(runs, tmp_path):
     status, out, _ = call(main, runs / "pl" / "result.json", "--output", tmp_path / "report")
     assert status == 0

@@ -299,7 +299,7 @@ def test_minimal_prints_an_accuracy_above_chance(tmp_path):
 
 
 @pytest.mark.slow
-def test_harmless_prints_the_differences_to_the_supervised_twin(tmp_path):
+def test_harmless_prints_the_differences_to_the_supervised_baseline(tmp_path):
     printed = run("harmless.py", "--tiny", f"--output={tmp_path}")
     kept = json.loads((tmp_path / "harmless.json").read_text())
     assert list(kept) == ["wine, even", "wine, random"]
@@ -345,7 +345,7 @@ def test_the_readme_has_the_table_of_the_kept_comparison_with_sklearn():
     assert [line for line in script.beside_later(kept) if line] == below(f"{marker}, later methods", EXPERIMENTS)
 
 
-def test_the_readme_has_the_table_of_the_kept_comparison_with_the_twin():
+def test_the_readme_has_the_table_of_the_kept_comparison_with_the_baseline():
     kept = json.loads((RESULTS / "harmless.json").read_text())
     printed = list(module("harmless").table(kept))
     assert printed == below("experiments/harmless.py --tables", EXPERIMENTS)

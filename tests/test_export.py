@@ -148,6 +148,7 @@ def test_a_file_of_the_run_is_not_written_over_by_the_program_nor_its_metadata(o
     for form, output in (("stablehlo", "result"), ("safetensors", "parameters.npz")):
         refused = call(main, "--run", own, f"--format={form}", "--output", own / output)
         assert_refused(refused, "is a file of the run itself")
+    assert call(main, "--run", own, "--format=safetensors", "--output", own / "result").status == 0  # has no metadata
     assert (own / "result.json").read_bytes() == before
 
 

@@ -47,7 +47,7 @@ class Example(Settings):
 
     count: int = setting(default=3, help="an integer.", low=2, high=9)
     number: float = setting(default=0.5, help="a number.", high=1)
-    above: float = setting(default=0.5, help="a number above a bound and at most another.", high=1, closed="right")
+    half_open: float = setting(default=0.5, help="a number above a bound and at most another.", high=1, closed="right")
     step: int = setting(default=4, help="an integer that is a leaf.", traced=True)
     fixed: float = setting(default=0.5, help="a number that is no leaf.", traced=False)
     static: float = setting(default=0.5, help="a number with a static value.", static=(0.0,))
@@ -75,7 +75,7 @@ NO_COUNTS = [*NO_NUMBERS, 2.5, 4.0]
 REFUSED = {
     "count": [*NO_COUNTS, 1, -3, 10],
     "number": [*NO_NUMBERS, -0.1, 1, 1.0],
-    "above": [*NO_NUMBERS, 0, 0.0, -0.1, 1.1],
+    "half_open": [*NO_NUMBERS, 0, 0.0, -0.1, 1.1],
     "step": [*NO_COUNTS, -1, MAX_INT + 1],
     "fixed": [*NO_NUMBERS, MAX_FLOAT, 10**400],
     "widths": [(), 3, [3], None, (0,), (4, True), (4, 2.5)],
@@ -87,7 +87,7 @@ REFUSED = {
 ENDS = {
     "count": [2, 9],
     "number": [0, math.nextafter(1, 0)],
-    "above": [math.nextafter(0, 1), 1],
+    "half_open": [math.nextafter(0, 1), 1],
     "step": [0, MAX_INT],
     "widths": [(1,)],
     "room": [0],
@@ -161,7 +161,7 @@ def test_static_values_are_part_of_the_structure():
 
 
 def test_an_integer_in_a_field_of_floats_is_a_float_in_the_tree():
-    one, same = Example(above=1, static=1), Example(above=1.0, static=1.0)
+    one, same = Example(half_open=1, static=1), Example(half_open=1.0, static=1.0)
     assert [type(leaf) for leaf in jax.tree.leaves(one)] == [type(leaf) for leaf in jax.tree.leaves(same)]
     assert jax.tree.structure(Example(static=0)) == jax.tree.structure(Example(static=0.0))
 

@@ -277,7 +277,9 @@ def common_overrides(results: Sequence[Result]) -> dict[str, str]:
 
 def _has_setting(config: Config, name: str) -> bool:
     """Whether a config has a setting, with the value of its protocol, whose flag has this name."""
-    return any(_flag_name(config, path) == name for path in paths(config))
+    parts = [path.split(".") for path in paths(config)]
+    fields = {".".join(path[:length]) for path in parts for length in range(1, len(path) + 1)}
+    return any(_flag_name(config, field) == name for field in fields)
 
 
 def overrides_of(result: Result) -> dict[str, str]:

@@ -87,7 +87,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         ``[2, C]``, the mean over the networks; ``None`` where they were not, or with the shares of the labels.
       temperature_: the temperature of ``predict_proba``.
       guarded_: whether ``predict`` uses ``supervised_``.
-      guard_: what decided: errors and log-likelihoods of both on labelled rows; ``None`` where ``supervised_`` is.
+      guard_: what decided: errors and log losses of both on labelled rows; ``None`` where ``supervised_`` is.
       n_iter_: number of epochs.
       history_: losses, alpha, accuracies, and the share of unlabelled rows with a pseudo-label
         (``pseudo_label_coverage``), one dict per epoch and network.

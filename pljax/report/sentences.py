@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from pljax.analysis.comparison import Comparison, Row, common_overrides, overrides_of
+from pljax.methods.base import Ramp
 from pljax.protocols.config import Config
 from pljax.results.result import MONITORED_IMAGES, Result, name_seeds
 
@@ -99,7 +100,8 @@ def _what_lowered(result: Result) -> str:
 
 
 def _what_to_try(result: Result) -> str:
-    ramps = any(hasattr(phase.method, "alpha_f") for phase in result.effective_config().phases)
+    methods = [phase.method for phase in result.effective_config().phases]
+    ramps = any(isinstance(method, Ramp) and method.alpha_f > 0 for method in methods)
     return "; try a lower --alpha_f or a later --t1" if ramps else ""
 
 

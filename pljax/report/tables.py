@@ -161,7 +161,7 @@ def equivalence_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]
 
 
 def score_cells(result: Result) -> list[str]:
-    """One cell per seed: its test accuracy in per cent, with a star if its accuracy fell with pseudo-labels."""
+    """One cell per seed: its test accuracy in per cent, with a star if unlabelled images lowered its accuracy."""
     drops = sentences.accuracy_drops(result)
     return [
         "diverged" if accuracy is None else f"{100 * accuracy:.2f}" + ("*" if seed in drops else "")

@@ -83,6 +83,19 @@ class RunFolder:
         """Whether the run is finished."""
         return (self.path / "result.json").exists()
 
+    @property
+    def started(self) -> bool:
+        """Whether a run was started in the folder."""
+        return (self.path / "run.json").exists()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the run is made of others, which differ in their seeds."""
+        try:
+            return "joined" in json.loads((self.path / "run.json").read_text())
+        except (OSError, ValueError, RecursionError, TypeError):
+            return False
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the folder, as a context manager. Raises ``InputError`` if another process has locked it."""
@@ -146,7 +159,7 @@ class RunFolder:
 
         Raises ``InputError`` if it cannot be read, or is of a format that this version cannot continue.
         """
-        if not (self.path / "run.json").exists():
+        if not self.started:
             return None
         try:
             config = from_json(json.loads((self.path / "config.json").read_text()))

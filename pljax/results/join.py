@@ -9,7 +9,7 @@ import numpy as np
 
 from pljax.results import pseudo_labels
 from pljax.results.folder import EXTRA, LABEL_TOTALS, PARAMETERS, SPLIT, RunFolder
-from pljax.results.result import Result, name_seeds
+from pljax.results.result import Result
 from pljax.settings import differences, to_json
 from pljax.types import SETS, InputError, Split
 
@@ -44,6 +44,8 @@ def _belong_together(one: Result, other: Result) -> bool:
 def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
     """Write the folder of one finished run that has the seeds of several, with every file that all of them have.
 
+    A folder that holds their joined run already stays as it is.
+
     Its ``pseudo_labels.csv`` is made of the totals of the parts, as that of one run is. A part that an earlier version
     made has none: then neither has the joined run. Device and versions are those of the first part.
 
@@ -53,6 +55,8 @@ def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
     results = [folder.load_result() for folder in folders]
     _require_parts(folders, results)
     result = join_results(results)
+    if into.joined and into.finished and into.load_result() == result:
+        return result
     config, inputs = result.effective_config(), folders[0].load_inputs()
     metrics = _merge_metrics(folder.load_metrics() for folder in folders)
     pretrained = [f"{phase.method.pretrains}.npz" for phase in config.phases if phase.method.pretrains]
@@ -79,11 +83,10 @@ def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
 
 def require_replaceable(folder: RunFolder) -> None:
     """Raise ``InputError`` if a folder holds a run of its own, which a joined run would replace."""
-    _, run = folder.load_config() or (None, {})
-    if (run or folder.finished) and "joined" not in run:
+    if (folder.finished or folder.started) and not folder.joined:
         raise InputError(
-            f"{folder.path} holds a run of its own, which the joined one would replace: move it, or choose another "
-            "place."
+            f"{folder.path} holds a run of its own, which the joined one would replace: move it, or give another "
+            "--output or --workdir."
         )
 
 
@@ -160,11 +163,11 @@ def _environments(results: Sequence[Result]) -> Iterable[str]:
     for other in results[1:]:
         here, there = (f"{part.device.get('kind')} ({part.device.get('platform')})" for part in (first, other))
         names = [name for name, version in first.versions.items() if other.versions.get(name) != version]
-        seeds = f"{name_seeds(other.seeds)} were trained"
+        seeds, rest = (", ".join(map(str, part.seeds)) for part in (other, first))
         if here != there:
-            yield f"{seeds} on {there}, {name_seeds(first.seeds)} on {here}: rounding differs between them."
+            yield f"Seeds {seeds} ran on {there}, and {rest} on {here}: rounding differs between them."
         if names:
-            yield f"{seeds} with another version of {', '.join(names)} than {name_seeds(first.seeds)}."
+            yield f"Seeds {seeds} ran with another version of {', '.join(names)} than {rest}."
 
 
 # The fields of a result that are lists with an item per seed.

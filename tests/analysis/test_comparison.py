@@ -13,6 +13,7 @@ from pljax.analysis.comparison import as_json, compare, labels
 from pljax.analysis.estimates import Estimate, corrected, equivalence, from_figure, from_pairs
 from pljax.analysis.stats import Summary, compare_paired, holm, summarize
 from pljax.data.serialization import write_json
+from pljax.nn.optimizers import Adam
 from pljax.protocols import SCENARIOS
 from pljax.settings import override
 from pljax.types import InputError
@@ -219,6 +220,11 @@ def test_results_may_differ_in_the_name_of_the_data_and_the_validation_set():
 # ----------------------------------------------------------------------------------------------- labels
 
 
+def with_adam(config):
+    (phase,) = config.phases
+    return config.replace(phases=(phase.replace(optimizer=Adam(learning_rate=0.01)),))
+
+
 def labels_of(*configs):
     return labels([make_result(config, [0.7]) for config in configs])
 
@@ -244,6 +250,7 @@ def test_a_label_has_as_many_settings_as_distinguish_the_results():
         ),
         ((QUICK["nn"], changed(QUICK["pl"], epochs=5)), ["nn", "pl, epochs=5"]),
         ((QUICK["nn"], changed(QUICK["pl"], alpha_f=1.0)), ["nn", "pl"]),  # the title has it: nn has no alpha_f
+        ((QUICK["pl"], with_adam(QUICK["nn"])), ["pl", "nn, optimizer=Adam"]),
         ((QUICK["nn"], QUICK["nn"]), ["nn (1)", "nn (2)"]),
         (
             (QUICK["pl"], changed(QUICK["pl"], alpha_f=1.0), QUICK["pl"]),

@@ -9,7 +9,7 @@ LABELS = np.array([0, 1, 1])
 RIGHT = np.array([[0.9, 0.1], [0.1, 0.9], [0.2, 0.8]])
 
 
-def test_errors_and_likelihoods_are_those_of_the_rows():
+def test_errors_and_log_losses_are_those_of_the_rows():
     wrong = np.array([[0.4, 0.6], [0.1, 0.9], [0.3, 0.7]])
     guard = compare(wrong, RIGHT, LABELS)
     assert (guard.rows, guard.error, guard.supervised_error) == (3, pytest.approx(1 / 3), 0)

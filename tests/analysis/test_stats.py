@@ -388,3 +388,5 @@ def test_the_interval_of_overlapping_splits_covers_and_the_plain_one_does_not():
 
 def test_splits_without_a_difference_are_no_evidence():
     assert compare_resampled(np.zeros(10), 0.5) == (10, 0, 0, 0, 1.0)
+    for differences in ([], [2.0]):  # too few for a test
+        assert np.isnan(compare_resampled(np.array(differences), 0.5).p)

@@ -153,6 +153,13 @@ def test_a_split_is_refused_exactly_if_all_given_labels_of_a_class_would_be_for_
                 split.check(GIVEN, 3, 20 - validation, validation, "given")
 
 
+def test_every_class_keeps_an_image_if_enough_have_several():
+    assert split.every_class_keeps_one(np.repeat(np.arange(10), 100), 10, 100)
+    assert not split.every_class_keeps_one(np.arange(1000), 1000, 100)
+    assert not split.every_class_keeps_one(np.array([0, 0, 0, 1, -1]), 2, 3)
+    assert split.every_class_keeps_one(np.array([0, 0, 0, 1, -1]), 2, 0)
+
+
 def test_images_without_a_label_are_refused_where_labels_are_chosen():
     for choose in ("random", "first"):
         with pytest.raises(InputError, match="20 of the 40 training images have no label"):

@@ -165,7 +165,7 @@ def test_verbose_says_what_was_read(rows, capsys):
 
 
 def test_the_history_has_the_share_of_unlabelled_rows_with_a_pseudo_label(rows):
-    """Rows that pad the arrays are none of them: without a threshold it is 1."""
+    """Rows that pad the arrays are none of them: with a threshold that every output reaches it is 1."""
     X, _, few = rows
     for threshold, expected in ((1e-30, 1.0), (0.9999, 0.0)):
         fitted = small(threshold=threshold).fit(X, few)

@@ -348,6 +348,17 @@ def test_a_confusion_matrix_of_any_number_of_classes(runs):
         assert "0 as" not in found.alt
 
 
+def test_names_of_classes_are_no_formulas(runs):
+    dataset = {**runs[0].result.dataset, "classes": ["$_$", "$10-$20"]}
+    counted = {part: [5, 5] for part in runs[0].result.class_counts}
+    result = dataclasses.replace(
+        runs[0].result, confusion=[[[4, 1], [0, 5]], None, None], dataset=dataset, class_counts=counted
+    )
+    found = figures.draw([dataclasses.replace(runs[0], result=result)], None)[NAMES.index("confusion")]
+    assert found.missing is None
+    assert "$_$ as $10-$20" in found.alt
+
+
 @pytest.mark.usefixtures("unrendered")
 def test_a_confusion_matrix_names_errors_alone_and_classes_by_their_names(runs):
     perfect, one_wrong = [[5, 0], [0, 5]], [[4, 1], [0, 5]]

@@ -76,9 +76,15 @@ def test_seeds_whose_accuracy_fell_with_pseudo_labels_are_named():
 
 
 def test_what_lowered_the_accuracy_is_named_as_the_method_has_it():
-    for name, what in (("pl", "with pseudo-labels"), ("vat", "with the unlabelled images")):
+    for name, what, advised in (
+        ("pl", "with pseudo-labels", True),
+        ("ladder_pl", "with pseudo-labels", True),
+        ("ladder", "with the unlabelled images", False),
+        ("vat", "with the unlabelled images", False),
+    ):
         remark = remarks_on(make_result(SCENARIOS["quick"][name], [0.6], before=[0.7], after=[0.6]))[1]
         assert what in remark
+        assert ("try a lower --alpha_f" in remark) is advised
 
 
 def test_only_a_drop_beyond_the_noise_of_the_images_counts():

@@ -145,12 +145,16 @@ def test_a_run_of_its_own_is_not_replaced_and_a_joined_one_is(runs, tmp_path):
     assert {path.name: path.read_bytes() for path in own.path.iterdir() if path.is_file()} == before
     joined = RunFolder(tmp_path / "joined")
     first = join([runs["early"], runs["late"]], joined)
+    (joined.path / "model.safetensors").write_text("exported")
     assert join([runs["early"], runs["late"]], joined) == first
+    assert (joined.path / "model.safetensors").exists()  # of the same networks
+    assert join([runs["nn"]], joined).scenario == "nn"
+    assert not (joined.path / "model.safetensors").exists()
 
 
 def test_a_part_that_cannot_be_read_leaves_the_joined_run_as_it_was(runs, tmp_path):
     joined, broken = RunFolder(tmp_path / "joined"), RunFolder(tmp_path / "broken")
-    first = join([runs["early"], runs["late"]], joined)
+    first = join([runs["nn"]], joined)
     shutil.copytree(runs["late"].path, broken.path)
     (broken.path / PARAMETERS).write_bytes(b"")
     with pytest.raises(InputError, match="No arrays can be read"):
@@ -165,8 +169,7 @@ def test_a_joined_run_says_which_seeds_had_another_device_or_version(runs):
         late, device={"kind": "H100", "platform": "gpu"}, versions={**late.versions, "jax": "9"}
     )
     device, version = join_results([early, elsewhere]).warnings[-2:]
-    assert "seed 2" in device
-    assert "on H100 (gpu)" in device
+    assert device.startswith("Seeds 2 ran on H100 (gpu), and 0, 1 on ")
     assert "another version of jax" in version
 
 

@@ -47,7 +47,7 @@ def data(blobs):
     return training_data(blobs)
 
 
-def in_training(phase, data):
+def with_random_weights(phase, data):
     """The split, and a state with weights that give outputs from unsure to sure."""
     parts = split_of(KEY, data)
     state = init(phase, KEY, parts, data)
@@ -70,7 +70,7 @@ def given(phase, state, rows, data, blobs):
 @every_phase
 def test_the_labels_of_an_evaluation_are_those_that_updates_give(phase, data, blobs):
     """In mini-batches of the size of training; the last one is filled up with the first images."""
-    parts, state = in_training(phase, data)
+    parts, state = with_random_weights(phase, data)
     unlabelled = np.asarray(parts.unlabelled)
     rows = unlabelled[np.arange(-(-len(unlabelled) // SIZE) * SIZE) % len(unlabelled)].reshape(-1, SIZE)
     expected = np.concatenate([given(phase, state, of_update, data, blobs) for of_update in rows])
@@ -93,7 +93,7 @@ def at_the_middle(outputs):
 @pytest.mark.parametrize("network", [KERAS, KERAS.replace(output="sigmoid")], ids=["softmax", "sigmoid"])
 def test_coverage_is_the_share_of_rows_above_the_threshold_and_the_accuracy_is_theirs(network, data):
     phase = with_method(PHASES["every update"], network=network)
-    parts, state = in_training(phase, data)
+    parts, state = with_random_weights(phase, data)
     outputs = outputs_of(phase.method, state, data, parts.unlabelled)
     threshold = at_the_middle(outputs)
     sure, right = outputs.max(axis=1) >= threshold, outputs.argmax(axis=1) == data.labels[parts.unlabelled]
@@ -105,7 +105,7 @@ def test_coverage_is_the_share_of_rows_above_the_threshold_and_the_accuracy_is_t
 
 
 def test_without_a_threshold_every_row_has_a_label_and_with_one_that_none_reaches_no_row(data):
-    parts, state = in_training(PSEUDO_LABEL_PHASE, data)
+    parts, state = with_random_weights(PSEUDO_LABEL_PHASE, data)
     whole, none = (
         evaluate(with_method(PSEUDO_LABEL_PHASE, threshold=threshold), state, parts, data).metrics
         for threshold in (0.0, 0.9999)
@@ -135,7 +135,7 @@ def test_labels_given_once_count_by_the_same_rule(batches, data):
 
 @pytest.mark.parametrize("phase", [*ALIGNED.values(), ONCE_PHASE], ids=[*ALIGNED, "once"])
 def test_hidden_labels_change_the_accuracies_alone(phase, data):
-    parts, state = in_training(phase, data)
+    parts, state = with_random_weights(phase, data)
     hidden = data.replace(labels=data.labels.at[parts.unlabelled].set(-1))
     seen, unseen = (evaluate(phase, state, parts, of) for of in (data, hidden))
     np.testing.assert_array_equal(unseen.pseudo_labels, seen.pseudo_labels)
@@ -159,7 +159,7 @@ PADDED = 20
 )
 def test_padding_rows_do_not_count(phase, data):
     """Neither as rows nor in the mean of a mini-batch: with them, every metric and label is that without."""
-    parts, state = in_training(phase, data)
+    parts, state = with_random_weights(phase, data)
     last = len(data.labels) + PADDED - 1
     more = data.replace(
         images=jnp.pad(data.images, ((0, PADDED), (0, 0)), constant_values=255),
@@ -178,11 +178,11 @@ def test_padding_rows_do_not_count(phase, data):
 
 
 def test_a_method_without_a_rule_of_its_own_gives_the_predicted_classes(data):
-    _, state = in_training(LADDER_PHASE.replace(method=SUPERVISED), data)
+    _, state = with_random_weights(LADDER_PHASE.replace(method=SUPERVISED), data)
     images = jnp.asarray(data.images[:50], jnp.float32) / 255
     labels = SUPERVISED.pseudo_labels(state.params, state.extra, images, jnp.arange(50))
     np.testing.assert_array_equal(labels, logits_of(SUPERVISED, state.params, None, data.images[:50]).argmax(axis=1))
     without = LADDER_PHASE.replace(method=LADDER.replace(alpha_f=0.0))
-    metrics = evaluate(without, *reversed(in_training(without, data)), data).metrics
+    metrics = evaluate(without, *reversed(with_random_weights(without, data)), data).metrics
     assert jnp.isnan(metrics["pseudo_label_coverage"])
     assert jnp.isnan(metrics["pseudo_label_accuracy"])

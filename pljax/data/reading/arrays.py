@@ -3,13 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pljax.data.free_memory import free_memory
 from pljax.data.npz import NUMBERS, TEXTS, Header, array_headers, read_arrays
 from pljax.data.reading import labels
 from pljax.data.reading.labels import clean, find_label_name
-from pljax.data.reading.rows import Rows, memory_limit
+from pljax.data.reading.rows import Rows
 from pljax.data.text import printable, shorten
 from pljax.types import InputError, ReadOptions
 
@@ -31,8 +33,7 @@ def read_npz(path: Path, options: ReadOptions) -> Rows:
         headers = array_headers(path)
         label, wanted = _label(path, headers, options), _features(path, headers, options)
         names = (*wanted, *([] if label is None else [label]))
-        most = memory_limit(min(headers[name].dtype.itemsize for name in wanted))
-        arrays = read_arrays(path, most, only=names, kinds=NUMBERS + TEXTS)
+        arrays = read_arrays(path, _memory_limit([headers[name] for name in wanted]), only=names, kinds=NUMBERS + TEXTS)
     except InputError:
         raise
     except ValueError as error:
@@ -54,10 +55,27 @@ def read_npz(path: Path, options: ReadOptions) -> Rows:
         of_rows = labels.read(values, options.unlabelled, path)
     if left_out := [name for name in headers if name not in names]:
         notes["arrays left out"] = shorten(left_out)
-    if features.dtype.kind == "b" or features.dtype == np.uint64:  # of which differences are no numbers, or wrap around
-        features = features.astype(np.float64)
+    features = features.astype(_dtype([headers[name] for name in wanted]), copy=False)
     flat = features.reshape(len(features), math.prod(features.shape[1:]))
     return Rows(flat, of_rows, tuple(map(clean, wanted)) if columns else (), notes=notes)
+
+
+def _dtype(headers: Sequence[Header]) -> np.dtype[Any]:
+    """The type of the features that are made of these arrays."""
+    dtype = headers[0].dtype if len(headers) == 1 else np.result_type(*(header.dtype for header in headers))
+    differences_wrap = dtype.kind == "b" or dtype == np.uint64  # or are no numbers
+    return np.dtype(np.float64) if differences_wrap else dtype
+
+
+def _memory_limit(headers: Sequence[Header]) -> int:
+    """The bytes that arrays of features may take, so that there is room for what is made of them as well.
+
+    That is an array of all of them, if they are columns or of another type, and the standardised features in float32.
+    """
+    given = sum(header.dtype.itemsize for header in headers)  # in a row of columns, or for each number of one array
+    made, count = _dtype(headers), len(headers)
+    copied = 0 if count == 1 and made == headers[0].dtype else count * made.itemsize
+    return free_memory() * given // (given + copied + count * np.dtype(np.float32).itemsize)
 
 
 def _label(path: Path, headers: Mapping[str, Header], options: ReadOptions) -> str | None:

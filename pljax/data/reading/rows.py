@@ -25,10 +25,6 @@ class Rows(NamedTuple):
     warnings: tuple[str, ...] = ()  # what may not be as its author meant it
 
 
-def memory_limit(itemsize: int = 4) -> int:
-    """Return the bytes that the numbers of a file, of ``itemsize`` bytes each, may take.
-
-    They leave as much of the free memory as a copy in float32 takes, and at least half of it.
-    """
-    itemsize = min(itemsize, 4)
-    return free_memory() * itemsize // (itemsize + 4)
+def memory_limit() -> int:
+    """Return the bytes that the content of a file may take: half of the free memory, because it is copied once."""
+    return free_memory() // 2

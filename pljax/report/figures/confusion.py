@@ -23,7 +23,7 @@ def confusion(data: FigureData) -> Drawing:
     counts = np.sum(matrices, axis=0)
     share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     classes = len(share)
-    names = [shorten_name(name) for name in run.result.dataset.get("classes") or map(str, range(classes))]
+    names = run.result.dataset.get("classes") or list(map(str, range(classes)))
     errors = np.where(np.eye(classes, dtype=bool), 0, share)
     figure = style.new_figure(5.0)
     figure.set_layout_engine("compressed")
@@ -32,8 +32,9 @@ def confusion(data: FigureData) -> Drawing:
     if classes <= MOST_CLASSES:
         axes.tick_params(length=0)
         _write_cells(axes, share, errors.max())
-        axes.set_xticks(range(classes), names, rotation=90 if max(map(len, names)) > 2 else 0)
-        axes.set_yticks(range(classes), names)
+        short = [shorten_name(name) for name in names]
+        axes.set_xticks(range(classes), short, rotation=90 if max(map(len, short)) > 2 else 0, parse_math=False)
+        axes.set_yticks(range(classes), short, parse_math=False)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")

@@ -10,7 +10,7 @@ import numpy as np
 from pljax.report.figures import style
 from pljax.report.figures.figure_data import FigureData, Run
 from pljax.report.figures.style import Drawing, count_of
-from pljax.report.sentences import format_number, join_names
+from pljax.report.sentences import format_number, join_names, shorten_name
 from pljax.results import trained
 from pljax.types import Dataset, InputError
 
@@ -170,7 +170,8 @@ def mistakes(data: FigureData) -> Drawing:
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, row, predicted in zip(panels, found.rows, found.predicted, strict=False):
         _show(axes, dataset.train_images[row].reshape(side, side), 0, 255)
-        axes.set_title(f"{predicted} → {dataset.train_labels[row]}", pad=2)
+        given, true = (shorten_name(dataset.names[label]) for label in (predicted, dataset.train_labels[row]))
+        axes.set_title(f"{given} → {true}", pad=2, parse_math=False)
     for axes in panels[shown:]:
         axes.set_axis_off()
     per_cent = format_number(100 * len(found.rows) / found.unlabelled, 1)

@@ -90,7 +90,8 @@ def _draw_points(axes: matplotlib.axes.Axes, points: np.ndarray, truth: np.ndarr
         of_class = points[truth == label]
         x, y = of_class[np.linalg.norm(of_class - np.median(of_class, axis=0), axis=1).argmin()]
         halo = [patheffects.withStroke(linewidth=2.5, foreground="white")]
-        axes.text(x, y, names[label], ha="center", va="center", fontsize=11, fontweight="bold", path_effects=halo)
+        written = axes.text(x, y, names[label], ha="center", va="center", fontsize=11, fontweight="bold")
+        written.set(path_effects=halo, parse_math=False)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color(style.FAINT)

@@ -13,6 +13,8 @@ import pytest
 from refusal import refusal
 
 from pljax.data.custom import read
+from pljax.data.npz import Header
+from pljax.data.reading import arrays
 from pljax.types import ReadOptions
 
 FEATURES = np.arange(9, dtype=np.float32).reshape(3, 3)
@@ -235,3 +237,20 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
             assert tracemalloc.get_traced_memory()[1] < 2**23
         finally:
             tracemalloc.stop()
+
+
+def test_the_arrays_leave_room_for_the_features_that_are_made_of_them(monkeypatch):
+    free = 10**9
+    monkeypatch.setattr(arrays, "free_memory", lambda: free)
+    for dtypes, made in (
+        (["u1"], 0),
+        (["f4"], 0),
+        (["f8"], 0),
+        (["?"], 8),
+        (["u8"], 8),
+        (["u1", "u1", "u1", "f8"], 8),
+        (["f4", "f4"], 4),
+    ):
+        most = arrays._memory_limit([Header((1,), np.dtype(dtype), False) for dtype in dtypes])
+        numbers = most * len(dtypes) / sum(np.dtype(dtype).itemsize for dtype in dtypes)
+        assert most + numbers * made + 4 * numbers == pytest.approx(free, rel=1e-6), dtypes
