@@ -210,9 +210,10 @@ LEARNING = {
 
 @pytest.mark.parametrize("phase", LEARNING.values(), ids=LEARNING)
 def test_training_learns_most_test_images(phase, data, blobs):
-    state, _ = train(phase.replace(epochs=100), data, rounds=100)
+    """With the labels of seed 1: with others, the ladder of a few units can take two classes for one."""
+    state, _ = train(phase.replace(epochs=200), data, seed=1, rounds=200)
     predicted = logits_of(phase.method, state.params, state.extra, blobs.test_images).argmax(axis=1)
-    assert (predicted == blobs.test_labels).mean() > 0.7
+    assert (predicted == blobs.test_labels).mean() > 0.9
 
 
 @every_phase
