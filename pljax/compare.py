@@ -105,12 +105,14 @@ def _folder_for(parts: Sequence[Result], output: Path, taken: Sequence[RunFolder
     config, seeds = parts[0].effective_config(), [seed for part in parts for seed in part.seeds]
     name = folder_name([config], parts[0].dataset["name"], seeds, comparison.overrides_of(parts[0]))
     paths = {folder.path.resolve() for folder in taken}
-    for number in itertools.count(1):  # settings that are no overrides are not in the name
-        folder = RunFolder(output / (name if number == 1 else f"{name}-{number}"))
-        other = folder.finished and not is_same_run(folder.load_result(), parts[0])
-        if folder.path.resolve() not in paths and not other:
-            return folder
-    raise AssertionError
+
+    def is_free(folder: RunFolder) -> bool:
+        holds_other = folder.finished and not is_same_run(folder.load_result(), parts[0])
+        return folder.path.resolve() not in paths and not holds_other
+
+    # Settings that are no overrides are not in the name.
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(filter(is_free, (RunFolder(output / name) for name in names)))
 
 
 def _require_one_way(folders: Sequence[RunFolder], results: Sequence[Result], places: Sequence[int]) -> None:
@@ -120,7 +122,7 @@ def _require_one_way(folders: Sequence[RunFolder], results: Sequence[Result], pl
             if is_same_run(results[other], results[place]) and set(results[other].seeds) & set(results[place].seeds):
                 raise InputError(
                     f"{folders[place].path} and {folders[other].path} have seeds of one run in common, so it is not "
-                    "clear which parts to join: give each seed once, or join the parts in calls of their own."
+                    "clear which parts to join: give each seed once."
                 )
 
 
