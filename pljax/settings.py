@@ -368,21 +368,24 @@ def paths(settings: Any) -> list[str]:
     return list(_paths("", to_json(settings)))
 
 
+def _by_name(path: str, value: Any) -> Any:
+    """The fields of a tree of settings by name, and phases by number; another value is returned as it is."""
+    return dict(enumerate(value)) if path == "phases" and isinstance(value, list) else value
+
+
 def _paths(path: str, value: Any) -> Iterator[str]:
-    if isinstance(value, list) and path == "phases":
-        value = dict(enumerate(value))
-    if isinstance(value, dict):
-        for name in value:
-            yield from _paths(f"{path}.{name}".removeprefix("."), value[name])
+    fields = _by_name(path, value)
+    if isinstance(fields, dict):
+        for name in fields:
+            yield from _paths(f"{path}.{name}".removeprefix("."), fields[name])
     else:
         yield path
 
 
 def _differences(path: str, one: Any, other: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other) and path == "phases":
-        one, other = (dict(enumerate(phases)) for phases in (one, other))
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        for name in one:
-            yield from _differences(f"{path}.{name}".removeprefix("."), one[name], other[name])
+    here, there = _by_name(path, one), _by_name(path, other)
+    if isinstance(here, dict) and isinstance(there, dict) and here.keys() == there.keys():
+        for name in here:
+            yield from _differences(f"{path}.{name}".removeprefix("."), here[name], there[name])
     elif one != other:
         yield path, (one, other)

@@ -45,6 +45,14 @@ def runs(blobs, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def wide(blobs, tmp_path_factory):
+    """Two parts of a run of another network, whose joined run would have the name of that of ``nn`` and ``later``."""
+    place, wider = tmp_path_factory.mktemp("wide"), config("nn", supervised(network(9), 4))
+    parts = (place / "early", [0, 1, 2]), (place / "later", [6, 7, 8])
+    return [finished(path, blobs, wider, seeds).path for path, seeds in parts]
+
+
+@pytest.fixture(scope="module")
 def report(runs, tmp_path_factory):
     """The report of two scenarios, and the outcome of the command."""
     output = tmp_path_factory.mktemp("report") / "report"
@@ -93,11 +101,8 @@ def test_parts_that_could_be_joined_in_two_ways_are_refused(runs, tmp_path):
     assert not (tmp_path / "report").exists()
 
 
-def test_joined_runs_that_differ_in_what_their_name_leaves_out_have_a_folder_each(runs, blobs, tmp_path):
-    wider = config("nn", supervised(network(9), 4))
-    for name, seeds in (("wide", [0, 1, 2]), ("wide_later", [6, 7, 8])):
-        finished(tmp_path / name, blobs, wider, seeds)
-    parts = (runs / "nn", runs / "later", tmp_path / "wide", tmp_path / "wide_later")
+def test_joined_runs_that_differ_in_what_their_name_leaves_out_have_a_folder_each(runs, wide, tmp_path):
+    parts = (runs / "nn", runs / "later", wide[0], wide[1])
     assert call(main, *parts, "--output", tmp_path / "report").status == 0
     one, other = json.loads((tmp_path / "report" / "comparison.json").read_text())["runs"]
     for of_run, names in ((one, parts[:2]), (other, parts[2:])):
@@ -105,18 +110,16 @@ def test_joined_runs_that_differ_in_what_their_name_leaves_out_have_a_folder_eac
         assert of_run["accuracies"] == pytest.approx(accuracies)
 
 
-def test_a_joined_run_that_is_compared_is_not_replaced_by_one_of_its_name(runs, blobs, tmp_path):
-    wider, output = config("nn", supervised(network(9), 4)), tmp_path / "report"
-    for name, seeds in (("wide", [0, 1, 2]), ("wide_later", [6, 7, 8])):
-        finished(tmp_path / name, blobs, wider, seeds)
+def test_a_joined_run_that_is_compared_is_not_replaced_by_one_of_its_name(runs, wide, tmp_path):
+    output = tmp_path / "report"
     assert call(main, runs / "nn", runs / "later", "--output", output).status == 0
     joined = output / "test-nn-blobs-seeds0to8"
     before = Result.load(joined)
-    assert call(main, joined, tmp_path / "wide", tmp_path / "wide_later", "--output", output).status == 0
+    assert call(main, joined, wide[0], wide[1], "--output", output).status == 0
     assert Result.load(joined) == before
     (pair,) = json.loads((output / "comparison.json").read_text())["pairs"]
-    wide = [share for name in ("wide", "wide_later") for share in Result.load(tmp_path / name).test_accuracy]
-    expected = [100 * (other - share) for share, other in zip(before.test_accuracy, wide, strict=True)]
+    others = [share for part in wide for share in Result.load(part).test_accuracy]
+    expected = [100 * (other - share) for share, other in zip(before.test_accuracy, others, strict=True)]
     assert pair["differences"] == pytest.approx(expected)
 
 

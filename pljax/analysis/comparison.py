@@ -232,13 +232,7 @@ def labels(results: Sequence[Result]) -> list[str]:
     names = [_name(result) if several else result.scenario for result in results]
     common = common_overrides(results)
     names = [
-        name
-        + _as_list(
-            {
-                **{field: value for field, value in overrides_of(result).items() if field not in common},
-                **_differing(result, [other for other, same in zip(results, names, strict=True) if same == name]),
-            }
-        )
+        name + _settings(result, common, [other for other, same in zip(results, names, strict=True) if same == name])
         for result, name in zip(results, names, strict=True)
     ]
     seeds: dict[str, set[tuple[int, ...]]] = {name: set() for name in names}
@@ -254,25 +248,26 @@ def labels(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def _differing(result: Result, namesakes: Sequence[Result]) -> dict[str, str]:
-    """The fields of a result's config that differ from those of a result with the same name."""
-    fields = [_own_fields(result.effective_config(), other.effective_config()) for other in namesakes]
-    return {name: value for of_other in fields for name, value in of_other.items()}
-
-
-def _as_list(fields: dict[str, str]) -> str:
+def _settings(result: Result, common: dict[str, str], namesakes: Sequence[Result]) -> str:
+    """A result's overrides beside the common ones, and what differs from its namesakes, as ``, name=value``."""
+    fields = {name: value for name, value in overrides_of(result).items() if name not in common}
+    for other in namesakes:
+        fields |= _own_fields(result.effective_config(), other.effective_config())
     return "".join(f", {name}={value}" for name, value in _in_order(fields))
 
 
 def common_overrides(results: Sequence[Result]) -> dict[str, str]:
     """The overrides with one value in all results whose configs have this setting. The labels name the others."""
-    overrides, found = list(map(overrides_of, results)), {}
-    for name, value in {name: value for of_result in overrides for name, value in of_result.items()}.items():
-        without = [result for result, of_result in zip(results, overrides, strict=True) if name not in of_result]
-        values = {of_result[name] for of_result in overrides if name in of_result}
-        if values == {value} and not any(_has_setting(result.effective_config(), name) for result in without):
-            found[name] = value
-    return dict(_in_order(found))
+    configs, overrides = [result.effective_config() for result in results], list(map(overrides_of, results))
+
+    def is_common(name: str, value: str) -> bool:
+        return all(
+            own[name] == value if name in own else not _has_setting(config, name)
+            for config, own in zip(configs, overrides, strict=True)
+        )
+
+    every = {name: value for own in overrides for name, value in own.items()}
+    return dict(_in_order({name: value for name, value in every.items() if is_common(name, value)}))
 
 
 def _has_setting(config: Config, name: str) -> bool:

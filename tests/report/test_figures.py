@@ -348,13 +348,15 @@ def test_a_confusion_matrix_of_any_number_of_classes(runs):
         assert "0 as" not in found.alt
 
 
+def confusion_of(run, names, counts):
+    """The figure of the confusion matrix of a run on data of two classes, five test images each."""
+    dataset, counted = {**run.result.dataset, "classes": names}, {part: [5, 5] for part in run.result.class_counts}
+    result = dataclasses.replace(run.result, confusion=[counts, None, None], dataset=dataset, class_counts=counted)
+    return figures.draw([dataclasses.replace(run, result=result)], None)[NAMES.index("confusion")]
+
+
 def test_names_of_classes_are_no_formulas(runs):
-    dataset = {**runs[0].result.dataset, "classes": ["$_$", "$10-$20"]}
-    counted = {part: [5, 5] for part in runs[0].result.class_counts}
-    result = dataclasses.replace(
-        runs[0].result, confusion=[[[4, 1], [0, 5]], None, None], dataset=dataset, class_counts=counted
-    )
-    found = figures.draw([dataclasses.replace(runs[0], result=result)], None)[NAMES.index("confusion")]
+    found = confusion_of(runs[0], ["$_$", "$10-$20"], [[4, 1], [0, 5]])
     assert found.missing is None
     assert "$_$ as $10-$20" in found.alt
 
@@ -363,13 +365,7 @@ def test_names_of_classes_are_no_formulas(runs):
 def test_a_confusion_matrix_names_errors_alone_and_classes_by_their_names(runs):
     perfect, one_wrong = [[5, 0], [0, 5]], [[4, 1], [0, 5]]
     for counts, said in ((perfect, "There are no errors."), (one_wrong, "errors: ant as bee (20.0 %).")):
-        dataset = {**runs[0].result.dataset, "classes": ["ant", "bee"]}
-        counted = {part: [5, 5] for part in runs[0].result.class_counts}
-        result = dataclasses.replace(
-            runs[0].result, confusion=[counts, None, None], dataset=dataset, class_counts=counted
-        )
-        found = figures.draw([dataclasses.replace(runs[0], result=result)], None)[NAMES.index("confusion")]
-        assert found.alt.endswith(said)
+        assert confusion_of(runs[0], ["ant", "bee"], counts).alt.endswith(said)
 
 
 @pytest.mark.usefixtures("unrendered")

@@ -136,13 +136,17 @@ def test_parts_of_a_run_are_found_and_put_in_order(runs):
     assert find_parts([]) == []
 
 
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
+
+
 def test_a_run_of_its_own_is_not_replaced_and_a_joined_one_is(runs, tmp_path):
     shutil.copytree(runs["nn"].path, tmp_path / "own")
     own = RunFolder(tmp_path / "own")
-    before = {path.name: path.read_bytes() for path in own.path.iterdir() if path.is_file()}
+    before = files_of(own)
     with pytest.raises(InputError, match="a run of its own, which the joined one would replace"):
         join([runs["early"], runs["late"]], own)
-    assert {path.name: path.read_bytes() for path in own.path.iterdir() if path.is_file()} == before
+    assert files_of(own) == before
     joined = RunFolder(tmp_path / "joined")
     first = join([runs["early"], runs["late"]], joined)
     (joined.path / "model.safetensors").write_text("exported")

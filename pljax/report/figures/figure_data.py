@@ -30,8 +30,9 @@ class FigureData:
         self._dataset, self._why_no_dataset = dataset, why_no_dataset
         self._metrics: dict[str, list[dict[str, Any]]] = {}
         # Of the last run, by seed: those of all runs might not fit into memory.
-        self._networks: tuple[str, dict[int, trained.TrainedNetworks]] = ("", {})
-        self._outputs: tuple[str, dict[int, np.ndarray]] = ("", {})
+        self._last_run: Run | None = None
+        self._networks: dict[int, trained.TrainedNetworks] = {}
+        self._outputs: dict[int, np.ndarray] = {}
 
     @functools.cached_property
     def seeds(self) -> list[int]:
@@ -73,20 +74,16 @@ class FigureData:
 
     def networks(self, run: Run, seed: int) -> trained.TrainedNetworks:
         """The trained networks of one seed of a run."""
-        path = str(run.folder.path)
-        if self._networks[0] != path:
-            self._networks = path, trained.load(run.folder, run.result)
-        return self._networks[1][seed]
+        if run is not self._last_run:
+            self._networks, self._outputs, self._last_run = trained.load(run.folder, run.result), {}, run
+        return self._networks[seed]
 
     def test_outputs(self, run: Run, seed: int) -> np.ndarray:
         """The class outputs of one seed's network for the test images, float32 ``[M, C]``."""
-        path = str(run.folder.path)
-        if self._outputs[0] != path:
-            self._outputs = path, {}
-        of_run = self._outputs[1]
-        if seed not in of_run:
-            of_run[seed] = trained.probabilities(self.networks(run, seed), self.dataset_of(run).test_images)
-        return of_run[seed]
+        images, networks = self.dataset_of(run).test_images, self.networks(run, seed)
+        if seed not in self._outputs:
+            self._outputs[seed] = trained.probabilities(networks, images)
+        return self._outputs[seed]
 
     def validation_outputs(self, run: Run, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The class outputs of one seed's network for its validation images, float32 ``[V, C]``, and their labels."""
