@@ -10,7 +10,8 @@ gave.
 
 ``python experiments/rounding.py --cores=0`` trains on the first core what the file lacks, one seed after another: it
 goes on where it was interrupted. Several processes can add to the file at once. ``--tables`` only prints, and draws
-``rounding.png`` and ``merged.png``.
+``rounding.png`` and ``merged.png``. It also compares results of `lee2013` from different devices, and with products of
+another precision: those in ``results/devices/`` with those in ``results/lee2013/``.
 """
 
 import argparse
@@ -30,7 +31,7 @@ import numpy as np
 import scipy.stats
 from matplotlib.axes import Axes
 
-from pljax import SCENARIOS, Config, Dataset, RunFolder, load, run
+from pljax import SCENARIOS, Config, Dataset, Result, RunFolder, load, run
 from pljax.analysis.stats import compare_paired
 from pljax.methods import Aux, Batch, register
 from pljax.methods.pseudo_label import Extra, PseudoLabel
@@ -47,6 +48,13 @@ LOST = 0.05  # a class has less than this share of the pseudo-labels: half of wh
 KEPT_EVERY = 10  # epochs
 FIRST_ARM = "2 cores"
 DRAWN_ARMS = (FIRST_ARM, "1 core")
+# What is compared of `lee2013`, where all else is the same: names and folders.
+H100 = ("H100", "lee2013")
+DEVICES = ((("two cores", "devices/two_cores"), H100), (H100, ("H100, TF32", "devices/h100_tensorfloat32")))
+
+COLUMNS = (
+    "case", "arms", "seeds", "mean difference", "SD within a seed", "SD between seeds", "median, largest difference"
+)  # fmt: skip
 
 Case = dict[str, dict[int, dict[str, Any]]]  # what is kept of a seed, by arm and seed
 
@@ -178,19 +186,14 @@ def describe_lost(of_seed: Mapping[str, Any]) -> str:
 
 def tables(results: Mapping[str, Case]) -> Iterator[str]:
     """A row for each case and arm beside the first arm; then, for each case, a row a seed."""
-    columns = ("case", "arms", "seeds", "mean difference", "SD within a seed", "SD between seeds")
-    yield f"| {' | '.join(columns)} | median, largest difference | equal up to epoch |"
-    yield "| --- |" + " --- |" * 7
+    yield f"| {' | '.join(COLUMNS)} | equal up to epoch |"
+    yield "| --- |" + " --- |" * len(COLUMNS)
     for name, case in results.items():
         for arm in [arm for arm in case if arm != FIRST_ARM and FIRST_ARM in case]:
             seeds, values = in_both(case, (FIRST_ARM, arm))
             if len(seeds) > 1:
-                of_case, test = spread(values), compare_paired(values[:, 1] - values[:, 0])
-                cells = [name, f"{FIRST_ARM}, {arm}", str(len(seeds))]
-                cells += [f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})"]
-                cells += [f"{of_case.within:.2f} ({of_case.low:.2f} to {of_case.high:.2f})", f"{of_case.between:.2f}"]
                 until = min(equal_until(case[FIRST_ARM][seed], case[arm][seed]) for seed in seeds)
-                yield f"| {' | '.join(cells)} | {of_case.median:.2f}, {of_case.most:.2f} | {until} |"
+                yield f"| {name} | {FIRST_ARM}, {arm} | {difference_cells(values)} | {until} |"
     for name, case in results.items():
         yield ""
         yield f"| {name}, seed | {' | '.join(case)} | {' | '.join(f'classes lost: {arm}' for arm in case)} |"
@@ -200,6 +203,29 @@ def tables(results: Mapping[str, Case]) -> Iterator[str]:
             accuracies = ["-" if of is None else format_accuracy(of["test_accuracy"]) for of in of_arms]
             lost = ["-" if of is None else describe_lost(of) for of in of_arms]
             yield f"| {seed} | {' | '.join(accuracies)} | {' | '.join(lost)} |"
+
+
+def difference_cells(values: np.ndarray) -> str:
+    """The cells of a row that follow from the accuracies of two arms, ``[seeds, 2]``."""
+    of_case, test = spread(values), compare_paired(values[:, 1] - values[:, 0])
+    cells = [str(len(values)), f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})"]
+    cells += [f"{of_case.within:.2f} ({of_case.low:.2f} to {of_case.high:.2f})", f"{of_case.between:.2f}"]
+    return " | ".join([*cells, f"{of_case.median:.2f}, {of_case.most:.2f}"])
+
+
+def device_table() -> Iterator[str]:
+    """A row for each scenario that has results of two devices, or with products of two precisions."""
+    yield f"| {' | '.join(COLUMNS)} |"
+    yield "| --- |" + " --- |" * (len(COLUMNS) - 1)
+    for (name, folder), (other_name, other) in DEVICES:
+        for scenario in SCENARIOS["lee2013"]:
+            files = [RESULTS / place / f"{scenario}.json" for place in (folder, other)]
+            if not all(file.exists() for file in files):
+                continue
+            results = [Result.load(file) for file in files]
+            by_seed = [dict(zip(result.seeds, 100 * result.accuracies(), strict=True)) for result in results]
+            values = np.array([[of[seed] for of in by_seed] for seed in by_seed[0] if seed in by_seed[1]])
+            yield f"| lee2013 {scenario} | {name}, {other_name} | {difference_cells(values)} |"
 
 
 def format_accuracy(accuracy: float | None) -> str:
@@ -331,6 +357,8 @@ def main() -> None:
         train_missing(path, name, arm, config, seeds, dataset)
     results = read(path)
     print("\n".join(tables(results)))
+    if arguments.tables:
+        print("\n" + "\n".join(device_table()))
     case = results.get(name, {})
     if {*DRAWN_ARMS} <= {*case} and len(in_both(case, DRAWN_ARMS)[0]) > 1:
         weight = SCENARIOS[arguments.protocol][arguments.scenario].method.weight
