@@ -10,8 +10,8 @@ gave.
 
 ``python experiments/rounding.py --cores=0`` trains on the first core what the file lacks, one seed after another: it
 goes on where it was interrupted. Several processes can add to the file at once. ``--tables`` only prints, and draws
-``rounding.png`` and ``merged.png``. It also compares results of `lee2013` from different devices, and with products of
-another precision: those in ``results/devices/`` with those in ``results/lee2013/``.
+``rounding.png`` and ``merged.png``; it also compares the kept results of `lee2013` from two cores, from a GPU, and from
+a GPU with coarser products.
 """
 
 import argparse
@@ -48,13 +48,19 @@ LOST = 0.05  # a class has less than this share of the pseudo-labels: half of wh
 KEPT_EVERY = 10  # epochs
 FIRST_ARM = "2 cores"
 DRAWN_ARMS = (FIRST_ARM, "1 core")
-# What is compared of `lee2013`, where all else is the same: names and folders.
-H100 = ("H100", "lee2013")
-DEVICES = ((("two cores", "devices/two_cores"), H100), (H100, ("H100, TF32", "devices/h100_tensorfloat32")))
+# Where results of `lee2013` with the same configs lie, by device, and which are compared.
+DEVICES = {"2 cores": "devices/two_cores", "H100": "lee2013", "H100 in TF32": "devices/h100_tensorfloat32"}
+COMPARED = tuple(itertools.combinations(DEVICES, 2))
 
 COLUMNS = (
-    "case", "arms", "seeds", "mean difference", "SD within a seed", "SD between seeds", "median, largest difference"
-)  # fmt: skip
+    "case",
+    "arms",
+    "seeds",
+    "mean difference",
+    "SD within a seed",
+    "SD between seeds",
+    "median, largest difference",
+)
 
 Case = dict[str, dict[int, dict[str, Any]]]  # what is kept of a seed, by arm and seed
 
@@ -193,7 +199,7 @@ def tables(results: Mapping[str, Case]) -> Iterator[str]:
             seeds, values = in_both(case, (FIRST_ARM, arm))
             if len(seeds) > 1:
                 until = min(equal_until(case[FIRST_ARM][seed], case[arm][seed]) for seed in seeds)
-                yield f"| {name} | {FIRST_ARM}, {arm} | {difference_cells(values)} | {until} |"
+                yield f"| {name} | {FIRST_ARM} and {arm} | {difference_cells(values)} | {until} |"
     for name, case in results.items():
         yield ""
         yield f"| {name}, seed | {' | '.join(case)} | {' | '.join(f'classes lost: {arm}' for arm in case)} |"
@@ -206,26 +212,38 @@ def tables(results: Mapping[str, Case]) -> Iterator[str]:
 
 
 def difference_cells(values: np.ndarray) -> str:
-    """The cells of a row that follow from the accuracies of two arms, ``[seeds, 2]``."""
+    """The cells of a row that follow from the accuracies of two arms, ``[seeds, 2]``: all of ``COLUMNS`` but two."""
     of_case, test = spread(values), compare_paired(values[:, 1] - values[:, 0])
-    cells = [str(len(values)), f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})"]
-    cells += [f"{of_case.within:.2f} ({of_case.low:.2f} to {of_case.high:.2f})", f"{of_case.between:.2f}"]
-    return " | ".join([*cells, f"{of_case.median:.2f}, {of_case.most:.2f}"])
+    difference = f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f})"
+    within = f"{of_case.within:.2f} ({of_case.low:.2f} to {of_case.high:.2f})"
+    median_and_largest = f"{of_case.median:.2f}, {of_case.most:.2f}"
+    return " | ".join([str(len(values)), difference, within, f"{of_case.between:.2f}", median_and_largest])
 
 
-def device_table() -> Iterator[str]:
-    """A row for each scenario that has results of two devices, or with products of two precisions."""
+def device_table(folder: Path) -> Iterator[str]:
+    """A row for each scenario of `lee2013` and pair of devices, by the seeds that both have and none diverged in.
+
+    ``folder`` is that of all results.
+    """
     yield f"| {' | '.join(COLUMNS)} |"
     yield "| --- |" + " --- |" * (len(COLUMNS) - 1)
-    for (name, folder), (other_name, other) in DEVICES:
-        for scenario in SCENARIOS["lee2013"]:
-            files = [RESULTS / place / f"{scenario}.json" for place in (folder, other)]
-            if not all(file.exists() for file in files):
-                continue
-            results = [Result.load(file) for file in files]
-            by_seed = [dict(zip(result.seeds, 100 * result.accuracies(), strict=True)) for result in results]
-            values = np.array([[of[seed] for of in by_seed] for seed in by_seed[0] if seed in by_seed[1]])
-            yield f"| lee2013 {scenario} | {name}, {other_name} | {difference_cells(values)} |"
+    for pair, scenario in itertools.product(COMPARED, SCENARIOS["lee2013"]):
+        files = {device: folder / DEVICES[device] / f"{scenario}.json" for device in pair}
+        if not all(file.exists() for file in files.values()):
+            continue
+        results = {device: Result.load(file) for device, file in files.items()}
+        first, second = results.values()
+        if (first.config, first.dataset["digest"]) != (second.config, second.dataset["digest"]):
+            raise SystemExit(f"The results of lee2013 {scenario} are of other configs or data.")
+        case = {
+            device: {
+                seed: {"test_accuracy": accuracy}
+                for seed, accuracy in zip(result.seeds, result.test_accuracy, strict=True)
+            }
+            for device, result in results.items()
+        }
+        _, values = in_both(case, pair)
+        yield f"| lee2013 {scenario} | {' and '.join(pair)} | {difference_cells(values)} |"
 
 
 def format_accuracy(accuracy: float | None) -> str:
@@ -331,7 +349,7 @@ def train_missing(path: Path, name: str, arm: str, config: Config, seeds: Sequen
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the same seeds with sums that are rounded in another way.")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="lee2013")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="quick")
     parser.add_argument("--scenario", choices=("pl", "pl_dae"), default="pl")
     parser.add_argument("--cores", default="0,1", help="the cores to use, with commas; default: %(default)s")
     parser.add_argument("--last_bit", type=int, default=0, help="by how much the initial weights differ in it")
@@ -358,7 +376,7 @@ def main() -> None:
     results = read(path)
     print("\n".join(tables(results)))
     if arguments.tables:
-        print("\n" + "\n".join(device_table()))
+        print("\n" + "\n".join(device_table(arguments.output)))
     case = results.get(name, {})
     if {*DRAWN_ARMS} <= {*case} and len(in_both(case, DRAWN_ARMS)[0]) > 1:
         weight = SCENARIOS[arguments.protocol][arguments.scenario].method.weight

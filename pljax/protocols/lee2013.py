@@ -109,7 +109,7 @@ def scenarios(
 
 SCENARIOS = scenarios()
 
-# Test accuracy in per cent by (scenario, labels): 100 minus the test error of table 1, which quotes that of nn from
+# Test accuracy in per cent by (scenario, labels): 100 minus the test error of table 2, which quotes that of nn from
 # Weston et al. (2008).
 SOURCE = "Lee 2013"
 QUOTED = {"nn": "Weston et al. 2008"}

@@ -42,7 +42,9 @@ def _is_available(backend: str) -> bool:
 
 
 def set_matmul_precision(name: str | None) -> None:
-    """Set the least precision of matrix products; ``None`` keeps JAX's default. A CPU always computes in float32.
+    """Set the least precision of matrix products; ``None`` keeps JAX's default.
+
+    A CPU always computes in float32. On a GPU bfloat16 and tensorfloat32 both are TensorFloat-32, JAX's default there.
 
     Raises ``InputError`` for an unknown precision.
     """

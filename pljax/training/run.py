@@ -47,7 +47,8 @@ def run(
 
     Args:
       config: what to train.
-      seeds: different whole numbers. The result of a seed does not depend on the others.
+      seeds: different whole numbers. The result of a seed does not depend on the others, except for rounding where
+        they share a program: on all but a single CPU device.
       dataset: the images and labels.
       folder: receives config, metrics, checkpoints, parameters and result.
       reporter: shows progress and messages; by default on standard error.
