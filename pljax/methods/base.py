@@ -27,6 +27,8 @@ from pljax.types import InputError, Params, Split, TrainingData
 __all__ = [
     "ALPHA_F_HELP",
     "METHODS",
+    "T1_HELP",
+    "T2_HELP",
     "WEIGHTS",
     "Aux",
     "Batch",
@@ -38,6 +40,8 @@ __all__ = [
     "setting",
 ]
 
+T1_HELP = "the epoch from which alpha(t) rises."
+T2_HELP = "the epoch from which alpha(t) is alpha_f."
 ALPHA_F_HELP = "the final weight of the unlabelled loss; in a ladder, of pseudo-labels."
 
 # The key of the initial weights is ``fold_in(key of the phase, WEIGHTS)``. pljax.data.batches takes 1 to 3.
@@ -262,8 +266,8 @@ class Ramp(Method):
     """The base class of methods whose weight of the unlabelled images is alpha(t), eq. 16 of Lee (2013)."""
 
     alpha_f: float = setting(help=ALPHA_F_HELP)
-    t1: int = setting(help="the epoch from which alpha(t) rises.", traced=True)
-    t2: int = setting(help="the epoch from which alpha(t) is alpha_f.", low=1, traced=True)
+    t1: int = setting(help=T1_HELP, traced=True)
+    t2: int = setting(help=T2_HELP, low=1, traced=True)
 
     def check(self) -> None:
         if self.t1 >= self.t2:

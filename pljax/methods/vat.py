@@ -3,7 +3,17 @@
 import jax
 import jax.numpy as jnp
 
-from pljax.methods.base import ALPHA_F_HELP, Aux, Batch, NormalisedMethod, register, setting
+from pljax.methods.base import (
+    ALPHA_F_HELP,
+    T1_HELP,
+    T2_HELP,
+    Aux,
+    Batch,
+    NormalisedMethod,
+    Ramp,
+    register,
+    setting,
+)
 from pljax.nn import losses
 from pljax.nn.normalised_network import Running, encode, update_running
 from pljax.nn.outputs import conditional_entropy, log_probabilities, marginal_entropy
@@ -14,16 +24,18 @@ MIN_NORM = 1e-35  # keeps a row of zeros 0 instead of NaN
 
 
 @register
-class VirtualAdversarial(NormalisedMethod):
+class VirtualAdversarial(NormalisedMethod, Ramp):
     """The outputs for unlabelled images are to stay the same under an adversarial perturbation of the images.
 
     The perturbation of an image has the length ``epsilon`` and the direction in which the Kullback-Leibler divergence
     grows fastest, which power iteration finds. With ``entropy_weight``, the outputs are to be confident too, and with
     ``marginal_entropy_weight`` each class is to be as frequent as any other (Hu et al. 2017): where the outputs are to
-    be confident alone, classes merge.
+    be confident alone, classes merge. By default alpha(t) is ``alpha_f`` from the first epoch on, as in the paper.
     """
 
     alpha_f: float = setting(default=1.0, help=ALPHA_F_HELP)
+    t1: int = setting(default=-1, help=T1_HELP, low=-1, traced=True)
+    t2: int = setting(default=0, help=T2_HELP, low=0, traced=True)
     epsilon: float = setting(default=2.0, help="the length of the adversarial perturbation of an image.")
     xi: float = setting(default=0.1, help="the length of the perturbation in the power iteration.", closed="neither")
     power_iterations: int = setting(default=1, help="the power iterations.", low=1)
@@ -34,17 +46,13 @@ class VirtualAdversarial(NormalisedMethod):
         default=0.0, help="the weight of the entropy of the mean output, which is to be large.", static=(0.0,)
     )
 
-    def weight(self, epoch: object) -> float:
-        """Return ``alpha_f``: the weight does not rise."""
-        return self.alpha_f
-
     def loss(
         self, params: Params, extra: Running, batch: Batch, weight: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Aux]:
         r"""Compute eq. 8 of the paper, with the divergence of unlabelled images alone, and entropies.
 
         .. math::
-            L = L_{CE} + \alpha \left[ \frac{1}{B'} \sum_{m=1}^{B'} KL(p(x_m) \| p(x_m + r_m))
+            L = L_{CE} + \alpha(t) \left[ \frac{1}{B'} \sum_{m=1}^{B'} KL(p(x_m) \| p(x_m + r_m))
               + \beta H(y | x) - \gamma H(y) \right]
 
         The perturbation r is that of :meth:`adversarial_perturbation`. The entropies are that of eq. 17 of Lee (2013)

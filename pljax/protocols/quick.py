@@ -59,7 +59,9 @@ def scenarios(length: float = 1.0) -> dict[str, Config]:
         )
         return Config(protocol="quick", scenario=scenario, phases=(phase,))
 
-    vat = VirtualAdversarial(network=WIDE, entropy_weight=1.0, marginal_entropy_weight=1.0)
+    vat = VirtualAdversarial(
+        network=WIDE, t1=0, t2=epochs(45), epsilon=2.0, entropy_weight=1.0, marginal_entropy_weight=1.0
+    )
     ladder = Ladder(network=rasmus2015.NETWORK, t1=0, t2=epochs(45))
     configs = (
         later("mean_teacher", MeanTeacher(network=WIDE, alpha_f=10.0, t1=0, t2=epochs(20)), labelled=50),
