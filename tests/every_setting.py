@@ -75,7 +75,15 @@ LADDER = Ladder(
     normalisation="layer",
 )
 VAT = VirtualAdversarial(
-    network=NETWORK, alpha_f=0.5, epsilon=1.5, xi=0.25, power_iterations=2, entropy_weight=0.25, normalisation="layer"
+    network=NETWORK,
+    alpha_f=0.5,
+    t1=1,
+    t2=6,
+    epsilon=1.5,
+    xi=0.25,
+    power_iterations=2,
+    entropy_weight=0.25,
+    normalisation="layer",
 )
 MEAN_TEACHER = MeanTeacher(
     network=NETWORK, alpha_f=0.5, t1=1, t2=6, teacher_decay=0.75, layer_noise=0.25, normalisation="layer"

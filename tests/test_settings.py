@@ -291,8 +291,11 @@ def test_an_override_acts_exactly_on_the_configs_that_have_its_setting():
     for config in CONFIGS:
         here = {flag.name: flag for flag in overrides(config)}
         for name, flag in protocols.overrides().items():
-            changed, acted = override(config, {name: other_value(here.get(name, flag))})
-            assert acted == {name} & set(here), (config.protocol, config.scenario, name)
+            values = {name: other_value(here.get(name, flag))}
+            if name == "t1":
+                values["t2"] = 10_000  # above any t1
+            changed, acted = override(config, values)
+            assert acted == set(values) & set(here), (config.protocol, config.scenario, name)
             assert (changed == config) == (not acted), (config.protocol, config.scenario, name)
     assert override(CONFIG, {"max_nonzero_columns": 5}) == (CONFIG, set())  # it has no flag
 

@@ -143,3 +143,9 @@ def test_predictions_use_the_statistics_of_the_clean_unlabelled_images(data, mad
 def test_a_gradient_of_0_has_no_direction_and_no_nan():
     np.testing.assert_array_equal(unit_rows(jnp.zeros((2, 3))), np.zeros((2, 3)))
     np.testing.assert_allclose(jnp.linalg.norm(unit_rows(jnp.full((2, 3), 1e-30)), axis=1), np.ones(2), rtol=1e-5)
+
+
+def test_the_weight_is_the_same_in_all_epochs_unless_it_shall_rise():
+    np.testing.assert_array_equal(VAT.replace(alpha_f=0.7).weight(np.arange(4)), np.float32(0.7))
+    rising = VAT.replace(alpha_f=0.8, t1=0, t2=4)
+    np.testing.assert_allclose(rising.weight(np.arange(6)), [0, 0.2, 0.4, 0.6, 0.8, 0.8], rtol=1e-6)

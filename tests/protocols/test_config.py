@@ -18,7 +18,7 @@ from pljax.settings import to_json
 from pljax.types import InputError, Split
 
 PRETRAIN, FINETUNE, LAST = CONFIG.phases
-RESULTS = sorted((Path(__file__).parents[2] / "experiments" / "results").glob("*/*.json"))
+RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 
 
 # ------------------------------------------------------------------------------------------- refusals
@@ -177,15 +177,24 @@ WRITTEN = {
 
 def test_the_configs_of_the_finished_runs_in_this_repository_are_those_of_the_protocols():
     found = {}
-    for path in RESULTS:
+    for path in sorted(RESULTS.glob("*/*.json")):
         written = json.loads(path.read_text())["config"]
         before = copy.deepcopy(written)
         found.setdefault(path.parent.name, {})[path.stem] = from_json(written)
         assert written == before, path
-    assert found.keys() == {"quick", "lee2013", "arab2022"}
+    assert found.keys() == {"quick", "lee2013", "arab2022", "rasmus2015"}
     for protocol, configs in found.items():
-        assert {"nn", "drop_nn", "pl", "pl_dae"} <= configs.keys()
+        assert {"nn", "drop_nn", "pl", "pl_dae"} & SCENARIOS[protocol].keys() <= configs.keys()
         assert configs == {scenario: SCENARIOS[protocol][scenario] for scenario in configs}
+
+
+def test_the_runs_with_more_labels_and_on_other_devices_differ_in_nothing_else_from_lee2013():
+    paths = sorted(RESULTS.glob("*/*/*.json"))
+    assert {path.parent.name for path in paths} == {"labels600", "labels1000", "two_cores", "h100_tensorfloat32"}
+    for path in paths:
+        labels = path.parent.name.removeprefix("labels")
+        of_protocol = SCENARIOS["lee2013"][path.stem].replace(labels=int(labels) if labels.isdigit() else 100)
+        assert from_json(json.loads(path.read_text())["config"]) == of_protocol, path
 
 
 def test_every_field_of_an_earlier_config_is_read_and_written_in_the_form_of_today():
