@@ -66,7 +66,11 @@ def define_flags() -> None:
     integer("first_seed", 0, "The first seed.")
     integer("seeds_at_once", None, "The number of seeds that share the memory of the device; default: all.")
     string("backend", None, "cpu, gpu or tpu; default: the one that JAX prefers.")
-    string("matmul_precision", None, f"For products on GPU and TPU: {', '.join(PRECISIONS)}; default: JAX's.")
+    string(
+        "matmul_precision",
+        None,
+        f"For products on GPU and TPU: {', '.join(PRECISIONS)}; on a GPU the first two are the same; default: JAX's.",
+    )
     string("coordinator", None, "For several processes: host:port of the first, or auto (Slurm, Kubernetes, TPU).")
     integer("num_processes", None, "The number of processes that share the seeds.")
     integer("process_id", None, "The number of this process, from 0.")
