@@ -170,10 +170,11 @@ def describe(comparison: Comparison) -> str:
     first = results[0]
     protocols = list(dict.fromkeys(result.protocol for result in results))
     seeds = {name_seeds(result.seeds) for result in results}
+    overrides = {name: value for name, value in common_overrides(results).items() if name != "labels"}
     return (
         f"Test accuracy, %, on the {first.dataset['test']:,} test {_things(first)} of {first.dataset['name']}; "
-        f"protocol{'s' if len(protocols) > 1 else ''} {join_names(protocols)}{_as_text(common_overrides(results))}, "
-        f"{first.effective_config().labels} labels, "
+        f"protocol{'s' if len(protocols) > 1 else ''} {join_names(protocols)}{_as_text(overrides)}, "
+        f"{first.effective_config().labels:,} labels, "
         f"{seeds.pop() if len(seeds) == 1 else 'each run with its own seeds'}"
     )
 

@@ -37,6 +37,8 @@ def test_the_description_names_data_protocols_overrides_labels_and_seeds():
     assert "protocol quick with hidden=50x20 and epochs=60, 100 labels" in describe(
         compare([shifted(0, 2, config) for config in changed])
     )
+    more_labels = LEE["pl"].replace(labels=1000)
+    assert "protocol lee2013, 1,000 labels, seeds 0 to 1" in describe(compare([shifted(0, 2, more_labels)]))
     assert describe(compare([shifted(0, 2), shifted(1, 3)])).endswith("each run with its own seeds")
 
 
