@@ -135,7 +135,7 @@ def test_a_step_goes_against_the_gradient_of_the_loss(method, data, mixed):
     (expected_loss, expected_aux), gradients = by_hand(state)
     expected = jax.tree.map(jnp.subtract, state.params, gradients)
     chex.assert_trees_all_close((loss, aux), (expected_loss, expected_aux), rtol=1e-5, atol=1e-6)
-    chex.assert_trees_all_close((after.params, after.extra), (expected, expected_aux.extra), rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close((after.params, after.extra), (expected, expected_aux.extra), rtol=1e-4, atol=5e-5)
     chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
     assert all((leaf != 0).any() for leaf in jax.tree.leaves(gradients))  # all parameters are trained
     chex.assert_shape([loss, *aux.metrics.values()], ())
