@@ -60,8 +60,9 @@ def table(columns: Sequence[str], cells: dict[str, list[str]]) -> str:
 
 def number_of_seeds(results: Results) -> str:
     """How many seeds each of the results has, in words."""
-    numbers = sorted({len(result.seeds) for result in results.values()})
-    return f"{' to '.join(map(str, numbers[:1] + numbers[1:][-1:]))} seeds"
+    numbers = {len(result.seeds) for result in results.values()}
+    fewest, most = min(numbers), max(numbers)
+    return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
 
 
 def accuracy(result: Result | None, reference: float | None) -> str:
