@@ -10,8 +10,7 @@ gave.
 
 ``python experiments/rounding.py --cores=0`` trains on the first core what the file lacks, one seed after another: it
 goes on where it was interrupted. Several processes can add to the file at once. ``--tables`` only prints, and draws
-``rounding.png`` and ``merged.png``; it also compares the kept results of `lee2013` from two cores, from a GPU, and from
-a GPU with coarser products.
+``rounding.png`` and ``merged.png``.
 """
 
 import argparse
@@ -31,7 +30,7 @@ import numpy as np
 import scipy.stats
 from matplotlib.axes import Axes
 
-from pljax import SCENARIOS, Config, Dataset, Result, RunFolder, load, run
+from pljax import SCENARIOS, Config, Dataset, RunFolder, load, run
 from pljax.analysis.stats import compare_paired
 from pljax.methods import Aux, Batch, register
 from pljax.methods.pseudo_label import Extra, PseudoLabel
@@ -48,9 +47,6 @@ LOST = 0.05  # a class has less than this share of the pseudo-labels: half of wh
 KEPT_EVERY = 10  # epochs
 FIRST_ARM = "2 cores"
 DRAWN_ARMS = (FIRST_ARM, "1 core")
-# Where results of `lee2013` with the same configs lie, by device, and which are compared.
-DEVICES = {"2 cores": "devices/two_cores", "H100": "lee2013", "H100 in TF32": "devices/h100_tensorfloat32"}
-COMPARED = tuple(itertools.combinations(DEVICES, 2))
 
 COLUMNS = (
     "case",
@@ -220,32 +216,6 @@ def difference_cells(values: np.ndarray) -> str:
     return " | ".join([str(len(values)), difference, within, f"{of_case.between:.2f}", median_and_largest])
 
 
-def device_table(folder: Path) -> Iterator[str]:
-    """A row for each scenario of `lee2013` and pair of devices, by the seeds that both have and none diverged in.
-
-    ``folder`` is that of all results.
-    """
-    yield f"| {' | '.join(COLUMNS)} |"
-    yield "| --- |" + " --- |" * (len(COLUMNS) - 1)
-    for pair, scenario in itertools.product(COMPARED, SCENARIOS["lee2013"]):
-        files = {device: folder / DEVICES[device] / f"{scenario}.json" for device in pair}
-        if not all(file.exists() for file in files.values()):
-            continue
-        results = {device: Result.load(file) for device, file in files.items()}
-        first, second = results.values()
-        if (first.config, first.dataset["digest"]) != (second.config, second.dataset["digest"]):
-            raise SystemExit(f"The results of lee2013 {scenario} are of other configs or data.")
-        case = {
-            device: {
-                seed: {"test_accuracy": accuracy}
-                for seed, accuracy in zip(result.seeds, result.test_accuracy, strict=True)
-            }
-            for device, result in results.items()
-        }
-        _, values = in_both(case, pair)
-        yield f"| lee2013 {scenario} | {' and '.join(pair)} | {difference_cells(values)} |"
-
-
 def format_accuracy(accuracy: float | None) -> str:
     return "diverged" if accuracy is None else f"{100 * accuracy:.2f}"
 
@@ -375,8 +345,6 @@ def main() -> None:
         train_missing(path, name, arm, config, seeds, dataset)
     results = read(path)
     print("\n".join(tables(results)))
-    if arguments.tables:
-        print("\n" + "\n".join(device_table(arguments.output)))
     case = results.get(name, {})
     if {*DRAWN_ARMS} <= {*case} and len(in_both(case, DRAWN_ARMS)[0]) > 1:
         weight = SCENARIOS[arguments.protocol][arguments.scenario].method.weight

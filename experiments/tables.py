@@ -2,10 +2,10 @@
 
 ``results/PROTOCOL/SCENARIO.json`` is the ``result.json`` that ``python -m pljax.main --protocol=PROTOCOL
 --scenario=SCENARIO --dataset=mnist`` leaves in its folder. ``results/lee2013/labels600/`` and ``labels1000/`` have
-those of runs with more labels, ``results/devices/two_cores/`` those of another device.
+those of runs with more labels.
 
-The tables are: Lee's scenarios by number of labels, beside table 2 of the paper; by protocol; their conditional
-entropy, beside table 1; and seconds by device. Then runs are compared: Lee's scenarios under each protocol and with
+The tables are: Lee's scenarios by number of labels, beside table 2 of the paper; by protocol; and their conditional
+entropy, beside table 1. Then runs are compared: Lee's scenarios under each protocol and with
 more labels, and the later methods with the best of them. The script also draws ``lee2013/labels.png`` and
 ``quick/scores.png``; ``--output`` names another folder for both.
 """
@@ -33,7 +33,6 @@ RESULTS = Path(__file__).parent / "results"
 LEE = tuple(SCENARIOS["lee2013"])
 LABELS = (100, 600, 1000)
 MARGIN = 2.0  # points: less than what each of Lee's steps adds with 100 labels
-DEVICES = {"two cores": "devices/two_cores", "H100": "lee2013"}  # the folders of results by device
 PARTS = ("labelled", "unlabelled", "test")
 # Table 1 of the paper: mean conditional entropy (eq. 17) of the images of each part, with 600 labels.
 PUBLISHED_ENTROPY = {"drop_nn": (2.63e-9, 0.0349, 0.0317), "pl": (6.10e-9, 0.0067, 0.0114)}
@@ -110,17 +109,6 @@ def entropy() -> str:
     return table([f"{part} images" for part in PARTS], cells)
 
 
-def seconds() -> str:
-    """Seconds of training and scoring a seed under `lee2013` with 100 labels by device, with compiling."""
-
-    def cell(result: Result) -> str:
-        return f"{sum(result.seconds.values()) / len(result.seeds):.1f}"
-
-    kept = {device: read(folder) for device, folder in DEVICES.items()}
-    columns = [f"{device}, {number_of_seeds(results)}" for device, results in kept.items()]
-    return table(columns, {scenario: [cell(results[scenario]) for results in kept.values()] for scenario in LEE})
-
-
 def comparisons() -> Iterator[tuple[str, Comparison]]:
     """The comparisons by title. Holm's correction is over the pairs of one of them."""
     for protocol, scenarios in SCENARIOS.items():
@@ -191,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Print the tables and comparisons of the kept results.")
     parser.add_argument("--output", type=Path, help="the folder of the figures; default: those of the results")
     output = parser.parse_args().output
-    for printed in (by_labels(), by_protocol(), entropy(), seconds()):
+    for printed in (by_labels(), by_protocol(), entropy()):
         print(printed, end="\n\n")
     for title, compared in comparisons():
         print(f"{title}\n{'=' * len(title)}\n{comparison_text(compared, more_seeds(compared))}\n")
