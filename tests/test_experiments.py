@@ -179,9 +179,10 @@ def test_a_choice_changes_one_setting():
             assert differences(config, choices[name](config)).keys() == {path}
 
 
-def test_choices_compares_a_scenario_with_one_choice_changed(tmp_path):
+def test_choices_compares_a_scenario_with_one_choice_changed(tmp_path, capsys):
     of_run = ("--choice=short_batch", "--scenario=nn", "--dataset=mnist_5k", f"--output={tmp_path}")
-    run("choices.py", *of_run, "--seeds=1", "--epochs=22", "--hidden=16")
+    of_run += ("--epochs=22", "--hidden=16")
+    run("choices.py", *of_run, "--seeds=1")
     (study,) = json.loads((tmp_path / "choices.json").read_text()).values()
     (kept, *_) = json.loads((RESULTS / "choices.json").read_text()).values()
     assert study.keys() == kept.keys()
@@ -189,6 +190,16 @@ def test_choices_compares_a_scenario_with_one_choice_changed(tmp_path):
         assert figures.keys() == kept["as chosen"].keys()
         assert 0 < figures["alive_share"][0] <= 1
     assert study["as chosen"] != study["short_batch"]
+    run("choices.py", *of_run, "--seeds=1", "--first_seed=1")
+    (longer,) = json.loads((tmp_path / "choices.json").read_text()).values()
+    for variant, figures in longer.items():
+        assert {figure: values[:1] for figure, values in figures.items()} == study[variant]
+        assert {len(values) for values in figures.values()} == {2}
+    run("choices.py", *of_run, "--seeds=2")
+    assert json.loads((tmp_path / "choices.json").read_text()).popitem()[1] == longer
+    with pytest.raises(SystemExit):
+        run("choices.py", *of_run, "--first_seed=5")
+    assert "has 2 seeds of quick nn, short_batch, mnist_5k" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("inverted", "share"), [(False, 0.5), (True, 1.0)])
