@@ -29,6 +29,7 @@ from pljax.training.devices import (
     retain_freed_memory,
     select_backend,
     set_matmul_precision,
+    use_float32,
 )
 from pljax.training.duration import estimate_seconds
 from pljax.training.processes import ProcessEnded, Processes
@@ -171,6 +172,7 @@ def print_results(results: Sequence[Result], folders: Sequence[RunFolder], outpu
 
 def set_up_backend() -> None:
     """Configure JAX, before anything is computed."""
+    use_float32()
     select_backend(FLAGS.backend)
     set_matmul_precision(FLAGS.matmul_precision)
     retain_freed_memory()
@@ -265,13 +267,17 @@ def execute(_: Sequence[str]) -> None:
         if error.errno not in DISK_ERRORS:
             raise
         raise terminal.EarlyExit(
-            f"{error.filename or 'a file of the run'} cannot be written ({error.strerror}): make room, then run the "
-            "same command again to resume from the last checkpoint.",
+            f"{error.filename or 'a file of the run'} cannot be written ({error.strerror}): make room, then "
+            f"{how_to_resume()} from the last checkpoint.",
             status=1,
         ) from error
     except Interrupted as interrupted:
-        sentence = f"{interrupted}; run the same command again to resume."
-        raise terminal.EarlyExit(sentence, interrupted.status) from interrupted
+        raise terminal.EarlyExit(f"{interrupted}; {how_to_resume()}.", interrupted.status) from interrupted
+
+
+def how_to_resume() -> str:
+    """What to do, in words: ``--overwrite`` would begin the run again."""
+    return f"run the same command again{' without --overwrite' if FLAGS.overwrite else ''} to resume"
 
 
 define_flags()

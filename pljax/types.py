@@ -8,6 +8,7 @@ written for one seed; ``training.seeds`` adds the axis of seeds with ``vmap``.
 import dataclasses
 import functools
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -54,10 +55,10 @@ class Scaling(NamedTuple):
 class ReadOptions(NamedTuple):
     """How to read a file or folder of custom data."""
 
-    label: str | None = None  # the column or array of labels; None: one of data.labels.LABEL_NAMES
+    label: str | None = None  # the column or array of labels; None: one of data.reading.labels.LABEL_NAMES
     columns: tuple[str, ...] = ()  # the columns of the features, in order, or their array; empty: all other columns
     image: tuple[int, int | None] | None = None  # side length and channels to convert pictures to; None: their own
-    unlabelled: tuple[str, ...] = ()  # labels that mean that the class is not known: see data.labels
+    unlabelled: tuple[str, ...] = ()  # labels that mean that the class is not known: see data.reading.labels
     header: bool | None = None  # whether the first line of a text table names its columns; None: it does
     background: str | None = None  # the colour behind transparent pictures; None: white
     white: int | None = None  # the number for white in pictures of floating-point numbers; None: from the largest one
@@ -99,10 +100,18 @@ class Dataset:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the four arrays (name, dtype, shape and bytes of each), in hexadecimal."""
+        """SHA-256 of the four arrays (name, dtype, shape and bytes of each), in hexadecimal.
+
+        Of custom data also of the names of the classes and of the scaling: files with other ones are other data, though
+        their standardised rows are the same.
+        """
         sha = hashlib.sha256()
-        for name in ("train_images", "train_labels", "test_images", "test_labels"):
-            array = np.ascontiguousarray(getattr(self, name))
+        arrays = {name: getattr(self, name) for name in ("train_images", "train_labels", "test_images", "test_labels")}
+        if self.inputs:
+            sha.update(json.dumps(self.names).encode())
+            arrays |= {name: of.astype(np.float32) for name, of in self.inputs.scaling._asdict().items()}
+        for name, values in arrays.items():
+            array = np.ascontiguousarray(values)
             sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
             sha.update(array.data)
         return sha.hexdigest()

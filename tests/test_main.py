@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -13,6 +14,7 @@ from commands import Outcome, assert_refused, call, cheap_figures
 from mnist_files import lay_out, needs_mnist
 
 from pljax import compare
+from pljax import main as main_module
 from pljax.data.idx import FILES, URLS
 from pljax.main import main
 from pljax.protocols import SCENARIOS
@@ -220,6 +222,15 @@ def test_a_full_disk_is_one_sentence_and_the_run_resumes_when_there_is_room(tmp_
     assert call(main, *SMALL, f"--workdir={tmp_path}").status == 0
     for name in ("parameters.npz", "metrics.jsonl"):
         assert (only_folder(tmp_path) / name).read_bytes() == (only_folder(finished.workdir) / name).read_bytes()
+
+
+def test_what_resumes_a_run_does_not_begin_it_again(monkeypatch):
+    for overwrite, sentence in (
+        (False, "run the same command again to resume"),
+        (True, "run the same command again without --overwrite to resume"),
+    ):
+        monkeypatch.setattr(main_module, "FLAGS", SimpleNamespace(overwrite=overwrite))
+        assert main_module.how_to_resume() == sentence
 
 
 @pytest.mark.parametrize(

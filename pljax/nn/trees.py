@@ -1,6 +1,6 @@
-"""Conversion of pytrees of arrays to flat dictionaries by path, for files, and back."""
+"""Pytrees of arrays: conversion to flat dictionaries by path, for files, and back, and concatenation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -33,3 +33,8 @@ def with_leaves(shapes: Any, seeds: int, arrays: Mapping[str, np.ndarray]) -> An
     if expected != {path: (array.shape, array.dtype) for path, array in arrays.items()}:
         raise InputError("The saved arrays are not those of the run's config.")
     return jax.tree.unflatten(jax.tree.structure(shapes), [arrays[path] for path in expected])
+
+
+def concatenate(trees: Sequence[Any]) -> Any:
+    """Concatenate trees of arrays along the leading axis, that of the seeds."""
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)

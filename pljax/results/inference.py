@@ -39,13 +39,14 @@ def logits(method: Method, params: Params, extra: Any, inputs: np.ndarray) -> np
     """
     require_threads()
     program = _program(jax.tree.structure((method, params, extra)), inputs.shape[1], inputs.dtype)
-    params, extra = jax.device_put((params, extra))
     blocks = []
-    for first in range(0, max(len(inputs), 1), BLOCK_ROWS):
-        block = inputs[first : first + BLOCK_ROWS]
-        padded = np.zeros((1 << max(len(block) - 1, 0).bit_length(), inputs.shape[1]), inputs.dtype)
-        padded[: len(block)] = block
-        blocks.append(np.asarray(program(method, params, extra, padded))[:, : len(block)])
+    with jax.enable_x64(False):
+        params, extra = jax.device_put((params, extra))
+        for first in range(0, max(len(inputs), 1), BLOCK_ROWS):
+            block = inputs[first : first + BLOCK_ROWS]
+            padded = np.zeros((1 << max(len(block) - 1, 0).bit_length(), inputs.shape[1]), inputs.dtype)
+            padded[: len(block)] = block
+            blocks.append(np.asarray(program(method, params, extra, padded))[:, : len(block)])
     return np.concatenate(blocks, axis=1)
 
 

@@ -113,7 +113,8 @@ class Checkpointer:
             return Progress()
         self._saves, self.metrics_size = facts["saves"], facts["metrics"]
         self._log.restore(with_prefix(arrays, "journal/"), facts["journal"])
-        self._folder.truncate_metrics(self.metrics_size)
+        if not facts.get("trained"):  # lines of later groups stay: their own checkpoints count them
+            self._folder.truncate_metrics(self.metrics_size)
         state = with_leaves(shapes(facts["phase"]), self._layout.seeds, with_prefix(arrays, "state/"))
         pretrained = flax.traverse_util.unflatten_dict(with_prefix(arrays, "pretrained/"), sep="/")
         return Progress(
@@ -135,8 +136,11 @@ class Checkpointer:
             self._checkpoints.close()
             raise Interrupted(self._reporter.signal_received)
 
-    def save(self, progress: Progress) -> None:
-        """Save now, after a round of a phase. Raises ``InputError`` if the disk cannot be written."""
+    def save(self, progress: Progress, trained: bool = False) -> None:
+        """Save now, after a round of a phase. Raises ``InputError`` if the disk cannot be written.
+
+        ``trained`` says that this was the last round: the group writes no more metrics.
+        """
         trees = {"pretrained": progress.pretrained, "state": self._layout.gather(progress.state)}
         arrays = {f"{name}/{path}": leaf for name, tree in trees.items() for path, leaf in by_path(tree).items()}
         log_arrays, log_facts = self._log.state()
@@ -148,6 +152,7 @@ class Checkpointer:
             "t": progress.t,
             "seconds": progress.seconds,
             "metrics": self.metrics_size,
+            "trained": trained,
             "journal": log_facts,
         }
         self._checkpoints.save(self._saves, arrays, facts)
@@ -176,5 +181,5 @@ class NoCheckpointer:
         if self._reporter.signal_received is not None:
             raise Interrupted(self._reporter.signal_received)
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: Progress, trained: bool = False) -> None:
         """Do nothing."""

@@ -41,6 +41,11 @@ def _is_available(backend: str) -> bool:
         return False
 
 
+def use_float32() -> None:
+    """Let JAX compute in float32, whatever ``JAX_ENABLE_X64`` says."""
+    jax.config.update("jax_enable_x64", False)
+
+
 def set_matmul_precision(name: str | None) -> None:
     """Set the least precision of matrix products; ``None`` keeps JAX's default.
 

@@ -44,7 +44,7 @@ def train(group: SeedGroup, log: MetricsLog, checkpointer: Checkpointer | NoChec
     while progress.phase + 1 < len(group.config.phases):
         start_next_phase(group, progress, state)
         state = train_phase(group, progress, log, checkpointer)
-    checkpointer.save(progress)
+    checkpointer.save(progress, trained=True)
     started = time.monotonic()
     split = group.splits_on_host()
     unlabelled = np.zeros((layout.seeds, len(dataset.train_labels)), np.bool_)

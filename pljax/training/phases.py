@@ -119,7 +119,10 @@ def fill_missing(aux: Aux, complete: Aux) -> Aux:
 
     Missing metrics are NaN, missing pseudo-labels -1.
     """
-    metrics = {name: aux.metrics.get(name, jnp.full(shape.shape, jnp.nan)) for name, shape in complete.metrics.items()}
+    metrics = {
+        name: aux.metrics.get(name, jnp.full(shape.shape, jnp.nan, shape.dtype))
+        for name, shape in complete.metrics.items()
+    }
     labels = complete.pseudo_labels
     return Aux(None, metrics, None if labels is None else jnp.full(labels.shape, -1, labels.dtype))
 

@@ -12,7 +12,7 @@ import numpy as np
 from pljax.data import split
 from pljax.data.serialization import without_nan
 from pljax.nn.networks import parameter_count
-from pljax.nn.trees import by_path
+from pljax.nn.trees import by_path, concatenate
 from pljax.protocols.config import Config, shapes
 from pljax.results import pseudo_labels
 from pljax.results.folder import EXTRA, RunFolder
@@ -65,13 +65,15 @@ def run(
     check_seeds(seeds)
     split.check(dataset.train_labels, dataset.classes, config.labels, config.validation, config.choose_labels)
     groups = group_seeds(seeds, seeds_at_once)
-    with folder.locked(), reporter or Reporter() as reporter:
+    with jax.enable_x64(False), folder.locked(), reporter or Reporter() as reporter:
         if overwrite:
             folder.clear()
         require_same_run(config, groups, dataset, folder)
         if folder.finished:
+            result = folder.load_result()
             reporter.say(f"{folder.path} is finished: its result is shown; --overwrite runs it again.")
-            return folder.load_result()
+            warn_of_precision(result, reporter)
+            return result
         prepare_folder(config, groups, dataset, folder, reporter)
         warnings = predicted_warnings(config)
         for warning in warnings:
@@ -108,10 +110,10 @@ def train_groups(
 
 def save_outcomes(outcomes: Sequence[Outcome], dataset: Dataset, folder: RunFolder) -> None:
     """Write the trained networks of all seeds and the table of their pseudo-labels."""
-    folder.save_parameters(_concatenate([outcome.params for outcome in outcomes]))
-    if extra := by_path(_concatenate([outcome.extra for outcome in outcomes])):
+    folder.save_parameters(concatenate([outcome.params for outcome in outcomes]))
+    if extra := by_path(concatenate([outcome.extra for outcome in outcomes])):
         folder.save_arrays(extra, EXTRA)
-    for name, params in _concatenate([outcome.pretrained for outcome in outcomes]).items():
+    for name, params in concatenate([outcome.pretrained for outcome in outcomes]).items():
         folder.save_parameters(params, f"{name}.npz")
     if dataset.inputs:
         folder.save_inputs(dataset.inputs, dataset.names)
@@ -136,25 +138,41 @@ def require_same_run(config: Config, groups: Sequence[Sequence[int]], dataset: D
         result = folder.load_result()
         config_there = result.effective_config()
         there = {**here, "seeds": result.seeds, "dataset": result.dataset["digest"]}
+        if inputs := folder.load_inputs():
+            there["columns"] = list(inputs[0].columns)
     elif (started := folder.load_config()) is not None:
         config_there, there = started
     else:
         return
     differ = differences(config_there, config)
     differ |= {name: (there.get(name), value) for name, value in here.items() if there.get(name) != value}
+    if "columns" not in there:  # a run that an earlier version began
+        differ.pop("columns", None)
     if differ:
-        other_data = ["the rows, features or labels are others"] if differ.pop("dataset", None) else []
+        resume = (
+            f"continue it with --seeds_at_once={there['seeds_at_once']}, " if set(differ) == {"seeds_at_once"} else ""
+        )
+        other_data = ["the rows, features, labels or units are others"] if differ.pop("dataset", None) else []
         fields = [f"{name} is {known} there and {value} here" for name, (known, value) in differ.items()]
         raise InputError(
-            f"{folder.path} holds another run ({'; '.join(fields + other_data)}): choose another --workdir, or "
+            f"{folder.path} holds another run ({'; '.join(fields + other_data)}): {resume}choose another --workdir, or "
             "--overwrite it."
         )
+
+
+def warn_of_precision(result: Result, reporter: Reporter) -> None:
+    """Say so if another precision of matrix products is wanted than a finished run had."""
+    here, there = device()["matmul_precision"], result.device.get("matmul_precision")
+    if here not in (None, there):
+        known = f"with --matmul_precision={there}" if there else "without --matmul_precision"
+        reporter.say(f"warning: that run was made {known}, not {here}.")
 
 
 def run_identity(groups: Sequence[Sequence[int]], dataset: Dataset) -> dict[str, Any]:
     """What must be the same, beside the config, for a run to continue, as plain JSON values."""
     seeds = [seed for group in groups for seed in group]
-    return {"seeds": seeds, "seeds_at_once": len(groups[0]), "dataset": dataset.digest}
+    columns = {"columns": list(dataset.inputs.columns)} if dataset.inputs else {}
+    return {"seeds": seeds, "seeds_at_once": len(groups[0]), "dataset": dataset.digest, **columns}
 
 
 def prepare_folder(
@@ -185,7 +203,7 @@ def splits(config: Config, groups: Sequence[Sequence[int]], dataset: Dataset) ->
     """The split of every seed, on the host: int32 ``[S, L]``, ``[S, V]`` and ``[S, U]``."""
     layouts = [layout_for(len(group)) for group in groups]
     parts = (split_seeds(config, group, dataset, layout)[1] for group, layout in zip(groups, layouts, strict=True))
-    return _concatenate([layout.gather(part) for part, layout in zip(parts, layouts, strict=True)])
+    return concatenate([layout.gather(part) for part, layout in zip(parts, layouts, strict=True)])
 
 
 def count_parameters(config: Config, dataset: Dataset) -> int:
@@ -202,11 +220,6 @@ def _group_labels(outcome: Outcome) -> pseudo_labels.GroupLabels:
     return pseudo_labels.GroupLabels(
         outcome.unlabelled, outcome.train.classes, outcome.train.probabilities, outcome.log.labels
     )
-
-
-def _concatenate(trees: Sequence[Any]) -> Any:
-    """Concatenate trees of arrays along the leading axis, that of the seeds."""
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
 
 
 def run_fields(
@@ -254,10 +267,10 @@ def _read_notes(dataset: Dataset) -> dict[str, Any]:
 
 def seed_fields(config: Config, seeds: Sequence[int], dataset: Dataset, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The fields of the result with one value per seed; NaN for a seed that diverged, so that no mean includes it."""
-    parts, train_classes, train_entropy, test_classes, test_entropy = _concatenate(
+    parts, train_classes, train_entropy, test_classes, test_entropy = concatenate(
         [(group.split, *group.train[:2], *group.test[:2]) for group in outcomes]
     )
-    before, after, coverage = _concatenate(
+    before, after, coverage = concatenate(
         [(group.log.before, group.log.after, group.log.coverage()) for group in outcomes]
     )
     diverged = {seed: where for group in outcomes for seed, where in group.log.diverged.items()}

@@ -7,9 +7,11 @@ import shutil
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_runs import DROPOUT, MOMENTUM, autoencoder, config, network, pseudo_label, small, supervised
 
+from pljax.data import custom
 from pljax.protocols import SCENARIOS, adaptive
 from pljax.results.folder import RunFolder
 from pljax.settings import everywhere
@@ -17,7 +19,7 @@ from pljax.training import checkpoints
 from pljax.training.checkpointer import SaveInterval
 from pljax.training.progress import Interrupted, Reporter
 from pljax.training.run import run
-from pljax.types import InputError
+from pljax.types import InputError, ReadOptions
 
 LAYERS = network(16)
 CONFIG = config(
@@ -171,11 +173,34 @@ def test_another_run_is_refused_with_what_differs(blobs, killed):
     for change, message in (
         ({"config": narrow}, r"phases.0.method.network.hidden is \[16\] there and \[8\] here"),
         ({"seeds": [0, 1]}, r"seeds is \[0, 1, 2\] there and \[0, 1\] here"),
-        ({"seeds_at_once": 2}, "seeds_at_once is 3 there and 2 here"),
-        ({"dataset": mirrored}, "the rows, features or labels are others"),
+        ({"dataset": mirrored}, "the rows, features, labels or units are others"),
     ):
         with pytest.raises(InputError, match=rf"holds another run \({message}.*\): choose another --workdir"):
             run(**{**options, **change})
+    with pytest.raises(InputError, match=r"is 3 there and 2 here\): continue it with --seeds_at_once=3, choose"):
+        run(**options, seeds_at_once=2)
+
+
+def test_a_file_with_other_units_or_names_is_no_finished_run(tmp_path):
+    """Standardised, its rows are those of the run, but not those that the run would predict."""
+    few, options = everywhere(SIMPLE, "labels", 4).replace(validation=0, choose_labels="given"), ReadOptions()
+    table = pd.DataFrame({"hPa": [1013.0, 980.0, 1001.0, 995.0] * 5, "year": [1.0, 2.0, 3.0, 4.0] * 5})
+    table["label"] = ["cat", "dog", "cat", "dog"] + [""] * 16
+    changes = {
+        "as it is": table,
+        "units": table.assign(hPa=100 * table["hPa"]),
+        "classes": table.replace({"cat": "sick"}),
+        "columns": table.rename(columns={"hPa": "year", "year": "hPa"}),
+    }
+    for change, changed in changes.items():
+        changed.to_csv(tmp_path / "rows.csv", index=False)
+        dataset = custom.load(str(tmp_path / "rows.csv"), None, options, list)
+        started = [few, [0], dataset, RunFolder(tmp_path / "run"), quiet()]
+        if change == "as it is":
+            run(*started)
+        else:
+            with pytest.raises(InputError, match=r"holds another run \((columns is|the rows, features)"):
+                run(*started)
 
 
 def test_another_run_may_be_overwritten(blobs, whole, killed):
@@ -236,7 +261,7 @@ def test_groups_of_sequential_seeds_are_resumed_to_the_same_bytes(blobs, tmp_pat
     for _ in range(2 * rounds):
         with pytest.raises(Interrupted):
             run(SIMPLE, seeds, blobs, RunFolder(resumed), InterruptedAfter(1), **grouped)
-    run(SIMPLE, seeds, blobs, RunFolder(resumed), quiet(), **grouped)
+    run(SIMPLE, seeds, blobs, RunFolder(resumed), KilledIn(1), **grouped)  # no round is left
     assert bytes_of(resumed) == bytes_of(uninterrupted)
 
 

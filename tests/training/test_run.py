@@ -206,6 +206,13 @@ def test_a_seed_trained_alone_is_that_seed_among_others(whole, blobs, tmp_path):
     np.testing.assert_allclose(one["hidden"]["kernel"][0], many["hidden"]["kernel"][2], atol=1e-5)
 
 
+def test_a_run_is_the_same_where_jax_has_float64(whole, blobs, tmp_path):
+    _, folder, _ = whole
+    with jax.enable_x64(True):
+        run_in(tmp_path, blobs)
+    assert (tmp_path / "parameters.npz").read_bytes() == (folder.path / "parameters.npz").read_bytes()
+
+
 def test_groups_of_seeds_give_the_same_result(whole, blobs, tmp_path):
     result, folder, _ = whole
     grouped, _, _ = run_in(tmp_path, blobs, seeds_at_once=1)
