@@ -126,10 +126,21 @@ def _require_one_way(folders: Sequence[RunFolder], results: Sequence[Result], pl
                 )
 
 
+def without_reports(paths: Sequence[Path]) -> list[Path]:
+    """The folders that are no comparisons: those of ``runs/*`` hold one if several scenarios were run at once."""
+    reports = [path for path in paths if (path / "comparison.json").exists() and not (path / "result.json").exists()]
+    if len(reports) == len(paths):
+        return list(paths)
+    for path in reports:
+        print(f"{path} is a comparison and is left out.", file=sys.stderr)
+    return [path for path in paths if path not in reports]
+
+
 def execute(runs: Sequence[str]) -> None:
     """Compare the runs in these folders, print the tables and write the report. Raises ``InputError``."""
     comparison.require_margin(FLAGS.margin)
     paths = [path.parent if path.name == "result.json" else path for path in map(Path, runs)]
+    paths = without_reports(paths)
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("The same run is given twice: give each once.")
     output = Path(FLAGS.output).expanduser()

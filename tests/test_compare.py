@@ -92,6 +92,13 @@ def test_runs_of_one_config_with_different_seeds_are_joined(runs, tmp_path):
     assert Result.load(tmp_path / "test-nn-blobs-seeds0to8").seeds == joined["seeds"]
 
 
+def test_a_comparison_among_the_folders_is_left_out(runs, report, tmp_path):
+    output, _ = report
+    status, _, err = call(main, runs / "nn", runs / "pl", output, "--output", tmp_path)
+    assert status == 0
+    assert f"{output} is a comparison and is left out." in err
+
+
 def test_parts_that_could_be_joined_in_two_ways_are_refused(runs, tmp_path):
     for name in ("nn", "later"):
         shutil.copytree(runs / name, tmp_path / "again" / name)

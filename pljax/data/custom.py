@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pljax.data.datasets import DATASETS
 from pljax.data.npz import array_headers
 from pljax.data.reading import checks
 from pljax.data.reading.arrays import read_npz
@@ -33,11 +34,13 @@ NEXT_STEPS: dict[str | tuple[str, ...], str] = {
 
 
 def is_path(name: str) -> bool:
-    """Return whether ``name`` is a file or folder, and not the name of a public data set.
+    """Return whether ``name`` is a file or folder, and not the name of a public data set, which goes first.
 
     >>> is_path("rows.csv"), is_path("mnist"), is_path("./mnist")
     (True, False, True)
     """
+    if name in DATASETS:
+        return False
     try:
         return "." in name or "/" in name or "\\" in name or name.startswith("~") or Path(name).is_dir()
     except OSError:  # longer than a path can be

@@ -1,5 +1,6 @@
 """The shares of the classes in a population, estimated from labelled and unlabelled rows."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ FOLDS = 5
 SPREADS = np.array([0, *np.geomspace(0.01, 1, 30)])  # of the shares around those of the labels, times sqrt(C)
 ITERATIONS = 3
 LEAST = 0.2  # rows that a class has at least among as many as are labelled
+MOST_LABELLED = 2_000  # rows that the classifier is fitted to
 
 
 class Shares(NamedTuple):
@@ -45,7 +47,8 @@ def estimate(inputs: np.ndarray, labels: np.ndarray, unlabelled: np.ndarray, cla
     where :math:`s` are the shares of the labels and the covariance of :math:`\varepsilon` is that of means of so many
     rows. :math:`\tau` has the largest marginal likelihood; at 0, which is frequent, the estimate is :math:`s`. The
     result is the posterior mean of :math:`p` with its standard deviation. Where a class has one label there is nothing
-    to cross-fit, and the estimate is :math:`s`.
+    to cross-fit, and the estimate is :math:`s`. Of more than ``MOST_LABELLED`` labelled rows, the classifier has a
+    random part, with the same shares.
 
     Args:
       inputs: the labelled rows, float ``[n, D]``, features of about unit variance.
@@ -57,8 +60,22 @@ def estimate(inputs: np.ndarray, labels: np.ndarray, unlabelled: np.ndarray, cla
     folds = min(FOLDS, int(np.bincount(labels, minlength=classes).min()))
     if folds < 2 or not len(unlabelled):
         return of_labelled
-    held_out, mean = cross_fit(inputs, labels, unlabelled, classes, folds)
-    return posterior(held_out, labels, mean, len(unlabelled), of_labelled.mean)
+    some = stratified_sample(labels, MOST_LABELLED)
+    held_out, mean = cross_fit(inputs[some], labels[some], unlabelled, classes, folds)
+    return posterior(held_out, labels[some], mean, len(unlabelled), of_labelled.mean)
+
+
+def stratified_sample(labels: np.ndarray, most: int) -> np.ndarray:
+    """The places of about ``most`` labels, a part of each class, but at least ``FOLDS`` of it if it has so many.
+
+    >>> labels = np.repeat([0, 1], [900, 100])
+    >>> np.bincount(labels[stratified_sample(labels, 100)]).tolist()
+    [90, 10]
+    """
+    order = np.random.default_rng(0).permutation(len(labels))
+    by_class = (order[labels[order] == label] for label in np.unique(labels))
+    share = min(most / len(labels), 1)
+    return np.sort(np.concatenate([of[: max(math.ceil(share * len(of)), FOLDS)] for of in by_class]))
 
 
 def cross_fit(

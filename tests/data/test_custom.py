@@ -46,6 +46,14 @@ def refused(path, test=None):
 SUFFIXES = ["npz", "csv", "parquet"]
 
 
+def test_a_folder_with_the_name_of_a_public_data_set_does_not_hide_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mnist", "pictures"):
+        (tmp_path / name).mkdir()
+    found = [custom.is_path(name) for name in ("mnist", "./mnist", "pictures", "kmnist")]
+    assert found == [False, True, True, False]
+
+
 def test_the_same_rows_give_the_same_data_set_whatever_the_kinds_of_their_files(tmp_path):
     expected, _ = load(save(tmp_path / "rows.npz"), save(tmp_path / "test.npz", FEATURES[2:4] + 1, ["a", "c"]))
     for suffix, test_suffix in itertools.product(SUFFIXES, SUFFIXES):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pljax.data.shares import SPREADS, Shares, estimate, multinomial, of_labels, posterior
+from pljax.data.shares import SPREADS, Shares, estimate, multinomial, of_labels, posterior, stratified_sample
 
 SHARES = np.array([0.6, 0.2, 0.1, 0.05, 0.05])
 CENTRES = 3 * np.random.default_rng(7).normal(size=(5, 8))
@@ -34,6 +34,13 @@ def test_shares_that_are_those_of_the_labels_stay_within_the_interval():
         assert (low <= 0.2 + 1e-9).all()
         assert (high >= 0.2 - 1e-9).all()
         assert abs(found.mean - 0.2).max() < 0.02
+
+
+def test_the_classifier_is_fitted_to_a_part_of_many_labels_with_some_of_each_class():
+    labels = np.repeat([0, 1, 2, 3], [10_000, 5000, 7, 3])
+    some = stratified_sample(labels, 1501)
+    assert np.bincount(labels[some]).tolist() == [1000, 500, 5, 3]
+    assert stratified_sample(labels[:1501], 1501).tolist() == list(range(1501))
 
 
 def test_the_order_of_the_classes_does_not_matter():

@@ -51,6 +51,8 @@ def require_pixels(path: str, rows: Rows) -> None:
     whole = rows.image is not None or not (rows.features % 1).any()
     if not whole or rows.features.min() < 0 or rows.features.max() > 255:
         raise InputError(f"{path} has numbers that are no pixels: the network takes whole numbers from 0 to 255.")
+    if rows.image is None and rows.features.max() == 1:
+        raise InputError(f"{path} has no number but 0 and 1, but white is 255 for the network: multiply them by 255.")
 
 
 def feature_name(rows: Rows, place: np.integer | int) -> str:

@@ -77,19 +77,22 @@ def _read_rows(path: Path, text: str, layout: Layout, label: str | None, decimal
     """Return the rows as a table of pandas. Raises ``InputError`` for a row that is longer than the header."""
     import pandas as pd
 
+    rows = io.StringIO(text)
+    for _ in range(layout.skipped):  # pandas would count a record with line breaks as one line
+        rows.readline()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
-                io.StringIO(text),
+                rows,
                 sep=layout.separator,
                 header=None,
                 names=layout.names,
-                skiprows=layout.skipped,
                 dtype={label: str} if label else None,
                 index_col=False,
                 low_memory=False,
                 decimal=decimal,
+                float_precision="round_trip",  # pandas 2 can be wrong by a bit without it
                 keep_default_na=False,
                 na_values={name: MISSING for name in layout.names if name != label},
                 skipinitialspace=True,
@@ -102,9 +105,10 @@ def _read_rows(path: Path, text: str, layout: Layout, label: str | None, decimal
         counts = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
         if counts is None:
             raise
+        line = layout.skipped + int(counts[2])
         raise InputError(
-            f"{path} has {counts[3]} cells in line {counts[2]}, but {counts[1]} columns: correct the line, or put a "
-            "text that contains the separator in quotes."
+            f"{path} has {counts[3]} cells in line {line}, but {counts[1]} columns: correct the line, or put a text "
+            "that contains the separator in quotes."
         ) from error
 
 

@@ -152,6 +152,16 @@ def test_lines_of_another_length_are_named(tmp_path):
         assert reason in refusal(read, written(tmp_path / "rows.csv", content), ReadOptions()), content
 
 
+def test_names_with_line_breaks_hide_no_row(tmp_path):
+    """Spreadsheets write a name that is wrapped in its cell so."""
+    path = written(
+        tmp_path / "rows.csv", 'Title\n"weight\n(kg)","length\n(cm)",label\n1,2,setosa\n3,4,\n5,6,virginica\n'
+    )
+    require(path, ("weight (kg)", "length (cm)"), [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    long = written(tmp_path / "long.csv", path.read_text() + "7,8,x,9\n")
+    assert "4 cells in line 8, but 3 columns" in refusal(read, long, ReadOptions())
+
+
 def test_a_table_without_a_header_is_read_with_numbers_for_names(tmp_path):
     path = written(tmp_path / "iris.data", "5.1,3.5,setosa\n-4.25,3000,\n0.001,1e-7,virginica\n")
     require(path, ("0", "1"), options=ReadOptions("2", header=False))
