@@ -253,6 +253,19 @@ def test_numbers_far_from_0_are_predicted_and_exported_as_they_were_trained(tmp_
     assert np.ptp(expected[:, 0]) > 0
 
 
+def test_numbers_that_float32_just_holds_are_exported_without_loss(tmp_path):
+    """Years and air pressures: a standard deviation is four hundredths of the mean or less."""
+    features, labels = rows(60)
+    table = pd.DataFrame(features[:, :2], columns=["year", "pressure"]) * [5, 11] + [2011.3, 1008.7]
+    table.assign(label=[*labels[:12], *[""] * 48]).to_csv(tmp_path / "rows.csv", index=False)
+    dataset = custom.load(str(tmp_path / "rows.csv"), None, ReadOptions(), list)
+    run = untrained(tmp_path / "run", dataset, ON_TABLE, [0])
+    model = ensemble.load(RunFolder(run))
+    steep = model._replace(params=jax.tree.map(lambda leaf: 30 * leaf, model.params))
+    assert model.scaling.dtype is np.float32
+    export.check(steep, export.stablehlo(steep), "stablehlo")
+
+
 def test_a_seed_that_diverged_is_left_out(copy, new, tmp_path):
     folder = RunFolder(copy)
     parameters = folder.load_parameters()
@@ -315,10 +328,19 @@ def test_other_features_are_refused(own, tmp_path, name, expected):
     assert_refused(predict(own, tmp_path / name, tmp_path / "out.csv"), expected)
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 5)), np.full((2, 12), 0.5), np.full((2, 12), 256), -np.ones((2, 12))])
-def test_features_that_are_not_pixels_are_refused_by_a_run_on_pixels(pixels, tmp_path, images):
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (np.zeros((2, 5)), "the network takes"),
+        (np.full((2, 12), 0.5), "the network takes"),
+        (np.full((2, 12), 256), "the network takes"),
+        (-np.ones((2, 12)), "the network takes"),
+        (np.eye(12, dtype=np.uint8), "white is 255 for the network"),
+    ],
+)
+def test_features_that_are_not_pixels_are_refused_by_a_run_on_pixels(pixels, tmp_path, images, expected):
     np.savez(tmp_path / "images.npz", X=images)
-    assert_refused(predict(pixels, tmp_path / "images.npz", tmp_path / "out.csv"), "the network takes")
+    assert_refused(predict(pixels, tmp_path / "images.npz", tmp_path / "out.csv"), expected)
 
 
 def change(**values):

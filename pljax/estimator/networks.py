@@ -24,7 +24,7 @@ from pljax.training.seeds import layout_for
 from pljax.types import Dataset, Params
 
 UNLABELLED = -1
-LEAST_VALIDATION = 100  # rows that a temperature is fitted to: of a few, all may be right
+LEAST_VALIDATION = 100  # rows that a temperature is fitted to and the guard compares on: of a few, all may be right
 
 
 class TrainingRows(NamedTuple):
@@ -80,7 +80,7 @@ def train_networks(
     history: list[Any] = []
     enable_compilation_cache()
     data = Dataset("X", rows.classes, rows.inputs, rows.labels, rows.inputs[:0], rows.labels[:0])
-    with Reporter(None if verbose else io.StringIO()) as reporter:
+    with jax.enable_x64(False), Reporter(None if verbose else io.StringIO()) as reporter:
         log = MetricsLog(seeds, len(rows.labels), history.extend, reporter)
         group = make_group(
             config, seeds, data, layout_for(len(seeds)), rounded=True, shares=rows.shares, weights=rows.weights
@@ -115,8 +115,8 @@ def choose_temperature(networks: Networks, rows: TrainingRows, validation: np.nd
 
 
 def compare_networks(networks: Networks, baseline: Networks, rows: TrainingRows) -> Guard:
-    """Compare networks with the supervised baseline: on their validation rows, or else on the labelled rows."""
-    if validation := networks.config.validation:
+    """Compare networks with the supervised baseline: on enough validation rows, or else on the labelled rows."""
+    if (validation := networks.config.validation) >= LEAST_VALIDATION:
         error, of_baseline = (float(1 - fitted.validation_accuracy.mean()) for fitted in (networks, baseline))
         return Guard(validation, True, error, of_baseline, np.nan, np.nan)
     ours, others = (fitted.outputs(rows.inputs[rows.known]).mean(axis=0) for fitted in (networks, baseline))

@@ -32,9 +32,8 @@ Two choices that matter
     With inverted dropout, a learning rate of 1.5 is too large, by up to the square of the probability to keep a unit:
     seven to eight of ten hidden units die.
 
-    With a last mini-batch of the 4 remaining images, the loss jumps repeatedly in the first hundred epochs. A fifth to
-    a third of the hidden units die, and pseudo-labels then merge whole classes in some seeds.
-    experiments/choices.py measures both, and experiments/README.md has the figures.
+    With a last mini-batch of the 4 remaining images, the loss jumps repeatedly, and a fifth to a third of the hidden
+    units die. experiments/choices.py measures both, and experiments/README.md has the figures.
 
 Expected
     ``PUBLISHED`` has the accuracies of the paper, each over 30 random splits for 100 labels and over 10 for more. The

@@ -7,7 +7,7 @@ from pljax import protocols, settings
 from pljax.data import split
 from pljax.protocols import adaptive
 from pljax.protocols.config import Config
-from pljax.settings import override
+from pljax.settings import everywhere, override
 from pljax.types import Dataset, InputError
 
 LEE_SCENARIOS = ("nn", "drop_nn", "pl", "pl_dae")
@@ -132,7 +132,7 @@ def count_labels(dataset: Dataset, overrides: Mapping[str, Any]) -> int:
 
 
 def fit(config: Config, dataset: Dataset, labelled: int, overrides: Mapping[str, Any]) -> Config:
-    """Return the config with a split that the data set allows.
+    """Return the config with a split that the data set allows, and with squared errors of inputs that are no pixels.
 
     Args:
       config: the config.
@@ -140,6 +140,8 @@ def fit(config: Config, dataset: Dataset, labelled: int, overrides: Mapping[str,
       labelled: the result of :func:`count_labels`.
       overrides: the values of flags, by name.
     """
+    if dataset.inputs:  # they are standardised: the cross-entropy of a number outside [0, 1] has no lower bound
+        config = everywhere(config, "error", "squared")
     if (dataset.train_labels < 0).any():
         validation = overrides.get("validation", 0)  # labels are scarce: training uses all of them by default
         return config.replace(labels=labelled - validation, validation=validation, choose_labels="given")

@@ -80,7 +80,8 @@ def _parts(rows: Sequence[Row], missing: Mapping[str, Sequence[int]]) -> list[Pa
     parts: dict[tuple[Any, ...], Part] = {}
     for row in rows:
         for seeds in _consecutive(sorted(missing[row.label])):
-            key = (seeds, row.result.protocol, str(flags_of(row.result.effective_config())))
+            flags = str(flags_of(row.result.effective_config()))
+            key = (seeds, row.result.protocol, flags, row.result.device.get("matmul_precision"))
             part = parts.setdefault(key, Part([], [], seeds))
             part.labels.append(row.label)
             part.results.append(row.result)
@@ -149,8 +150,12 @@ def _main_command(part: Part, folders: Sequence[Path], data_dir: str | None) -> 
         name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in overrides.items()
     }
     workdir = folders[0].parent if folders else Path(WORKDIR)
-    places = {"workdir": None if workdir == Path(WORKDIR) else workdir, "data_dir": data_dir}
-    values |= {name: str(place) for name, place in places.items() if place is not None}
+    others = {
+        "matmul_precision": first.device.get("matmul_precision"),
+        "workdir": None if workdir == Path(WORKDIR) else workdir,
+        "data_dir": data_dir,
+    }
+    values |= {name: str(value) for name, value in others.items() if value is not None}
     flags = [f"--{name}={value}" for name, value in values.items()]
     names = [folder_name([config], first.dataset["name"], part.seeds, overrides) for config in configs]
     text = shell_lines(["python", "-m", "pljax.main", *flags[:3], *part.flags, *flags[3:]])

@@ -72,9 +72,10 @@ def _fits(inputs: Inputs, features: int) -> bool:
 
 def by_seed(ensemble: Ensemble, params: Params, extra: Any, features: jax.Array) -> jax.Array:
     """The class probabilities of each seed's network, ``[n, D] -> [S, n, C]``, float32. Pure."""
-    method = ensemble.config.method
-    shift, scale = (jnp.asarray(values, features.dtype)[None] for values in ensemble.scaling)
-    inputs = ((features - shift) / scale).astype(jnp.float32)
+    method, (shift, scale) = ensemble.config.method, (values[None] for values in ensemble.scaling)
+    near = shift.astype(features.dtype)  # the rest of the shift is what this dtype does not hold of it
+    rest, scale = (values.astype(features.dtype) for values in (shift - near, scale))
+    inputs = ((features - near - rest) / scale).astype(jnp.float32)
     return class_probabilities(logits_by_seed(method, params, extra, inputs), method.output)
 
 

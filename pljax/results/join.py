@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
+from pljax.nn.trees import concatenate
 from pljax.results import pseudo_labels
 from pljax.results.folder import EXTRA, LABEL_TOTALS, PARAMETERS, SPLIT, RunFolder
 from pljax.results.result import Result
@@ -61,7 +61,7 @@ def join(folders: Sequence[RunFolder], into: RunFolder) -> Result:
     metrics = _merge_metrics(folder.load_metrics() for folder in folders)
     pretrained = [f"{phase.method.pretrains}.npz" for phase in config.phases if phase.method.pretrains]
     files = [file for file in (PARAMETERS, EXTRA, *pretrained) if file == PARAMETERS or _all_have(folders, file)]
-    arrays = {file: _concatenate([folder.load_arrays(file) for folder in folders]) for file in files}
+    arrays = {file: concatenate([folder.load_arrays(file) for folder in folders]) for file in files}
     split = _join_splits(folders, results) if _all_have(folders, SPLIT) else None
     labels = _join_pseudo_labels(folders, result) if _all_have(folders, LABEL_TOTALS) else None
     with into.locked():
@@ -163,9 +163,12 @@ def _environments(results: Sequence[Result]) -> Iterable[str]:
     for other in results[1:]:
         here, there = (f"{part.device.get('kind')} ({part.device.get('platform')})" for part in (first, other))
         names = [name for name, version in first.versions.items() if other.versions.get(name) != version]
+        precision, of_rest = (part.device.get("matmul_precision") for part in (other, first))
         seeds, rest = (", ".join(map(str, part.seeds)) for part in (other, first))
         if here != there:
             yield f"Seeds {seeds} ran on {there}, and {rest} on {here}: rounding differs between them."
+        if precision != of_rest:
+            yield f"Seeds {seeds} ran with matmul_precision {precision}, and {rest} with {of_rest} (None: the default)."
         if names:
             yield f"Seeds {seeds} ran with another version of {', '.join(names)} than {rest}."
 
@@ -196,7 +199,3 @@ def _chain(lists: Iterable[Iterable[Any]]) -> list[Any]:
 def _merge_metrics(metrics: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """The lines of several runs, in the order of one run with all the seeds."""
     return sorted(_chain(metrics), key=lambda line: (line["phase"], line["epoch"], line["seed"]))
-
-
-def _concatenate(trees: Sequence[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)

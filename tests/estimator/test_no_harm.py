@@ -33,6 +33,14 @@ def test_where_unlabelled_rows_do_harm_the_baseline_is_used(validation, reason):
     assert harmed.score(NOISE[200:], NOISY[200:]) < fitted.score(NOISE[200:], NOISY[200:])
 
 
+def test_a_few_validation_rows_are_not_what_the_guard_compares_on(rows):
+    """Of a few, all may be right, with and without the unlabelled rows."""
+    X, _, few = rows
+    guard = small(guard="auto", validation_fraction=0.2).fit(X, few).guard_
+    assert not guard.validation
+    assert guard.rows == (few != -1).sum()
+
+
 @pytest.mark.parametrize("scenario", ["pl", "ladder"])
 def test_where_unlabelled_rows_do_no_harm_the_guard_changes_nothing(rows, scenario):
     X, _, few = rows

@@ -1,12 +1,15 @@
 """The flags of a config: they make it again from its protocol, or there are none."""
 
+import dataclasses
 import itertools
 
+import numpy as np
 import pytest
 
 from pljax.protocols import SCENARIOS
-from pljax.protocols.select import choose, flags_of
+from pljax.protocols.select import choose, flags_of, select_for
 from pljax.settings import override
+from pljax.types import Inputs, Scaling
 
 CONFIGS = [config for scenarios in SCENARIOS.values() for config in scenarios.values()]
 # Numbers as Python has them: a whole one for a float as well.
@@ -27,6 +30,14 @@ def test_the_flags_of_a_config_make_it_again(config, values):
     assert set(given) <= acted
     (made,) = choose(config.protocol, [config.scenario], given)
     assert made == changed
+
+
+def test_an_auto_encoder_of_own_data_has_squared_errors(blobs):
+    """Standardised numbers are no pixels in [0, 1]: their cross-entropy has no lower bound."""
+    own = dataclasses.replace(blobs, inputs=Inputs((), None, Scaling(np.zeros(12), np.ones(12))))
+    for dataset, error in ((blobs, "cross_entropy"), (own, "squared")):
+        (chosen,) = select_for(dataset, "quick", ["pl_dae"], {"labels": 8})
+        assert chosen.phases[0].method.error == error
 
 
 def test_a_config_that_no_flags_make_has_none():

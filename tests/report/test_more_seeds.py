@@ -1,5 +1,6 @@
 """The commands that add the seeds a comparison lacks: they are right as they are typed, and no more than is needed."""
 
+import dataclasses
 import itertools
 import json
 import shlex
@@ -137,6 +138,14 @@ def test_runs_with_other_settings_have_a_command_of_their_own():
     (_, same), (_, other) = map(typed, more_seeds(compare(results)).commands)
     assert same == ["--protocol=quick", "--scenario=nn,pl", "--dataset=mnist", "--first_seed=5", "--seeds=2"]
     assert sorted(other[5:]) == ["--alpha_f=1.0", "--hidden=50,20"]
+
+
+def test_the_precision_of_the_runs_is_that_of_the_new_seeds():
+    results = [result_of(name, range(5)) for name in ("nn", "pl")]
+    results[1] = dataclasses.replace(results[1], device={**results[1].device, "matmul_precision": "float32"})
+    (_, as_default), (_, precise) = map(typed, more_seeds(compare(results)).commands)
+    assert not any("precision" in flag for flag in as_default)
+    assert precise[-1] == "--matmul_precision=float32"
 
 
 # ------------------------------------------------------------------------------- where no command is right

@@ -175,6 +175,9 @@ def test_a_joined_run_says_which_seeds_had_another_device_or_version(runs):
     device, version = join_results([early, elsewhere]).warnings[-2:]
     assert device.startswith("Seeds 2 ran on H100 (gpu), and 0, 1 on ")
     assert "another version of jax" in version
+    coarse = dataclasses.replace(late, device={**late.device, "matmul_precision": "bfloat16"})
+    precision = join_results([early, coarse]).warnings[-1]
+    assert precision.startswith("Seeds 2 ran with matmul_precision bfloat16, and 0, 1 with None")
 
 
 def test_runs_that_are_no_parts_of_one_are_refused(runs, blobs, tmp_path):
