@@ -173,9 +173,7 @@ def main() -> None:
     file, name = arguments.output / "choices.json", name_of(arguments)
     known = number_of_seeds(read(file).get(name))
     if arguments.first_seed not in (0, known):
-        parser.error(
-            f"{file} has {known} seeds of {name}: give --first_seed={known} to add some, or 0 to begin anew"
-        )
+        parser.error(f"{file} has {known} seeds of {name}: give --first_seed={known} to add some, or 0 to begin anew")
     keep(file, name, compare_with_choice(arguments), arguments.first_seed)
 
 

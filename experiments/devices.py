@@ -2,10 +2,12 @@
 
 ``python experiments/devices.py`` prints two tables from results of `lee2013` beside this script: those of two cores in
 ``results/devices/two_cores/``, of a GPU in ``results/lee2013/``, and of a GPU with products in TensorFloat-32 in
-``results/devices/h100_tensorfloat32/``. Each is the ``result.json`` of a run.
+``results/devices/h100_tensorfloat32/``. Each is the ``result.json`` of a run. A second run of `pl` on two cores, by
+another version of the package, is in ``results/choices.json``.
 """
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +27,7 @@ def read(device: str) -> dict[str, Result]:
 
 
 def differences() -> Iterator[str]:
-    """A row for each pair of devices and scenario, by the seeds that both have and none diverged in."""
+    """A row for each pair of devices and scenario, and one for the same device and another version."""
     yield f"| {' | '.join(COLUMNS)} |"
     yield "| --- |" + " --- |" * (len(COLUMNS) - 1)
     for pair in itertools.combinations(DEVICES, 2):
@@ -35,15 +37,25 @@ def differences() -> Iterator[str]:
                 continue
             results = {device: of_device[scenario] for device, of_device in kept.items()}
             require_same_run(scenario, *results.values())
-            case = {
-                device: {
-                    seed: {"test_accuracy": accuracy}
-                    for seed, accuracy in zip(result.seeds, result.test_accuracy, strict=True)
-                }
-                for device, result in results.items()
-            }
-            _, values = in_both(case, pair)
-            yield f"| lee2013 {scenario} | {' and '.join(pair)} | {difference_cells(values)} |"
+            yield row(scenario, {device: by_seed(result) for device, result in results.items()})
+    studies = json.loads((RESULTS / "choices.json").read_text())
+    again = dict(enumerate(studies["lee2013 pl, short_batch"]["as chosen"]["test_accuracy"]))
+    yield row("pl", {"2 cores": by_seed(read("2 cores")["pl"]), "2 cores, another version": again})
+
+
+def by_seed(result: Result) -> dict[int, float | None]:
+    """The test accuracies of a result."""
+    return dict(zip(result.seeds, result.test_accuracy, strict=True))
+
+
+def row(scenario: str, arms: dict[str, dict[int, float | None]]) -> str:
+    """What two arms differ in, by the seeds that both have and none diverged in."""
+    case = {
+        arm: {seed: {"test_accuracy": accuracy} for seed, accuracy in accuracies.items()}
+        for arm, accuracies in arms.items()
+    }
+    _, values = in_both(case, tuple(arms))
+    return f"| lee2013 {scenario} | {' and '.join(arms)} | {difference_cells(values)} |"
 
 
 def require_same_run(scenario: str, first: Result, second: Result) -> None:

@@ -10,8 +10,8 @@ the same without the guard; with ``class_prior="labelled"`` and no guard; and wi
 the expected calibration error on the test rows, before and after the temperature.
 
 ``python experiments/harmless.py`` goes on where it was cut off, adds to ``experiments/results/harmless.json``, and
-prints the tables; ``--tables`` only prints. ``--scenario=ladder_pl`` and others have files of their own. An hour and a
-half on two cores. With ``--tiny``, two seeds of one small case only show that it runs.
+prints the tables; ``--tables`` only prints. ``--scenario=ladder_pl`` and others have files of their own. More than
+two hours on two cores. With ``--tiny``, two seeds of one small case only show that it runs.
 """
 
 import argparse

@@ -4,9 +4,9 @@
 --scenario=SCENARIO --dataset=mnist`` leaves in its folder. ``results/lee2013/labels600/`` and ``labels1000/`` have
 those of runs with more labels.
 
-The tables are: Lee's scenarios by number of labels, beside table 2 of the paper; by protocol; and their conditional
-entropy, beside table 1. Then runs are compared: Lee's scenarios under each protocol and with
-more labels, and the later methods with the best of them. The script also draws ``lee2013/labels.png`` and
+The tables are: Lee's scenarios by number of labels, beside table 2 of the paper; by protocol; their conditional
+entropy, beside table 1; and the minutes that each run took. Then runs are compared: Lee's scenarios under each protocol
+and with more labels, and the later methods with the best of them. The script also draws ``lee2013/labels.png`` and
 ``quick/scores.png``; ``--output`` names another folder for both.
 """
 
@@ -109,6 +109,36 @@ def entropy() -> str:
     return table([f"{part} images" for part in PARTS], cells)
 
 
+def minutes() -> str:
+    """Minutes of training and scoring all seeds of a run, with compiling, and the number of seeds in parentheses."""
+    columns: dict[str, Results] = {}
+    for protocol, scenarios in SCENARIOS.items():
+        kept = {"": read(protocol, tuple(scenarios))}
+        if protocol == "lee2013":
+            kept |= {f", {labels:,} labels": results for labels, results in read_by_labels().items() if labels > 100}
+        for size, results in kept.items():
+            for scenario, result in results.items():
+                columns.setdefault(f"`{protocol}`{size}, {device(result)}", {})[scenario] = result
+    cells = {
+        scenario: [
+            f"{sum(results[scenario].seconds.values()) / 60:.1f} ({len(results[scenario].seeds)})"
+            if scenario in results
+            else "-"
+            for results in columns.values()
+        ]
+        for scenario in SCENARIOS["quick"]
+    }
+    return table(list(columns), cells)
+
+
+def device(result: Result) -> str:
+    """The device of a result in short, and the precision of its matrix products if that is less than float32."""
+    if result.device["platform"] == "cpu":
+        return f"{result.device['cores']} cores"
+    _, model, *_ = result.device["kind"].split()  # such as NVIDIA H100 80GB HBM3
+    return model + " in TF32" * (result.device["matmul_precision"] == "tensorfloat32")
+
+
 def comparisons() -> Iterator[tuple[str, Comparison]]:
     """The comparisons by title. Holm's correction is over the pairs of one of them."""
     for protocol, scenarios in SCENARIOS.items():
@@ -179,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Print the tables and comparisons of the kept results.")
     parser.add_argument("--output", type=Path, help="the folder of the figures; default: those of the results")
     output = parser.parse_args().output
-    for printed in (by_labels(), by_protocol(), entropy()):
+    for printed in (by_labels(), by_protocol(), entropy(), minutes()):
         print(printed, end="\n\n")
     for title, compared in comparisons():
         print(f"{title}\n{'=' * len(title)}\n{comparison_text(compared, more_seeds(compared))}\n")

@@ -325,10 +325,11 @@ def test_harmless_prints_the_differences_to_the_supervised_baseline(tmp_path):
 
 
 def test_the_readmes_have_the_tables_that_are_printed_of_the_kept_results(tmp_path):
-    by_labels, by_protocol, entropy, *_ = run("tables.py", f"--output={tmp_path}").split("\n\n")
+    by_labels, by_protocol, entropy, minutes, *_ = run("tables.py", f"--output={tmp_path}").split("\n\n")
     assert by_labels.splitlines() == below("experiments/tables.py")
     assert by_protocol.splitlines() == below("experiments/tables.py, by protocol")
     assert entropy.splitlines() == below("experiments/tables.py, entropy", EXPERIMENTS)
+    assert minutes.splitlines() == below("experiments/tables.py, minutes", EXPERIMENTS)
     for picture in ("labels.png", "scores.png"):
         assert imread(tmp_path / picture).std() > 0
 

@@ -59,7 +59,8 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
       validation_fraction: share of the labelled rows that is held out to measure whether unlabelled rows help; by
         default a tenth if that is at least 100 rows, else 0.
       guard: ``auto`` also trains the same network with the labelled rows alone, and uses it where unlabelled rows
-        seem to do harm: see :class:`pljax.analysis.guard.Guard`. ``False`` does not.
+        seem to do harm, by the validation rows if there are a hundred or more, or else by the labelled ones: see
+        :class:`pljax.analysis.guard.Guard`. ``False`` does not.
       class_prior: the shares of the classes in the population, which pseudo-labels are aligned with. ``estimated``: an
         interval, estimated from the labelled and the unlabelled rows (:func:`pljax.data.shares.estimate`), for
         labels that were collected class by class, and by default. ``labelled``: those of the labelled rows, for labels
