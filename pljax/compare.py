@@ -130,7 +130,7 @@ def without_reports(paths: Sequence[Path]) -> list[Path]:
     """The folders that are no comparisons: those of ``runs/*`` hold one if several scenarios were run at once."""
     reports = [path for path in paths if (path / "comparison.json").exists() and not (path / "result.json").exists()]
     if len(reports) == len(paths):
-        return list(paths)
+        raise InputError(f"{paths[0]} is a comparison: give the folders of its runs.")
     for path in reports:
         print(f"{path} is a comparison and is left out.", file=sys.stderr)
     return [path for path in paths if path not in reports]

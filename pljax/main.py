@@ -127,12 +127,13 @@ def introduce(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: 
 
 
 def require_possible(folder: RunFolder, config: Config, seeds: Sequence[int], dataset: Dataset) -> None:
-    """Raise ``InputError`` if a scenario cannot be run on the data set and in the folder."""
+    """Raise ``InputError`` if a scenario cannot be run on the data set and in the folder, which is not changed."""
     split.check(dataset.train_labels, dataset.classes, config.labels, config.validation, config.choose_labels)
     groups = group_seeds(seeds, FLAGS.seeds_at_once)
     folder.make()
-    require_same_run(config, groups, dataset, folder)
-    if not folder.finished:
+    if not FLAGS.overwrite:
+        require_same_run(config, groups, dataset, folder)
+    if FLAGS.overwrite or not folder.finished:
         memory.require_memory(memory.estimate(config, dataset, len(groups[0])), len(seeds), len(groups[0]))
 
 
@@ -231,14 +232,12 @@ def run_share(all_processes: Processes) -> None:
     mine = shares[all_processes.index]
     folders = [folder_of([config], mine) for config in chosen]
     joined = [folder_of([config], seeds) for config in chosen] if len(shares) > 1 and not all_processes.index else []
-    if FLAGS.overwrite:  # all before the first run: another process must not take an old result for a new one
-        for folder in folders:
-            folder.reset()
     for folder, config in zip(folders, chosen, strict=True):
         require_possible(folder, config, mine, dataset)
-    for folder in joined:
-        if FLAGS.overwrite:
+    if FLAGS.overwrite:  # all before the first run: another process must not take an old result for a new one
+        for folder in (*folders, *joined):
             folder.reset()
+    for folder in joined:
         require_replaceable(folder)
     if sum(not folder.finished for folder in folders) > 1:
         reporter.say(durations_text(durations(folders, chosen, mine, dataset)))

@@ -72,7 +72,8 @@ _STATIC, _LEAF = "static", "leaf"
 class Settings:
     """The base class of settings. A subclass is a frozen dataclass with keyword arguments only, and a pytree.
 
-    The constructor raises ``InputError`` for a value of another type or out of range.
+    Fields can be of a class, a union of classes, a ``Literal``, or a tuple of classes. The constructor raises
+    ``InputError`` for a value of another type or out of range, and ``TypeError`` where a field is of another kind.
     """
 
     def __init_subclass__(cls) -> None:
@@ -156,7 +157,7 @@ def check(name: str, field: dataclasses.Field[Any], value: Any) -> None:
         _check_number(name, value, declared)
     elif typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
-        _require(value in choices, f"{name} is {value!r}: choose one of {', '.join(choices)}.")
+        _require(value in choices, f"{name} is {value!r}: choose one of {', '.join(map(str, choices))}.")
     elif kind == tuple[int, ...]:
         _check_type(name, value, kind)
         _require(len(value) >= declared.low, f"{name} is empty: give at least one width.")
@@ -164,6 +165,8 @@ def check(name: str, field: dataclasses.Field[Any], value: Any) -> None:
             _check_count(name, width, declared._replace(low=1))
     else:
         _check_type(name, value, kind)
+        if isinstance(value, tuple):
+            _require(len(value) >= declared.low, f"{name} has {len(value)} items: give at least {declared.low:g}.")
 
 
 def _require(condition: bool, sentence: str) -> None:
@@ -190,12 +193,19 @@ def _check_number(name: str, value: Any, declared: Declaration) -> None:
 def _check_type(name: str, value: Any, kind: Any) -> None:
     if typing.get_origin(kind) is tuple:
         _require(isinstance(value, tuple), f"{name} is {value!r}: give a tuple.")
-        for item in value:
-            _check_type(f"an item of {name}", item, typing.get_args(kind)[0])
+        of_items = typing.get_args(kind)
+        if of_items[-1] is ...:
+            of_items = of_items[:1] * len(value)
+        _require(len(value) == len(of_items), f"{name} is {value!r}: give {len(of_items)} items.")
+        for item, of_item in zip(value, of_items, strict=True):
+            _check_type(f"an item of {name}", item, of_item)
         return
     kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if not all(isinstance(one, type) and typing.get_origin(one) is None for one in kinds):
+        raise TypeError(f"{name} is declared as {kind}, which no setting can be: see Settings.")
     names = " or ".join("nothing" if one is type(None) else one.__name__ for one in kinds)
-    _require(isinstance(value, kinds), f"{name} is {value!r}: give {names}.")
+    whole = float in kinds and isinstance(value, int) and not isinstance(value, bool)
+    _require(whole or isinstance(value, kinds), f"{name} is {value!r}: give {names}.")
 
 
 # ---- overrides: settings of a protocol that a command-line flag changes

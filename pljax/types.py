@@ -44,11 +44,18 @@ class Scaling(NamedTuple):
         return np.float64 if coarse.any() else np.float32
 
     def apply(self, features: np.ndarray) -> np.ndarray:
-        """Standardise numbers ``[n, D]`` of any dtype: float32 ``[n, D]``."""
+        """Standardise numbers ``[n, D]`` of any dtype: float32 ``[n, D]``. Raises ``InputError`` for too large ones."""
         inputs = np.empty(features.shape, np.float32)
         for first in range(0, len(features), ROWS_AT_ONCE):
             block = slice(first, first + ROWS_AT_ONCE)
-            inputs[block] = (features[block].astype(np.float64) - self.shift) / self.scale
+            with np.errstate(over="ignore"):
+                inputs[block] = (features[block].astype(np.float64) - self.shift) / self.scale
+            if not np.isfinite(inputs[block]).all():
+                row, feature = np.argwhere(~np.isfinite(inputs[block]))[0]
+                raise InputError(
+                    f"Row {first + row} has {features[first + row, feature]:g} as feature {feature}, which is too far "
+                    "from the training rows to compute with: correct it."
+                )
         return inputs
 
 

@@ -97,6 +97,7 @@ def test_a_comparison_among_the_folders_is_left_out(runs, report, tmp_path):
     status, _, err = call(main, runs / "nn", runs / "pl", output, "--output", tmp_path)
     assert status == 0
     assert f"{output} is a comparison and is left out." in err
+    assert_refused(call(main, output), f"{output} is a comparison: give the folders of its runs.")
 
 
 def test_parts_that_could_be_joined_in_two_ways_are_refused(runs, tmp_path):

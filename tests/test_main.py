@@ -20,6 +20,7 @@ from pljax.main import main
 from pljax.protocols import SCENARIOS
 from pljax.protocols.config import from_json
 from pljax.settings import override
+from pljax.types import InputError
 
 COMMAND = [sys.executable, "-m", "pljax.main"]
 SMALL = ("--dataset=mnist_5k", "--scenario=nn", "--hidden=8", "--epochs=2", "--seeds=2")
@@ -158,6 +159,16 @@ def test_a_run_again_gives_the_same_result_but_for_its_seconds(finished, copy):
     assert first == second
     for name in ("metrics.jsonl", "config.json"):
         assert (only_folder(copy) / name).read_text() == (only_folder(finished.workdir) / name).read_text()
+
+
+def test_a_run_that_is_not_possible_overwrites_nothing(copy, monkeypatch):
+    def refuse(*_):
+        raise InputError("2 seeds need more memory than is free.")
+
+    before = (only_folder(copy) / "result.json").read_bytes()
+    monkeypatch.setattr(main_module.memory, "require_memory", refuse)
+    assert_refused(call(main, *SMALL, f"--workdir={copy}", "--overwrite"), "more memory than is free")
+    assert (only_folder(copy) / "result.json").read_bytes() == before
 
 
 def test_the_finished_run_of_other_data_is_neither_shown_nor_overwritten(copy):

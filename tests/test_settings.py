@@ -114,6 +114,25 @@ def test_a_part_of_another_type_is_refused():
         refusal(Nested, **part)
 
 
+class Kinds(Settings):
+    """Types that the package's own settings do not have."""
+
+    steps: Literal[1, 2, 4] = setting(default=1, help="a choice of numbers.")
+    scales: tuple[float, ...] = setting(default=(1.0,), help="numbers, one at least.", low=1)
+    pair: tuple[int, float] = setting(default=(1, 0.5), help="two numbers.")
+    maybe: float | None = setting(default=None, help="a number or nothing.")
+
+
+def test_settings_of_other_types_are_checked_by_their_types():
+    for value in ({"steps": 4}, {"scales": (1, 2.5)}, {"pair": (3, 1)}, {"maybe": 2}, {"maybe": 0.5}):
+        Kinds(**value)
+    for value in ({"steps": 3}, {"scales": ()}, {"scales": ("1",)}, {"pair": (0.5, 1)}, {"pair": (1,)}, {"maybe": "2"}):
+        (name,) = value
+        assert name in refusal(Kinds, **value)
+    with pytest.raises(TypeError, match="sizes is declared as list"):
+        type("Lists", (Settings,), {"__annotations__": {"sizes": list[int]}, "sizes": setting(help="no.")})(sizes=[1])
+
+
 def test_settings_are_frozen_and_take_the_declared_names_only():
     for node in (CONFIG, CONFIG.method, EXAMPLE):
         field = dataclasses.fields(node)[0].name

@@ -1,5 +1,6 @@
 """Calibration: the accuracy of a classifier by its confidence, and the temperature that brings them together."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -83,6 +84,7 @@ def guess_temperature(inputs: np.ndarray, labels: np.ndarray) -> float:
       inputs: the labelled rows, float ``[n, D]``, features of about unit variance.
       labels: their classes, int ``[n]``, from 0; every class occurs.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -94,7 +96,9 @@ def guess_temperature(inputs: np.ndarray, labels: np.ndarray) -> float:
         return FIXED
     splits = StratifiedKFold(folds, shuffle=True, random_state=0)
     model = LogisticRegression(max_iter=1000)
-    held_out = cross_val_predict(model, inputs, labels, cv=splits, method="predict_proba")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is good enough for a guess
+        held_out = cross_val_predict(model, inputs, labels, cv=splits, method="predict_proba")
     return float(np.clip(FACTOR * fit_temperature(held_out, labels), *GUESSES))
 
 

@@ -1,6 +1,7 @@
 """The shares of the classes in a population, estimated from labelled and unlabelled rows."""
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,12 +83,16 @@ def cross_fit(
     inputs: np.ndarray, labels: np.ndarray, unlabelled: np.ndarray, classes: int, folds: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict the labelled rows that a fold leaves out, ``[n, C]``, and the mean of the unlabelled rows, ``[C]``."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
 
     held_out, means = np.zeros((len(labels), classes)), []
     for fitted, others in StratifiedKFold(folds, shuffle=True, random_state=0).split(inputs, labels):
-        model: Any = LogisticRegression(max_iter=1000).fit(inputs[fitted], labels[fitted])
+        model: Any = LogisticRegression(max_iter=1000)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it is good enough for an estimate
+            model.fit(inputs[fitted], labels[fitted])
         held_out[others] = model.predict_proba(inputs[others])
         means.append(model.predict_proba(unlabelled).mean(axis=0))
     return held_out, np.mean(means, axis=0)

@@ -147,27 +147,31 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
         """Fit the networks to rows ``X``, ``[n, D]``, and their classes ``y``, ``[n]``, with -1 for unlabelled rows.
 
         ``sample_weight``, ``[n]``, says how many rows a labelled row counts as in the loss; unlabelled rows have none.
-        Raises ``ValueError`` for invalid data or parameters.
+        Labelled rows with weight 0 are left out altogether. Shares of classes and the temperature count every other
+        row once. Raises ``ValueError`` for invalid data or parameters.
         """
+        if hasattr(self, "networks_"):
+            del self.networks_  # so that a fit that fails leaves no classifier of two fits
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         targets = read_targets(y)
         X, labels = validate_data(self, X, targets.numbers, dtype=FLOATS)
         self._check_parameters()
         self.classes_, self.n_unlabelled_ = targets.classes, int((labels == UNLABELLED).sum())
-        self.scaling_ = scaling_of(X) if self.scaling == "auto" else None
-        config = self._config_for(labels)
+        weights, counted = self._weights(X, labels, sample_weight)
+        self.scaling_ = scaling_of(X[counted]) if self.scaling == "auto" else None
+        config = self._config_for(labels[counted])
         for warning in (*target_warnings(targets), *self._warnings(config, labels)):
             warnings.warn(warning, stacklevel=2)
         if self.verbose:
             Reporter().say(self._what_was_read(X, targets, config.validation))
-        inputs, weights = self._inputs(X), self._weights(X, labels, sample_weight)
-        rows = TrainingRows(inputs, labels, len(self.classes_), weights, self._known_shares())
-        self._fit(config, rows, self._seeds())
+        rows = TrainingRows(self._inputs(X), labels, len(self.classes_), weights, self._known_shares())
+        self._fit(config, rows, counted, self._seeds())
         return self
 
-    def _fit(self, config: Config, rows: TrainingRows, seeds: list[int]) -> None:
+    def _fit(self, config: Config, all_rows: TrainingRows, counted: np.ndarray, seeds: list[int]) -> None:
         """Train the networks, and with ``guard`` those without unlabelled rows. Set the fitted attributes."""
+        rows = all_rows.of(counted)
         used = networks, _ = train_networks(config, rows, seeds, self.temperature, self.verbose)
         self.class_prior_ = networks.shares
         self.supervised_: Self | None = None
@@ -179,17 +183,17 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             temperature = networks.temperature if guessed else self.temperature
             baseline = train_networks(supervised(config), of_baseline, seeds, temperature, self.verbose)
             classifier = copy.copy(self)
-            classifier._set_fitted(*baseline, rows)
+            classifier._set_fitted(*baseline, all_rows)
             self.supervised_, self.guard_ = classifier, compare_networks(networks, baseline[0], rows)
             self.guarded_ = self.guard_.use_supervised
             if self.guarded_:
                 used = baseline
                 warnings.warn(self.guard_.warning, stacklevel=3)
-        self._set_fitted(*used, rows)
+        self._set_fitted(*used, all_rows)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities, float32 ``[n, C]``: the mean over the networks."""
-        check_is_fitted(self)
+        check_is_fitted(self, "networks_")
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         return self.networks_.probabilities(self._inputs(X))
 
@@ -231,17 +235,26 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"n_seeds is {self.n_seeds!r}: give a whole number from 1.")
         return check_random_state(self.random_state).randint(MOST_SEED, size=self.n_seeds, dtype=np.uint32).tolist()
 
-    def _weights(self, X: np.ndarray, labels: np.ndarray, sample_weight: Any) -> np.ndarray | None:
-        """How many rows each labelled row counts as, float64 ``[n]``; ``None``: one."""
+    def _weights(self, X: np.ndarray, labels: np.ndarray, sample_weight: Any) -> tuple[np.ndarray | None, np.ndarray]:
+        """How many rows each labelled row counts as, float64 ``[n]`` (``None``: one), and which rows count, bool."""
         if sample_weight is None and self.class_weight is None:
-            return None
+            return None, np.ones(len(labels), np.bool_)
         known = labels != UNLABELLED
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        weights[known] *= compute_sample_weight(self.class_weight, self.classes_[labels[known]])
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=True)
+        counted = ~known | (weights > 0)
+        for_classes = compute_sample_weight(self.class_weight, self.classes_[labels[known]])
+        if (for_classes < 0).any():
+            raise ValueError(f"class_weight is {self.class_weight!r}: give no weight below 0.")
+        weights[known] *= for_classes
         weights[~known] = 0
         if not 0 < weights.sum() < np.inf:
             raise ValueError("The weights of the labelled rows sum to 0: give some of them a sample_weight above 0.")
-        return weights / weights[known].mean()
+        lost = np.setdiff1d(labels[known], labels[known & counted])
+        if len(lost):
+            raise ValueError(
+                f"Every row of class {self.classes_[lost[0]]!s} has sample_weight 0: leave these rows out."
+            )
+        return weights / weights[known & counted].mean(), counted
 
     def _known_shares(self) -> np.ndarray | None:
         """The shares of the classes where ``class_prior`` gives them, as the least and as the greatest: ``[2, C]``."""

@@ -41,6 +41,11 @@ class TrainingRows(NamedTuple):
         """Whether a row is labelled, bool ``[n]``."""
         return self.labels != UNLABELLED
 
+    def of(self, kept: np.ndarray) -> "TrainingRows":
+        """The rows for which ``kept``, bool ``[n]``, is true."""
+        weights = None if self.weights is None else self.weights[kept]
+        return TrainingRows(self.inputs[kept], self.labels[kept], self.classes, weights, self.shares)
+
 
 class Networks(NamedTuple):
     """Trained networks of one config. Their arrays have a leading axis of networks, ``[S, ...]``."""

@@ -13,6 +13,7 @@ from pljax.protocols import MNIST_DIGEST
 from pljax.protocols.select import flags_of
 from pljax.report.sentences import join_names
 from pljax.results.folder import METRICS, PARAMETERS, folder_name
+from pljax.results.join import is_same_run
 from pljax.results.result import Result
 
 WIDTH = 77  # of a line of a command, which the terminal shows indented
@@ -53,6 +54,8 @@ def more_seeds(
     short = [pair for pair in comparison.pairs if pair.test.n and not pair.best_p <= ALPHA]
     if not short:
         return None
+    if any(is_same_run(one.result, other.result) for one, other in itertools.combinations(comparison.rows, 2)):
+        return MoreSeeds("Two of the runs have one config and one data set: without one of them, commands follow.", [])
     needed = seeds_to_reach(comparisons=sum(pair.test.n > 0 for pair in comparison.pairs))
     parts = _parts(comparison.rows, _missing_seeds(comparison.rows, short, needed))
     aim = f"With {needed} seeds every pair could have a verdict"

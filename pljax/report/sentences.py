@@ -84,7 +84,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         if (covered := coverage(row.result)) < 1:
             texts.append(
                 f"{row.label}: at the end, {format_number(100 * covered, 1)} % of the unlabelled {_things(row.result)} "
-                "had a pseudo-label (mean over seeds); the outputs for the others were below --threshold."
+                f"had a pseudo-label (mean over seeds){_why_no_label(row.result)}."
             )
     kinds = sorted({f"{row.result.device.get('kind')} ({row.result.device.get('platform')})" for row in rows})
     if len(kinds) > 1:
@@ -92,6 +92,11 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             f"The runs were made on different devices, {join_names(kinds)}: rounding is part of the differences."
         )
     return texts
+
+
+def _why_no_label(result: Result) -> str:
+    threshold = getattr(result.effective_config().method, "threshold", 0)
+    return "; the outputs for the others were below --threshold" if threshold else ""
 
 
 def _what_lowered(result: Result) -> str:

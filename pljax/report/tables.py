@@ -172,6 +172,7 @@ def score_cells(result: Result) -> list[str]:
 def _align(rows: list[list[str]]) -> list[str]:
     """Lines of aligned columns: the first one to the left, the others to the right; the last column is wrapped."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    longest_word = max(len(word) for row in rows for word in (row[-1].split() or [""]))
     lines = []
     for row in rows:
         cells = [
@@ -179,7 +180,7 @@ def _align(rows: list[list[str]]) -> list[str]:
             for column, (cell, width) in enumerate(zip(row, widths, strict=False))
         ]
         head = "  ".join(cells) + "   "
-        width = max(WIDTH, len(head) + 9)
+        width = max(WIDTH, len(head) + longest_word)
         lines += textwrap.wrap(row[-1], width, initial_indent=head, subsequent_indent=" " * len(head))
     return lines
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import hashlib
 import io
 import itertools
 import json
@@ -35,13 +36,16 @@ LABEL_TOTALS = "pseudo_labels.npz"
 INPUTS = "inputs.json"
 CHECKPOINTS = "checkpoints"
 EXPORTS = ("model.stablehlo", "model.stablehlo.json", "model.safetensors")  # what pljax-export writes without --output
+MOST_NAME = 200  # characters of a folder's name
 FORMAT = 2  # the version of checkpoints and of the files of an unfinished run; version 1 did not record its number
 
 
 def folder_name(configs: Sequence[Config], dataset: str, seeds: Sequence[int], overrides: Mapping[str, Any]) -> str:
-    """The name of a run's folder: protocol, scenario, data set, seeds and overrides. Different runs differ in it.
+    """The name of a run's folder: protocol, scenario, data set, seeds and overrides.
 
-    Several configs, of one protocol, give the name of the folder of their comparison.
+    Different runs differ in it, but for those on files of one name. Overrides that would make it too long for a file
+    system are replaced by a digest of them. Several configs, of one protocol, give the name of the folder of their
+    comparison.
 
     >>> from pljax.protocols import quick
     >>> pl, pl_dae = quick.SCENARIOS["pl"], quick.SCENARIOS["pl_dae"]
@@ -51,12 +55,15 @@ def folder_name(configs: Sequence[Config], dataset: str, seeds: Sequence[int], o
     'quick-pl+pl_dae-mnist-seed7'
     """
     changes = (
-        f"{name}={'x'.join(map(str, value)) if isinstance(value, tuple) else value}"
+        f"-{name}={'x'.join(map(str, value)) if isinstance(value, tuple) else value}"
         for name, value in overrides.items()
     )
     seeds_part = f"seeds{seeds[0]}to{seeds[-1]}" if len(seeds) > 1 else f"seed{seeds[0]}"
     scenarios = "+".join(config.scenario for config in configs)
-    return "-".join((configs[0].protocol, scenarios, dataset, seeds_part, *changes))
+    name, all_changes = "-".join((configs[0].protocol, scenarios, dataset, seeds_part)), "".join(changes)
+    if len(name) + len(all_changes) > MOST_NAME:
+        all_changes = f"-{hashlib.sha256(all_changes.encode()).hexdigest()[:16]}"
+    return name + all_changes
 
 
 class RunFolder:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from pljax.data import split
+from pljax.data.npz import NUMBERS
 from pljax.data.serialization import without_nan
 from pljax.nn.networks import parameter_count
 from pljax.nn.trees import by_path, concatenate
@@ -74,6 +75,7 @@ def run(
             reporter.say(f"{folder.path} is finished: its result is shown; --overwrite runs it again.")
             warn_of_precision(result, reporter)
             return result
+        require_savable(config, dataset)
         prepare_folder(config, groups, dataset, folder, reporter)
         warnings = predicted_warnings(config)
         for warning in warnings:
@@ -158,6 +160,17 @@ def require_same_run(config: Config, groups: Sequence[Sequence[int]], dataset: D
             f"{folder.path} holds another run ({'; '.join(fields + other_data)}): {resume}choose another --workdir, or "
             "--overwrite it."
         )
+
+
+def require_savable(config: Config, dataset: Dataset) -> None:
+    """Raise ``InputError`` if a method has parameters or extra state that no file of a run can hold."""
+    for params, extra in shapes(config, dataset.train_images, dataset.classes):
+        for path, leaf in by_path({"parameters": params, "extra": extra}).items():
+            if getattr(leaf.dtype, "kind", "?") not in NUMBERS:
+                raise InputError(
+                    f"{path} of a method is of type {leaf.dtype}, which no file of a run holds: keep float32, and of a "
+                    "random key its jax.random.key_data."
+                )
 
 
 def warn_of_precision(result: Result, reporter: Reporter) -> None:

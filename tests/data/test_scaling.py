@@ -1,10 +1,11 @@
 """Features on a common scale: centred, of variance 1, and never divided by a deviation that is only rounding."""
 
 import numpy as np
+import pytest
 
 from pljax.data import scaling
 from pljax.data.scaling import scaling_of
-from pljax.types import Scaling
+from pljax.types import InputError, Scaling
 
 RANDOM = np.random.default_rng(0)
 UNLIKE = (RANDOM.normal(size=(200, 3)) * [1, 1e4, 1e-4] + [5, -3e4, 0]).astype(np.float32)
@@ -41,7 +42,7 @@ def test_features_have_one_scale_in_common_where_three_quarters_have_about_the_s
 def test_rounding_gives_equal_numbers_no_scale():
     features = np.column_stack([np.full(201, 0.1), np.arange(201) * 1e-6, np.arange(201)])
     assert features.std(axis=0)[0] > 0
-    assert scaling_of(features).scale[0] == 1
+    assert (scaling_of(features).apply(features)[:, 0] == 0).all()
 
 
 def test_a_constant_feature_becomes_0_and_changes_no_other():
@@ -51,6 +52,8 @@ def test_a_constant_feature_becomes_0_and_changes_no_other():
             scaled = scaling_of(features).apply(features)
             assert (scaled[:, -1] == 0).all(), value
             np.testing.assert_array_equal(scaled[:, :-1], scaling_of(others).apply(others))
+            later = scaling_of(features).apply(features + np.float32(1000))  # there is no trained weight for it
+            np.testing.assert_allclose(later[:, -1], 0, atol=1e-30)
     assert (scaling_of(UNLIKE[:1]).apply(UNLIKE[:1]) == 0).all()  # one row
 
 
@@ -61,6 +64,14 @@ def test_numbers_of_any_size_stay_finite():
             assert (scaling.scale > 0).all(), least
             assert np.isfinite(scaling.apply(features)).all(), least
             assert np.abs(scaling.apply(features)).max() <= 1.01, least
+
+
+def test_a_number_too_far_from_the_training_rows_is_refused():
+    scaling = scaling_of(UNLIKE * 1e-12)
+    far = np.tile(UNLIKE[:1], (3, 1)).astype(np.float64)
+    far[1, 2] = 1e29
+    with pytest.raises(InputError, match=r"Row 1 has 1e\+29 as feature 2, which is too far from the training rows"):
+        scaling.apply(far)
 
 
 def test_scaling_changes_neither_its_argument_nor_itself():

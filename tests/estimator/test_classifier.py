@@ -85,7 +85,10 @@ def test_missing_labels_of_any_kind_are_unlabelled(rows):
         assert (fitted.classes_.tolist(), fitted.n_unlabelled_) == ([f"class {label}" for label in range(4)], 180)
         np.testing.assert_array_equal(fitted.predict_proba(X), expected, err_msg=repr(missing))
     known = pd.Series(few).where(few >= 0)
-    for y in (known, known.to_numpy(), known.astype("Int64"), known.astype("category"), known.astype("string")):
+    masked = np.ma.masked_array(np.where(few < 0, 2, few), mask=few < 0)
+    texts = np.array(few.astype(str), np.dtypes.StringDType())
+    kinds = known, known.to_numpy(), known.astype("Int64"), known.astype("category"), known.astype("string")
+    for y in (*kinds, masked, texts):
         fitted = small(epochs=2).fit(X, y)
         assert (len(fitted.classes_), fitted.n_unlabelled_) == (4, 180)
         np.testing.assert_array_equal(fitted.predict_proba(X), expected)
@@ -332,6 +335,7 @@ def test_a_wrong_parameter_is_refused_with_its_name(rows):
         ({"class_prior": [0.5, 0.5]}, r"class_prior is \[0.5, 0.5\]"),
         ({"class_prior": [1, -1, 1, 1]}, "class_prior is"),
         ({"class_weight": "even"}, "class_weight"),
+        ({"class_weight": {0: -1.0}}, "class_weight is .*: give no weight below 0"),
         ({"temperature": 0.0}, "temperature is 0.0: give a number above 0"),
         ({"temperature": "1"}, "temperature is '1': give a number above 0"),
         ({"guard": "no"}, "guard is 'no': choose one of auto, False"),
@@ -341,6 +345,20 @@ def test_a_wrong_parameter_is_refused_with_its_name(rows):
     ):
         with pytest.raises(ValueError, match=message):
             small(**parameters).fit(X, few)
+
+
+def test_a_fit_that_fails_leaves_no_classifier(rows):
+    X, _, few = rows
+    fitted = small(epochs=2).fit(X, few)
+    with pytest.raises(ValueError, match="Training diverged"):
+        fitted.set_params(learning_rate=1e30).fit(X, np.where(few < 0, few, few + 10))
+    with pytest.raises(NotFittedError):
+        fitted.predict(X)
+
+
+def test_unscaled_features_warn_of_nothing(rows):
+    X, _, few = rows
+    small(scaling="none").fit(X * np.geomspace(1e-3, 1e5, X.shape[1]), few)
 
 
 def test_rows_without_two_classes_are_refused(rows):

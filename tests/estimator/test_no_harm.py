@@ -137,6 +137,25 @@ def test_a_weight_of_two_is_a_row_twice(rows):
     assert abs(one.predict_proba(X) - plain.predict_proba(X)).max() > 1e-3
 
 
+def test_a_labelled_row_of_weight_0_is_no_row(rows):
+    """It is in neither the scale, the shares of the classes, the temperature nor the validation rows."""
+    X, y, _ = rows
+    some = np.where(np.arange(200) < 120, y, -1)
+    weights = np.where(np.arange(200) % 3 == 0, 0.0, 2.0)
+    given, kept = weights.copy(), (weights > 0) | (some < 0)
+    wrong = np.where(kept, some, (some + 1) % 4)
+    settings = {"guard": "auto", "validation_fraction": 0.2}
+    one = small(**settings).fit(np.where(kept[:, None], X, 1e3), wrong, sample_weight=weights)
+    other = small(**settings).fit(X[kept], some[kept])
+    np.testing.assert_array_equal(weights, given)
+    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), atol=1e-4)
+    for name in ("class_prior_", "temperature_", "seed_scores_"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-3)
+    assert one.guard_.rows == other.guard_.rows
+    with pytest.raises(ValueError, match="Every row of class 3 has sample_weight 0"):
+        small().fit(X, some, sample_weight=(some != 3).astype(float))
+
+
 def test_weights_of_unlabelled_rows_are_ignored_and_class_weights_are_weights_of_rows(rows):
     X, _, few = rows
     weights = np.where(few == 2, 3.0, np.where(few < 0, 7.0, 1.0))

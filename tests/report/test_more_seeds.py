@@ -151,6 +151,14 @@ def test_the_precision_of_the_runs_is_that_of_the_new_seeds():
 # ------------------------------------------------------------------------------- where no command is right
 
 
+def test_two_runs_of_one_config_have_no_commands():
+    """The new seeds would have two runs to belong to."""
+    for seeds in (range(3), range(1, 6)):
+        advice = more_seeds(compare([result_of("nn", range(3)), result_of("nn", seeds), result_of("pl", range(3))]))
+        assert advice.commands == []
+        assert "Two of the runs have one config" in advice.sentence
+
+
 @pytest.mark.parametrize(
     ("dataset", "config"),
     [

@@ -98,6 +98,10 @@ def test_only_a_drop_beyond_the_noise_of_the_images_counts():
     assert accuracy_drops(diverged) == {}
 
 
+def make_covered(config, shares):
+    return dataclasses.replace(make_result(config, [0.8] * len(shares)), pseudo_label_coverage=shares)
+
+
 def test_the_share_of_images_with_a_pseudo_label_is_told_where_some_have_none():
     result = make_result(QUICK["pl"], [0.8, 0.6, None], diverged={"2": "finetune, epoch 1"})
     for shares, told in (
@@ -110,6 +114,10 @@ def test_the_share_of_images_with_a_pseudo_label_is_told_where_some_have_none():
         remarks = remarks_on(dataclasses.replace(result, pseudo_label_coverage=shares))
         found = [remark for remark in remarks if "had a pseudo-label" in remark]
         assert [remark.startswith(told) for remark in found] == [True] * (told is not None), shares
+        assert not any("--threshold" in remark for remark in found)
+    sure = override(QUICK["pl"], {"threshold": 0.9})[0]
+    (remark,) = (text for text in remarks_on(make_covered(sure, [0.5, 0.5])) if "had a pseudo-label" in text)
+    assert remark.endswith("the outputs for the others were below --threshold.")
 
 
 def test_runs_on_different_devices_are_remarked():

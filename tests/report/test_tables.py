@@ -127,6 +127,13 @@ def test_a_margin_has_a_table_of_equivalence_tests():
     assert figure[4] == "not shown"
 
 
+def test_no_word_of_a_table_is_broken():
+    accuracies = [0.70, 0.71, 0.705], [0.72, 0.71, 0.73]
+    wide = [override(LEE["nn"], {"learning_rate": rate})[0] for rate in (0.123456789, 0.987654321)]
+    text = comparison_text(compare(list(map(make_result, wide, accuracies)), margin=60))
+    assert re.search(r"equivalent$", text, re.MULTILINE)
+
+
 def test_one_run_has_no_pairs():
     result = make_result(QUICK["nn"], [0.7, 0.8])
     assert comparison_text(compare([result])) == accuracy_table([result])

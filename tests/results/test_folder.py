@@ -43,6 +43,15 @@ def test_the_name_says_what_was_run():
     assert name == "quick-pl-mnist-seeds2to5-hidden=50x20-alpha_f=0.5"
 
 
+def test_many_overrides_do_not_make_a_name_too_long_for_a_file_system():
+    changes = {f"setting{number}": number / 7 for number in range(30)}
+    names = {folder_name([CONFIG], "mnist", range(5), {**changes, "last": last}) for last in (1, 2)}
+    assert len(names) == 2
+    for name in names:
+        assert name.startswith("quick-pl-mnist-seeds0to4-")
+        assert len(name) < 255
+
+
 def test_the_config_of_a_run_is_read_as_it_was_written(tmp_path):
     folder = RunFolder(str(tmp_path / "deep" / "run"))
     folder.make()

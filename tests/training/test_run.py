@@ -7,17 +7,20 @@ import json
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny_runs import ADAM, DROPOUT, MOMENTUM, autoencoder, config, network, pseudo_label, small, supervised
 
+from pljax.methods import setting
+from pljax.methods.supervised import Supervised
 from pljax.protocols import SCENARIOS
 from pljax.results.folder import RunFolder
 from pljax.results.result import Result
 from pljax.settings import everywhere, to_json
 from pljax.training import loop, seed_group
 from pljax.training.progress import Reporter
-from pljax.training.run import predicted_warnings, run
+from pljax.training.run import predicted_warnings, require_savable, run
 from pljax.types import Dataset, InputError, Inputs, Scaling
 
 LAYERS = network(32)
@@ -211,6 +214,25 @@ def test_a_run_is_the_same_where_jax_has_float64(whole, blobs, tmp_path):
     with jax.enable_x64(True):
         run_in(tmp_path, blobs)
     assert (tmp_path / "parameters.npz").read_bytes() == (folder.path / "parameters.npz").read_bytes()
+
+
+class KeepsState(Supervised):
+    """Keeps a random key or a number of few bits beside its parameters."""
+
+    kind: str = setting(default="key", help="which.")
+
+    def init(self, key, data, split, start):
+        params, _ = super().init(key, data, split, start)
+        return params, {self.kind: key if self.kind == "key" else jnp.zeros(3, jnp.bfloat16)}
+
+
+@pytest.mark.parametrize("kind", ["key", "bfloat16"])
+def test_state_that_no_file_can_hold_is_refused_before_training(blobs, kind):
+    phase = supervised(LAYERS, 3)
+    keeps = KeepsState(network=LAYERS, kind=kind)
+    with pytest.raises(InputError, match=f"extra/{kind} of a method is of type .*, which no file of a run holds"):
+        require_savable(config("nn", phase.replace(method=keeps)), blobs)
+    require_savable(CONFIG, blobs)
 
 
 def test_groups_of_seeds_give_the_same_result(whole, blobs, tmp_path):

@@ -60,7 +60,8 @@ def read_delimited(path: Path, options: ReadOptions) -> TextTable:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     layout = find_layout(path, text, options)
     label = find_label_name(layout.names, options.label, options.columns)
-    cells = sample_cells(text, layout, label)
+    features = [name for name in layout.names if name in options.columns]
+    cells = sample_cells(text, layout, features or [name for name in layout.names if name != label])
     decimal = decimal_sign(cells)
     frame = _read_rows(path, text, layout, label, decimal)
     rows = _without_empty_end(frame, label)
@@ -96,6 +97,7 @@ def _read_rows(path: Path, text: str, layout: Layout, label: str | None, decimal
                 keep_default_na=False,
                 na_values={name: MISSING for name in layout.names if name != label},
                 skipinitialspace=True,
+                skip_blank_lines=len(layout.names) > 1,  # of a single column, an empty line is a missing cell
             )
     except pd.errors.ParserWarning as error:
         raise InputError(

@@ -77,12 +77,14 @@ def name_of(value: Any) -> str:
 
     Raises ``ValueError`` for bytes that are not UTF-8.
 
-    >>> name_of(3.0), name_of(" cat "), name_of(b"dog"), name_of("007")
-    ('3', 'cat', 'dog', '007')
+    >>> name_of(3.0), name_of(" cat "), name_of(b"dog"), name_of("007"), name_of(-0.0)
+    ('3', 'cat', 'dog', '007', '0')
     """
     text = clean(value.decode() if isinstance(value, bytes) else str(value))
     whole = _WHOLE_NUMBER.fullmatch(text)
-    return whole[1] if whole else text
+    if not whole:
+        return text
+    return "0" if whole[1] == "-0" else whole[1]
 
 
 def unlabelled_spelling(value: Any, spellings: Sequence[str] = (), words: Sequence[str] = WORDS) -> str | None:

@@ -26,7 +26,7 @@ class Targets(NamedTuple):
 def read_targets(y: Any) -> Targets:
     """Read targets: an array, a pandas column or a list, ``[n]``, of numbers, texts or truth values.
 
-    Unlabelled rows are those with -1, a missing value (``None``, NaN, ``pandas.NA``) or an empty text.
+    Unlabelled rows are those with -1, a missing value (``None``, NaN, ``pandas.NA``, a masked one) or an empty text.
 
     Raises ``InputError`` for targets that are no classes, or of less than two.
     """
@@ -49,8 +49,12 @@ def split_unlabelled(y: Any) -> tuple[np.ndarray, list[str | None]]:
     >>> split_unlabelled(["cat", float("nan"), "dog", None])
     (array(['cat', 'dog'], dtype=object), [None, 'empty', None, 'empty'])
     """
+    if isinstance(y, np.ma.MaskedArray):
+        mask, y = np.ma.getmaskarray(y), np.asarray(y.data, object)
+        y[mask] = None
     # As objects: an array of texts would turn NaN into a text.
-    as_objects = isinstance(y, list | tuple) or not isinstance(getattr(y, "dtype", np.dtype(float)), np.dtype)
+    dtype = getattr(y, "dtype", np.dtype(float))
+    as_objects = isinstance(y, list | tuple) or not isinstance(dtype, np.dtype) or dtype.kind == "T"
     values = column_or_1d(np.array(y, dtype=object) if as_objects else np.asarray(y), warn=True)
     if values.dtype.kind in "biu":
         spellings: list[str | None] = [None if label else "-1" for label in values != -1]

@@ -160,6 +160,8 @@ def _find_separator(sample: Sequence[str], options: ReadOptions) -> str:
     if all(share == 0 for _, share, _, _ in scores.values()):
         return ","
     by_sign = {separator: score for separator, score in scores.items() if separator != r"\s+" and score[1] > 0.9}
+    if scores[r"\s+"][1] == 1 and all(share < 1 for _, share, _, _ in by_sign.values()):
+        return r"\s+"  # it divides the header, too; the others are signs within cells, such as decimal commas
     return max(by_sign or scores, key=lambda separator: scores[separator])
 
 
@@ -183,11 +185,11 @@ def _repeats(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     return len(set(header)) < len(header) or 2 * again >= len(header)
 
 
-def sample_cells(text: str, layout: Layout, label: str | None) -> list[str]:
-    """Return the cells of the first rows, except for the labels."""
+def sample_cells(text: str, layout: Layout, columns: Sequence[str]) -> list[str]:
+    """Return the cells of some columns in the first rows."""
     lines = itertools.islice(io.StringIO(text), layout.skipped, layout.skipped + SAMPLE_LINES)
     rows = (record.cells for record in _records("".join(lines), layout.separator))
-    return [cell.strip() for row in rows for name, cell in zip(layout.names, row, strict=False) if name != label]
+    return [cell.strip() for row in rows for name, cell in zip(layout.names, row, strict=False) if name in columns]
 
 
 def decimal_sign(cells: Sequence[str]) -> str:

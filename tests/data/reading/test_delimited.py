@@ -152,6 +152,20 @@ def test_lines_of_another_length_are_named(tmp_path):
         assert reason in refusal(read, written(tmp_path / "rows.csv", content), ReadOptions()), content
 
 
+def test_decimal_commas_between_spaces_are_no_separators(tmp_path):
+    path = written(tmp_path / "rows.txt", "a b label\n" + "1,5 2,5 x\n2,5 3,5 y\n" * 15)
+    require(path, rows=[[1.5, 2.5], [2.5, 3.5]] * 15, labels=["x", "y"] * 15)
+
+
+def test_the_sign_of_decimals_is_that_of_the_columns_that_are_read(tmp_path):
+    path = written(tmp_path / "rows.csv", "a;version;b;label\n5,1;1.2;3,5;setosa\n-4,25;1.3;3000;\n")
+    require(path, rows=ROWS[:2], labels=LABELS[:2], options=ReadOptions(columns=("a", "b")))
+
+
+def test_an_empty_line_of_a_single_column_is_a_missing_number(tmp_path):
+    assert "missing number" in refusal(custom.read, written(tmp_path / "new.csv", "x\n-2\n\n3\n"), ReadOptions())
+
+
 def test_names_with_line_breaks_hide_no_row(tmp_path):
     """Spreadsheets write a name that is wrapped in its cell so."""
     path = written(
