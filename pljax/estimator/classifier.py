@@ -171,7 +171,7 @@ class PseudoLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit(self, config: Config, all_rows: TrainingRows, counted: np.ndarray, seeds: list[int]) -> None:
         """Train the networks, and with ``guard`` those without unlabelled rows. Set the fitted attributes."""
-        rows = all_rows.of(counted)
+        rows = all_rows.where(counted)
         used = networks, _ = train_networks(config, rows, seeds, self.temperature, self.verbose)
         self.class_prior_ = networks.shares
         self.supervised_: Self | None = None

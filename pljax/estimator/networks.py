@@ -41,7 +41,7 @@ class TrainingRows(NamedTuple):
         """Whether a row is labelled, bool ``[n]``."""
         return self.labels != UNLABELLED
 
-    def of(self, kept: np.ndarray) -> "TrainingRows":
+    def where(self, kept: np.ndarray) -> "TrainingRows":
         """The rows for which ``kept``, bool ``[n]``, is true."""
         weights = None if self.weights is None else self.weights[kept]
         return TrainingRows(self.inputs[kept], self.labels[kept], self.classes, weights, self.shares)

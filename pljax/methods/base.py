@@ -77,7 +77,7 @@ class Method(Settings, abc.ABC):
 
     A subclass declares its hyper-parameters as fields (:func:`pljax.settings.setting`), defines :meth:`init`,
     :meth:`loss` and :meth:`logits`, and is registered (:func:`pljax.methods.register`). ``extra`` is the state of the
-    method beside its parameters, a pytree of arrays or ``None``: running statistics, the weights of a teacher,
+    method beside its parameters, a pytree of arrays of numbers or ``None``: running statistics, a teacher's weights,
     pseudo-labels that are assigned once. Where a hyper-parameter ``class_prior`` is ``estimated``, ``split.shares`` are
     the shares of the classes, estimated from all images.
     """

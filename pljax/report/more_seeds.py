@@ -55,7 +55,7 @@ def more_seeds(
     if not short:
         return None
     if any(is_same_run(one.result, other.result) for one, other in itertools.combinations(comparison.rows, 2)):
-        return MoreSeeds("Two of the runs have one config and one data set: without one of them, commands follow.", [])
+        return MoreSeeds("Two of the runs have the same config and data: leave one out to see how to add seeds.", [])
     needed = seeds_to_reach(comparisons=sum(pair.test.n > 0 for pair in comparison.pairs))
     parts = _parts(comparison.rows, _missing_seeds(comparison.rows, short, needed))
     aim = f"With {needed} seeds every pair could have a verdict"

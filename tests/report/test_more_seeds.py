@@ -156,7 +156,7 @@ def test_two_runs_of_one_config_have_no_commands():
     for seeds in (range(3), range(1, 6)):
         advice = more_seeds(compare([result_of("nn", range(3)), result_of("nn", seeds), result_of("pl", range(3))]))
         assert advice.commands == []
-        assert "Two of the runs have one config" in advice.sentence
+        assert "Two of the runs have the same config" in advice.sentence
 
 
 @pytest.mark.parametrize(

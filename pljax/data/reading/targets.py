@@ -50,7 +50,7 @@ def split_unlabelled(y: Any) -> tuple[np.ndarray, list[str | None]]:
     (array(['cat', 'dog'], dtype=object), [None, 'empty', None, 'empty'])
     """
     if isinstance(y, np.ma.MaskedArray):
-        mask, y = np.ma.getmaskarray(y), np.asarray(y.data, object)
+        mask, y = np.ma.getmaskarray(y), np.array(y.data, object)
         y[mask] = None
     # As objects: an array of texts would turn NaN into a text.
     dtype = getattr(y, "dtype", np.dtype(float))
