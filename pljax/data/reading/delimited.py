@@ -78,6 +78,7 @@ def _read_rows(path: Path, text: str, layout: Layout, label: str | None, decimal
     """Return the rows as a table of pandas. Raises ``InputError`` for a row that is longer than the header."""
     import pandas as pd
 
+    exact: Any = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}  # later: always
     rows = io.StringIO(text)
     for _ in range(layout.skipped):  # pandas would count a record with line breaks as one line
         rows.readline()
@@ -93,7 +94,7 @@ def _read_rows(path: Path, text: str, layout: Layout, label: str | None, decimal
                 index_col=False,
                 low_memory=False,
                 decimal=decimal,
-                float_precision="round_trip",  # pandas 2 can be wrong by a bit without it
+                **exact,
                 keep_default_na=False,
                 na_values={name: MISSING for name in layout.names if name != label},
                 skipinitialspace=True,
