@@ -119,16 +119,12 @@ def minutes() -> str:
         for size, results in kept.items():
             for scenario, result in results.items():
                 columns.setdefault(f"`{protocol}`{size}, {device(result)}", {})[scenario] = result
-    cells = {
-        scenario: [
-            f"{sum(results[scenario].seconds.values()) / 60:.1f} ({len(results[scenario].seeds)})"
-            if scenario in results
-            else "-"
-            for results in columns.values()
-        ]
-        for scenario in SCENARIOS["quick"]
-    }
-    return table(list(columns), cells)
+
+    def cell(result: Result | None) -> str:
+        return f"{sum(result.seconds.values()) / 60:.1f} ({len(result.seeds)})" if result else "-"
+
+    rows = {scenario: [cell(results.get(scenario)) for results in columns.values()] for scenario in SCENARIOS["quick"]}
+    return table(list(columns), rows)
 
 
 def device(result: Result) -> str:

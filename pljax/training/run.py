@@ -77,18 +77,27 @@ def run(
             return result
         require_savable(config, dataset)
         prepare_folder(config, groups, dataset, folder, reporter)
-        warnings = predicted_warnings(config)
-        for warning in warnings:
-            reporter.say(f"warning: {warning}")
-        outcomes = train_groups(config, groups, dataset, folder, checkpoint_every, reporter)
-        save_outcomes(outcomes, dataset, folder)
-        fields = {
-            **run_fields(config, seeds, dataset, outcomes, warnings),
-            **seed_fields(config, seeds, dataset, outcomes),
-        }
-        result = Result(**without_nan(fields))
-        folder.save_result(result)
-        return result
+        return train_and_save(config, groups, dataset, folder, checkpoint_every, reporter)
+
+
+def train_and_save(
+    config: Config,
+    groups: Sequence[Sequence[int]],
+    dataset: Dataset,
+    folder: RunFolder,
+    checkpoint_every: SaveInterval,
+    reporter: Reporter,
+) -> Result:
+    """Train all groups of seeds, and write what comes of them to a folder that is prepared, the result last."""
+    warnings, seeds = predicted_warnings(config), [seed for group in groups for seed in group]
+    for warning in warnings:
+        reporter.say(f"warning: {warning}")
+    outcomes = train_groups(config, groups, dataset, folder, checkpoint_every, reporter)
+    save_outcomes(outcomes, dataset, folder)
+    fields = {**run_fields(config, seeds, dataset, outcomes, warnings), **seed_fields(config, seeds, dataset, outcomes)}
+    result = Result(**without_nan(fields))
+    folder.save_result(result)
+    return result
 
 
 def train_groups(
